@@ -1,0 +1,3 @@
+//! The sandbox portal as a program.
+
+fn main() {}

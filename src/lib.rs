@@ -1,0 +1,4 @@
+//! Everything behind the binaries: the HubSpot client, discovery, extraction and the Singer face,
+//! and, apart from them, the sandbox portal that stands in for HubSpot.
+
+pub mod sandbox;

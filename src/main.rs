@@ -1,0 +1,3 @@
+//! The Singer tap.
+
+fn main() {}
