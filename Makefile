@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 TOOLS := tests/tools
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: help demo test test-clients lint
 
@@ -9,14 +10,16 @@ help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
 
 demo: ## Load 5,000 tickets of a sandbox portal into a throw-away Postgres, change some, load again
-	@$(TOOLS)/demo.sh
+	@$(TOOLS)/clients.sh target-postgres postgres
+	@$(CARGO) build --release --locked --quiet
+	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/demo.py
 
 test: ## Run the tests, those against a real Postgres, real Singer targets and HubSpot's own client included
 	$(TOOLS)/clients.sh
 	$(CARGO) test --locked
 
 test-clients: ## Run what takes longer: the demo from beginning to end, on release binaries
-	$(TOOLS)/demo.sh
+	@$(MAKE) --no-print-directory demo
 
 lint: ## Check formatting, clippy's advice and the documentation
 	$(CARGO) fmt --check

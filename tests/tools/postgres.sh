@@ -120,13 +120,18 @@ remove() {
     rm -rf "$folder"
 }
 
+# Removes $cluster when the script ends; a second signal does not cut that short.
+remove_at_exit() {
+    cluster=
+    trap 'trap "" INT TERM HUP; [ -z "$cluster" ] || remove "$cluster"' EXIT
+}
+
 case "${1:-}" in
 programs)
     programs
     ;;
 serve)
-    cluster=
-    trap '[ -z "$cluster" ] || remove "$cluster"' EXIT
+    remove_at_exit
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     choose_user
@@ -140,8 +145,7 @@ start)
     "${BASH_SOURCE[0]}" stop "$2"
     mkdir -p "$2"
     note=$(cd "$2" && pwd)/postgres
-    cluster=
-    trap '[ -z "$cluster" ] || remove "$cluster"' EXIT
+    remove_at_exit
     choose_user
     create
     echo "$cluster" >"$note"
