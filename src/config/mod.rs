@@ -1,0 +1,276 @@
+//! The settings of the tap: one struct that feeds the parser, the JSON Schema, `--about` and the documentation.
+
+mod environment;
+mod load;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+pub use load::{ConfigError, ConfigSource, Loaded, load, settings_schema};
+
+/// HubSpot's public API.
+const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";
+/// The oldest date version still supported in 2027; v3 and v4 are not.
+const DEFAULT_API_VERSION: &str = "2026-03";
+/// What the association types are when the user says nothing.
+const DEFAULT_ASSOCIATIONS: [&str; 2] = ["contacts", "companies"];
+
+/// Settings of one run against one portal.
+///
+/// Every field's comment is its description in `--about`, its attributes are its default, bounds and secrecy.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Config {
+    /// Private app token or service key of the portal. Give this, or client_id, client_secret and refresh_token.
+    #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
+    pub access_token: Option<SecretString>,
+
+    /// OAuth client id of the app that the portal installed.
+    #[schemars(length(min = 1))]
+    pub client_id: Option<String>,
+
+    /// OAuth client secret of the app.
+    #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
+    pub client_secret: Option<SecretString>,
+
+    /// OAuth refresh token of the portal.
+    #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
+    pub refresh_token: Option<SecretString>,
+
+    /// Hub ID of the portal (the tenant). When given, a token of another portal is refused before anything is written.
+    #[serde(default, deserialize_with = "text_or_number")]
+    #[schemars(with = "Option<TextOrNumber>")]
+    pub organization_id: Option<String>,
+
+    /// Name of this run, written to `_scan_id` of every row. Default: made from the time and the portal.
+    #[schemars(length(min = 1, max = 200))]
+    pub scan_id: Option<String>,
+
+    /// Only tickets modified at or after this instant (RFC 3339, inclusive) are read.
+    pub start_date: Option<DateTime<Utc>>,
+
+    /// Only tickets modified before this instant (RFC 3339, exclusive) are read.
+    pub end_date: Option<DateTime<Utc>>,
+
+    /// Property names or globs (`hs_*`). When set, only these are selected by default; a catalog's selection wins.
+    pub properties: Option<Vec<String>>,
+
+    /// Read which contacts, companies and other objects a ticket is associated with.
+    #[serde(default = "yes")]
+    pub include_associations: bool,
+
+    /// Object types whose associations are read: contacts, companies, deals, or any other object type's name or id.
+    /// Default: contacts and companies.
+    pub associations: Option<Vec<String>>,
+
+    /// Read archived (deleted) and merged tickets; they come out as tombstones.
+    #[serde(default = "yes")]
+    pub include_archived: bool,
+
+    /// `columns`: a column for each property. `object`: all properties in one JSON column, for portals wider than a
+    /// Postgres row.
+    #[serde(default)]
+    pub properties_layout: PropertiesLayout,
+
+    /// Where the API is.
+    #[serde(default = "default_api_base_url")]
+    #[schemars(regex(pattern = "^https?://"))]
+    pub api_base_url: String,
+
+    /// Version of the API in its paths: any `YYYY-MM`, or `v3` (with v4 associations).
+    #[serde(default = "default_api_version")]
+    #[schemars(regex(pattern = "^(v3|20[0-9]{2}-(0[1-9]|1[0-2]))$"))]
+    pub api_version: String,
+
+    /// Seconds after which a request without a complete answer counts as failed.
+    #[serde(default = "default_request_timeout_secs")]
+    #[schemars(range(min = 0.1, max = 600))]
+    pub request_timeout_secs: f64,
+
+    /// Requests per ten seconds of the general pool. Default: learned from HubSpot's headers.
+    #[schemars(range(min = 1))]
+    pub rate_limit: Option<u32>,
+
+    /// Share of each of HubSpot's rate limits that this run may use; the rest is left to other apps.
+    #[serde(default = "default_rate_limit_share")]
+    #[schemars(range(min = 0.01, max = 1))]
+    pub rate_limit_share: f64,
+
+    /// How often a request that failed for a passing reason is sent again.
+    #[serde(default = "default_retry_attempts")]
+    #[schemars(range(max = 100))]
+    pub retry_attempts: u32,
+
+    /// Seconds before the first repeat; doubled for each further one, up to 30.
+    #[serde(default = "default_retry_delay_secs")]
+    #[schemars(range(min = 0, max = 600))]
+    pub retry_delay_secs: f64,
+
+    /// Tickets per page, 100 being HubSpot's maximum.
+    #[serde(default = "default_page_size")]
+    #[schemars(range(min = 1, max = 100))]
+    pub page_size: u32,
+
+    /// Pages between two STATE messages.
+    #[serde(default = "default_checkpoint_every_pages")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub checkpoint_every_pages: u32,
+
+    /// What an incremental run reads again before its bookmark, in minutes, because HubSpot's index lags.
+    #[serde(default = "default_lookback_minutes")]
+    #[schemars(range(max = 525_600))]
+    pub lookback_minutes: u32,
+
+    /// User-Agent header of every request.
+    #[serde(default = "default_user_agent")]
+    #[schemars(length(min = 1, max = 200))]
+    pub user_agent: String,
+}
+
+/// Where the properties of a ticket go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PropertiesLayout {
+    /// A column for each property.
+    #[default]
+    Columns,
+    /// One JSON column `properties`.
+    Object,
+}
+
+/// How the portal is to be spoken to as whom.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// A token that does not expire during a run.
+    AccessToken(SecretString),
+    /// An OAuth app's grant, from which access tokens are made.
+    OAuth {
+        /// The app.
+        client_id: String,
+        /// The app's secret.
+        client_secret: SecretString,
+        /// The portal's grant.
+        refresh_token: SecretString,
+    },
+}
+
+impl Config {
+    /// The credentials of this config.
+    ///
+    /// # Errors
+    /// When neither a token nor a whole OAuth grant is given.
+    pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        if let Some(token) = &self.access_token {
+            return Ok(Credentials::AccessToken(token.clone()));
+        }
+        match (&self.client_id, &self.client_secret, &self.refresh_token) {
+            (Some(client_id), Some(client_secret), Some(refresh_token)) => Ok(Credentials::OAuth {
+                client_id: client_id.clone(),
+                client_secret: client_secret.clone(),
+                refresh_token: refresh_token.clone(),
+            }),
+            (None, None, None) => Err(ConfigError::NoCredentials),
+            (client_id, client_secret, refresh_token) => Err(ConfigError::HalfAnOAuthGrant {
+                missing: [
+                    ("client_id", client_id.is_none()),
+                    ("client_secret", client_secret.is_none()),
+                    ("refresh_token", refresh_token.is_none()),
+                ]
+                .into_iter()
+                .filter_map(|(name, missing)| missing.then_some(name))
+                .collect::<Vec<_>>()
+                .join(", "),
+            }),
+        }
+    }
+
+    /// The object types whose associations are read, as written by the user or by default; none when switched off.
+    pub fn association_types(&self) -> Vec<String> {
+        if !self.include_associations {
+            return Vec::new();
+        }
+        match &self.associations {
+            Some(types) => types.clone(),
+            None => DEFAULT_ASSOCIATIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// How long one request may take.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_secs_f64(self.request_timeout_secs)
+    }
+
+    /// The wait before the first repeat of a request.
+    pub fn retry_delay(&self) -> Duration {
+        Duration::from_secs_f64(self.retry_delay_secs)
+    }
+
+    /// What is read again before a bookmark.
+    pub fn lookback(&self) -> chrono::TimeDelta {
+        chrono::TimeDelta::minutes(i64::from(self.lookback_minutes))
+    }
+}
+
+/// A Hub ID as people write it in JSON.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum TextOrNumber {
+    Text(String),
+    Number(u64),
+}
+
+fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    Ok(value.map(|value| match value {
+        serde_json::Value::String(text) => text.trim().to_owned(),
+        other => other.to_string(),
+    }))
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_api_base_url() -> String {
+    DEFAULT_API_BASE_URL.to_owned()
+}
+
+fn default_api_version() -> String {
+    DEFAULT_API_VERSION.to_owned()
+}
+
+fn default_request_timeout_secs() -> f64 {
+    30.0
+}
+
+fn default_rate_limit_share() -> f64 {
+    0.9
+}
+
+fn default_retry_attempts() -> u32 {
+    5
+}
+
+fn default_retry_delay_secs() -> f64 {
+    1.0
+}
+
+fn default_page_size() -> u32 {
+    100
+}
+
+fn default_checkpoint_every_pages() -> u32 {
+    10
+}
+
+fn default_lookback_minutes() -> u32 {
+    60
+}
+
+fn default_user_agent() -> String {
+    concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned()
+}

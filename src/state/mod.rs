@@ -1,0 +1,175 @@
+//! The Singer state: what has been read, in a form that any interruption leaves true.
+
+mod bookmark;
+mod read;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+pub use bookmark::{Bookmark, List, Part, Progress, Selected};
+pub use read::{Incoming, read};
+
+/// Key of the stamp that ties a state to its portal.
+const PORTAL: &str = "portal_id";
+
+/// The whole state of a tap: bookmarks of its streams, and all else that came in.
+///
+/// A target replaces what it had by each STATE message, so every one is whole: other streams' bookmarks and unknown
+/// keys go out as they came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    root: Map<String, Value>,
+}
+
+/// Why a state cannot be used.
+#[derive(Debug, Error)]
+pub enum StateError {
+    /// The file cannot be read, or holds no state.
+    #[error("state {path} cannot be used: {reason}; repair it, or remove it to read everything again")]
+    Unreadable {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A state that some other tap, or this tap for another portal, has written.
+    #[error("state belongs to portal {found}, but the token belongs to portal {expected}; use that portal's own state")]
+    OtherPortal {
+        /// The portal of the state.
+        found: String,
+        /// The portal of the token.
+        expected: String,
+    },
+    /// Bookmarks without a portal: not written by this tap.
+    #[error(
+        "state has bookmarks but no portal_id, so another tap wrote it; start without --state to read everything, or give this tap's own state"
+    )]
+    Foreign,
+    /// A known key of a wrong shape.
+    #[error("state: the bookmark of {stream} has a wrong shape ({reason}); remove the bookmark to read the stream again")]
+    WrongShape {
+        /// The stream.
+        stream: String,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+impl State {
+    /// The state of a portal from which nothing has been read.
+    pub fn empty(portal: &str) -> Self {
+        let mut root = Map::new();
+        root.insert("bookmarks".to_owned(), json!({}));
+        root.insert(PORTAL.to_owned(), portal.into());
+        Self { root }
+    }
+
+    /// Takes over a state that came in, for the portal of the token.
+    ///
+    /// # Errors
+    /// When it belongs to another portal or tap, or a bookmark of `streams` has a wrong shape.
+    pub fn of(incoming: Option<Map<String, Value>>, portal: &str, streams: &[&str]) -> Result<Self, StateError> {
+        let Some(mut root) = incoming else { return Ok(Self::empty(portal)) };
+        let found = match root.get(PORTAL) {
+            Some(Value::String(id)) => Some(id.clone()),
+            Some(Value::Null) | None => None,
+            Some(other) => Some(other.to_string()),
+        };
+        let no_bookmarks = match root.get("bookmarks") {
+            None | Some(Value::Null) => true,
+            Some(Value::Object(bookmarks)) => bookmarks.is_empty(),
+            Some(other) => {
+                let reason = format!("bookmarks is not an object but {other}");
+                return Err(StateError::Unreadable { path: String::new(), reason });
+            }
+        };
+        match found {
+            Some(found) if found != portal => {
+                return Err(StateError::OtherPortal { found, expected: portal.to_owned() });
+            }
+            None if !no_bookmarks => return Err(StateError::Foreign),
+            _ => {}
+        }
+        if no_bookmarks {
+            root.insert("bookmarks".to_owned(), json!({}));
+        }
+        root.insert(PORTAL.to_owned(), portal.into());
+        let state = Self { root };
+        for stream in streams {
+            state.parse(stream)?;
+        }
+        Ok(state)
+    }
+
+    /// The bookmark of a stream; none when the stream has never been read.
+    pub fn bookmark(&self, stream: &str) -> Option<Bookmark> {
+        self.parse(stream).expect("bookmarks are parsed once when the state comes in")
+    }
+
+    /// Replaces the bookmark of a stream.
+    pub fn set(&mut self, stream: &str, bookmark: &Bookmark) {
+        let value = serde_json::to_value(bookmark).expect("a bookmark is JSON");
+        self.root["bookmarks"][stream] = value;
+    }
+
+    /// The `value` of a STATE message.
+    pub fn value(&self) -> &Map<String, Value> {
+        &self.root
+    }
+
+    fn parse(&self, stream: &str) -> Result<Option<Bookmark>, StateError> {
+        match &self.root["bookmarks"][stream] {
+            Value::Null => Ok(None),
+            value => serde_json::from_value(value.clone()).map(Some).map_err(|error| StateError::WrongShape {
+                stream: stream.to_owned(),
+                reason: error.to_string(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Option<Map<String, Value>> {
+        value.as_object().cloned()
+    }
+
+    #[test]
+    fn unknown_keys_and_other_bookmarks_go_out_again() {
+        let incoming = json!({
+            "portal_id": "7", "theirs": {"pi": 3.25},
+            "bookmarks": {"other": {"x": 1}, "tickets": {"replication_key_value": "2026-01-01T00:00:00.000Z", "y": [2]}},
+        });
+        let mut state = State::of(object(incoming.clone()), "7", &["tickets"]).expect("a state");
+        let bookmark = state.bookmark("tickets").expect("a bookmark");
+        state.set("tickets", &bookmark);
+        assert_eq!(state.value()["theirs"], incoming["theirs"]);
+        assert_eq!(state.value()["bookmarks"]["other"], incoming["bookmarks"]["other"]);
+        assert_eq!(state.value()["bookmarks"]["tickets"]["y"], json!([2]));
+        assert_eq!(state.value()["bookmarks"]["tickets"]["progress"], Value::Null);
+    }
+
+    #[test]
+    fn refuses_a_state_from_another_portal() {
+        let error = State::of(object(json!({"portal_id": 8, "bookmarks": {}})), "7", &[]).expect_err("refused");
+        assert!(matches!(error, StateError::OtherPortal { .. }), "{error}");
+    }
+
+    #[test]
+    fn refuses_another_taps_state() {
+        let theirs = json!({"bookmarks": {"tickets": {"updatedAt": "2026-01-01"}}});
+        assert!(matches!(State::of(object(theirs), "7", &["tickets"]), Err(StateError::Foreign)));
+        assert!(State::of(object(json!({"bookmarks": {}})), "7", &["tickets"]).is_ok());
+    }
+
+    #[test]
+    fn refuses_known_keys_of_a_wrong_shape() {
+        for bookmark in [json!(5), json!({"replication_key_value": "soon"}), json!({"progress": 1})] {
+            let incoming = json!({"portal_id": "7", "bookmarks": {"tickets": bookmark}});
+            let error = State::of(object(incoming), "7", &["tickets"]).expect_err("refused");
+            assert!(error.to_string().contains("bookmark of tickets"), "{error}");
+        }
+    }
+}
