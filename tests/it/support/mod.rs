@@ -4,4 +4,11 @@
 pub(crate) mod cell;
 pub(crate) mod clients;
 pub(crate) mod messages;
+pub(crate) mod pipeline;
+pub(crate) mod portal;
 pub(crate) mod postgres;
+pub(crate) mod tables;
+pub(crate) mod tap;
+pub(crate) mod targets;
+pub(crate) mod truth;
+pub(crate) mod values;

@@ -1,7 +1,7 @@
 //! `tap | target`, as a shell joins them, and with a hand on the pipe that cuts it.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -19,10 +19,14 @@ pub(crate) struct Loaded {
     pub(crate) logs: String,
 }
 
-/// Which end of the pipe is cut off.
+/// Who is killed, and where that cuts the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Victim {
+    /// The tap, busy writing: the target gets half a line last, as from any full pipe.
     Tap,
+    /// The tap, waiting for HubSpot: every line that it began reaches the target.
+    TapBetweenLines,
+    /// The target.
     Target,
 }
 
@@ -43,30 +47,30 @@ pub(crate) fn run(tap: &Tap, arguments: &[&str], target: Command) -> Loaded {
     finish(tap, source, sink)
 }
 
-/// The same, killed with SIGKILL once `lines` whole lines went through the pipe.
-///
-/// Whatever the tap had written by then still reaches the target, half a line included, as from a pipe in a shell.
+/// The same, with one of the two killed by SIGKILL once `lines` lines went through the pipe. What the tap had written by
+/// then still reaches the target.
 pub(crate) fn run_until(tap: &Tap, arguments: &[&str], target: Command, victim: Victim, lines: usize) -> Loaded {
     let mut source = start_tap(tap, arguments);
-    let mut output = source.stdout.take().expect("a pipe");
+    let output = source.stdout.take().expect("a pipe");
     let mut sink = start_target(tap, target, Stdio::piped());
     let mut input = sink.stdin.take().expect("a pipe");
-    let mut left = lines;
-    let mut buffer = vec![0; 16 * 1024];
-    loop {
-        let length = output.read(&mut buffer).expect("a readable pipe");
-        // A target that is gone has told why on stderr; the caller sees its exit code.
-        if length == 0 || input.write_all(&buffer[..length]).is_err() {
+    let mut output = BufReader::new(output);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        output.read_until(b'\n', &mut line).expect("a readable pipe");
+        let whole = line.ends_with(b"\n");
+        let left_out = !whole && victim == Victim::TapBetweenLines;
+        // A target that is gone has told why on stderr, and the caller sees its exit code.
+        if line.is_empty() || left_out || input.write_all(&line).is_err() {
             break;
         }
-        let passed = buffer[..length].iter().filter(|byte| **byte == b'\n').count();
-        if left > 0 && passed >= left {
+        if number == lines {
             match victim {
-                Victim::Tap => source.kill().expect("a running tap"),
+                Victim::Tap | Victim::TapBetweenLines => source.kill().expect("a running tap"),
                 Victim::Target => sink.kill().expect("a running target"),
             }
         }
-        left = left.saturating_sub(passed);
     }
     drop((input, output));
     finish(tap, source, sink)

@@ -64,6 +64,13 @@ impl Database {
         &self.url
     }
 
+    /// User, password, host, port and name, for clients that take no URL.
+    pub(crate) fn parts(&self) -> [&str; 5] {
+        let rest = self.url.strip_prefix("postgresql://").expect("a Postgres URL");
+        let parts: Vec<&str> = rest.split([':', '@', '/']).collect();
+        parts.try_into().expect("user:password@host:port/name")
+    }
+
     /// All rows of a query, every value as Postgres writes it, so that no digit is lost on the way.
     pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         query(&self.url, sql)

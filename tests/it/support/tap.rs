@@ -29,7 +29,7 @@ impl Tap {
     /// The least config that works: where the portal is and the token to it.
     pub(crate) fn of(portal: &Portal) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let Value::Object(config) = json!({"api_base_url": portal.url(), "access_token": portal.token()}) else {
+        let Value::Object(config) = json!({"api_base_url": portal.url(), "access_token": portal.access_token()}) else {
             unreachable!("an object was written")
         };
         let tap = Self { folder, config };
