@@ -75,7 +75,9 @@ fn one_ticket_is_read_with_its_associations() {
     let portal = portal();
     let truth = portal.truth();
     let id = truth.live_tickets().into_iter().find(|id| {
-        ["contacts", "companies"].iter().all(|to| !truth.ticket(id)["associations"][to].as_array().expect("a list").is_empty())
+        ["contacts", "companies"]
+            .iter()
+            .all(|to| !truth.ticket(id)["associations"][to].as_array().expect("a list").is_empty())
     });
     let id = id.expect("a ticket with both");
     let ticket = ask(&portal, "get_ticket", &json!({"id": id, "properties": PROPERTIES}));
@@ -141,9 +143,20 @@ fn association_batches_hold_every_type_of_every_association() {
         for result in answer["results"].as_array().expect("a list") {
             for end in result["to"].as_array().expect("ends") {
                 // The client declares a text and hands on the number that HubSpot sends.
-                let end_id = end["to_object_id"].as_u64().map_or_else(|| end["to_object_id"].clone(), |id| json!(id.to_string()));
+                let end_id = end["to_object_id"]
+                    .as_u64()
+                    .map_or_else(|| end["to_object_id"].clone(), |id| json!(id.to_string()));
                 for of_type in end["association_types"].as_array().expect("types") {
-                    read.push(json!([result["_from"]["id"], end_id, of_type["category"], of_type["type_id"], of_type["label"]]).to_string());
+                    read.push(
+                        json!([
+                            result["_from"]["id"],
+                            end_id,
+                            of_type["category"],
+                            of_type["type_id"],
+                            of_type["label"]
+                        ])
+                        .to_string(),
+                    );
                 }
             }
         }
@@ -151,7 +164,9 @@ fn association_batches_hold_every_type_of_every_association() {
         for id in truth.live_tickets() {
             for end in truth.ticket(&id)["associations"][to].as_array().expect("ends") {
                 for of_type in end["types"].as_array().expect("types") {
-                    told.push(json!([id, end["id"], of_type["category"], of_type["type_id"], of_type["label"]]).to_string());
+                    told.push(
+                        json!([id, end["id"], of_type["category"], of_type["type_id"], of_type["label"]]).to_string(),
+                    );
                 }
             }
         }
@@ -173,7 +188,9 @@ fn property_definitions_are_all_there() {
     assert_eq!(read.len(), plain.len());
     for definition in plain {
         let read = read.iter().find(|read| read["name"] == definition["name"]).expect("a definition");
-        for (read_as, told_as) in [("label", "label"), ("type", "type"), ("field_type", "fieldType"), ("hidden", "hidden")] {
+        for (read_as, told_as) in
+            [("label", "label"), ("type", "type"), ("field_type", "fieldType"), ("hidden", "hidden")]
+        {
             assert_eq!(read[read_as], definition[told_as], "{told_as} of {}", definition["name"]);
         }
         let values = |options: &Value| {
@@ -194,7 +211,9 @@ fn pipelines_and_their_stages_are_all_there() {
         assert_eq!((&read["id"], &read["label"]), (&told["id"], &told["label"]));
         let stages = |stages: &Value| {
             let stages = stages.as_array().expect("stages").iter();
-            stages.map(|stage| (stage["id"].clone(), stage["label"].clone(), stage["metadata"].clone())).collect::<Vec<_>>()
+            stages
+                .map(|stage| (stage["id"].clone(), stage["label"].clone(), stage["metadata"].clone()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(stages(&read["stages"]), stages(&told["stages"]));
     }
@@ -216,7 +235,8 @@ fn owners_active_and_deactivated_are_all_there() {
     told.sort_by_key(key);
     assert_eq!(read.len(), told.len());
     for (read, told) in read.iter().zip(&told) {
-        for (read_as, told_as) in [("id", "id"), ("email", "email"), ("first_name", "firstName"), ("user_id", "userId")] {
+        for (read_as, told_as) in [("id", "id"), ("email", "email"), ("first_name", "firstName"), ("user_id", "userId")]
+        {
             assert_eq!(read[read_as], told[told_as]);
         }
     }

@@ -101,6 +101,7 @@ fn output_passes_singer_check_tap() {
         let finished = tap.sync(None).succeeded();
         let said = targets::singer_check_tap(&tap, &finished.stdout);
         let records = finished.messages().iter().filter(|message| message.kind == "RECORD").count();
+        assert!(records > 200, "{records} records");
         assert!(said.contains(&records.to_string()), "{records} records in: {said}");
     }
 }
@@ -112,7 +113,12 @@ fn small_steps(tap: &mut Tap) {
 
 /// Runs with somebody killed each time, resuming from the last state that the target printed, and then to the end;
 /// gives how many list pages each run asked for.
-fn load_with_kills(portal: &Portal, tap: &Tap, target: impl Fn() -> std::process::Command, victims: &[Victim]) -> Vec<u64> {
+fn load_with_kills(
+    portal: &Portal,
+    tap: &Tap,
+    target: impl Fn() -> std::process::Command,
+    victims: &[Victim],
+) -> Vec<u64> {
     // Beyond the small streams, which come first.
     const LINES: usize = 450;
     let mut state: Option<Value> = None;

@@ -38,16 +38,14 @@ impl Table {
     /// Reads the table from the schema of a Postgres database.
     pub(crate) fn in_postgres(&self, database: &Database, schema: &str) -> Held {
         let columns = database.columns(schema, self.stream);
-        let wanted: Vec<_> = columns.iter().filter_map(|(name, sql)| Some((name, sql, *self.columns.get(name)?))).collect();
+        let wanted: Vec<_> =
+            columns.iter().filter_map(|(name, sql)| Some((name, sql, *self.columns.get(name)?))).collect();
         let expressions = wanted.iter().map(|(name, sql, _)| match sql.as_str() {
             "ARRAY" => format!("to_jsonb(\"{name}\")"),
             _ => format!("\"{name}\""),
         });
-        let sql = format!(
-            "select {} from \"{schema}\".\"{}\"",
-            expressions.collect::<Vec<_>>().join(", "),
-            self.stream
-        );
+        let sql =
+            format!("select {} from \"{schema}\".\"{}\"", expressions.collect::<Vec<_>>().join(", "), self.stream);
         let read = |values: Vec<Option<String>>| {
             let cells = wanted.iter().zip(values).map(|((name, _, kind), value)| {
                 let cell = Cell::from_sql(*kind, value.as_deref()).unwrap_or_else(Cell::Text);

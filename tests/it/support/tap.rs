@@ -65,7 +65,10 @@ impl Tap {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if name.starts_with("TAP_HUBSPOT") || name.starts_with("HUBSPOT_") || name.to_lowercase().ends_with("_proxy") {
+            if name.starts_with("TAP_HUBSPOT")
+                || name.starts_with("HUBSPOT_")
+                || name.to_lowercase().ends_with("_proxy")
+            {
                 command.env_remove(&*name);
             }
         }

@@ -118,7 +118,9 @@ impl PropertyColumns {
         let tickets = streams.iter().find(|stream| stream["stream"] == "tickets").expect("tickets");
         let mut columns: BTreeMap<&str, &str> = BTreeMap::new();
         for entry in tickets["metadata"].as_array().expect("metadata") {
-            if let (Some(property), Some(column)) = (entry["metadata"]["hubspot-property"].as_str(), entry["breadcrumb"][1].as_str()) {
+            if let (Some(property), Some(column)) =
+                (entry["metadata"]["hubspot-property"].as_str(), entry["breadcrumb"][1].as_str())
+            {
                 assert_eq!(columns.insert(property, column), None, "{property} has two columns");
             }
         }
@@ -196,7 +198,13 @@ impl Truth {
     }
 
     /// A table whose rows carry the tenant, and the columns of the run without expectation.
-    fn table(&self, stream: &'static str, key: &'static [&'static str], columns: &[Columns], mut rows: Vec<Row>) -> Table {
+    fn table(
+        &self,
+        stream: &'static str,
+        key: &'static [&'static str],
+        columns: &[Columns],
+        mut rows: Vec<Row>,
+    ) -> Table {
         let portal = self.0["portal_id"].to_string();
         for row in &mut rows {
             row.insert("_tenant_id".to_owned(), Cell::text(&portal));
@@ -320,7 +328,8 @@ fn property_cells(values: &Value, columns: &PropertyColumns) -> Row {
 
 /// The contact with the lowest id: HubSpot knows no primary contact of a ticket.
 fn primary_contact(ticket: &Value, contacts: &BTreeMap<&str, &Value>) -> Cell {
-    let Some(end) = ends(ticket, "contacts").first().map(|end| text(end, "id")) else { return Cell::Null };
+    let ends = ends(ticket, "contacts");
+    let Some(end) = ends.first().map(|end| text(end, "id")) else { return Cell::Null };
     let properties = &contacts[end]["properties"];
     let names = ["firstname", "lastname"].map(|name| properties[name].as_str().unwrap_or_default().trim());
     let name = names.join(" ");

@@ -30,9 +30,9 @@ pub(crate) fn cell(kind: Kind, raw: &Value) -> Result<Cell, String> {
     let trimmed = text.trim();
     let cell = match kind {
         Kind::Text | Kind::Json => Some(Cell::Text(text.clone())),
-        Kind::Number => Decimal::parse(trimmed)
-            .filter(|number| number.magnitude().abs() <= MAX_MAGNITUDE)
-            .map(Cell::Number),
+        Kind::Number => {
+            Decimal::parse(trimmed).filter(|number| number.magnitude().abs() <= MAX_MAGNITUDE).map(Cell::Number)
+        }
         Kind::Boolean => match trimmed.to_lowercase().as_str() {
             "true" | "yes" => Some(Cell::Boolean(true)),
             "false" | "no" => Some(Cell::Boolean(false)),
@@ -88,7 +88,10 @@ fn values_take_their_columns_type_or_none() {
     assert_eq!(cell(Kind::Date, &text("1742515200000")), Ok(Cell::Date("2025-03-21".to_owned())));
     assert_eq!(cell(Kind::Date, &text("0001-01-01")), Ok(Cell::Date("0001-01-01".to_owned())));
     assert_eq!(cell(Kind::Date, &text("10000-01-01")), Err("10000-01-01".to_owned()));
-    assert_eq!(cell(Kind::Instant, &text("2025-03-21T17:35:54.252+02:00")), Ok(Cell::instant("2025-03-21T15:35:54.252Z")));
+    assert_eq!(
+        cell(Kind::Instant, &text("2025-03-21T17:35:54.252+02:00")),
+        Ok(Cell::instant("2025-03-21T15:35:54.252Z"))
+    );
     assert_eq!(cell(Kind::Instant, &text("-1")), Err("-1".to_owned()));
     assert_eq!(cell(Kind::Text, &text("a\0b")), Ok(Cell::text("a\u{fffd}b")));
 }
