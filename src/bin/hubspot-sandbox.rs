@@ -1,3 +1,159 @@
 //! The sandbox portal as a program.
 
-fn main() {}
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::Parser;
+use tap_hubspot_tickets::sandbox::{CursorStyle, Limits, Options, Sandbox};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A fake HubSpot portal on 127.0.0.1, with realistic data from a seed.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// File to write the URL to once it listens
+    #[arg(long, value_name = "FILE")]
+    url_file: Option<PathBuf>,
+    /// Tickets at the start
+    #[arg(long, default_value_t = 1_000)]
+    tickets: usize,
+    /// Contacts at the start [default: two for five tickets]
+    #[arg(long)]
+    contacts: Option<usize>,
+    /// Companies at the start [default: three for 25 tickets]
+    #[arg(long)]
+    companies: Option<usize>,
+    /// Deals at the start [default: three for 20 tickets]
+    #[arg(long)]
+    deals: Option<usize>,
+    /// Custom ticket properties
+    #[arg(long, default_value_t = 12)]
+    custom_properties: usize,
+    /// Pairs of merged tickets [default: 2]
+    #[arg(long)]
+    merged: Option<usize>,
+    /// Make tickets when they are read, so that memory stays flat for millions
+    #[arg(long)]
+    virtual_tickets: bool,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Hub ID
+    #[arg(long, default_value_t = 245_001_234)]
+    portal_id: u64,
+    /// Milliseconds added to every answer
+    #[arg(long, default_value_t = 0)]
+    latency_ms: u64,
+    /// Seconds that the search index is behind
+    #[arg(long, default_value_t = 0)]
+    search_lag_secs: u64,
+    /// Sort dates wrongly in search
+    #[arg(long)]
+    search_disorder: bool,
+    /// No rate limits (the default is a Professional account's)
+    #[arg(long)]
+    unlimited: bool,
+    /// Requests of the general pool in ten seconds
+    #[arg(long, default_value_t = 190)]
+    general_per_10s: u32,
+    /// Searches in a second
+    #[arg(long, default_value_t = 5)]
+    search_per_second: u32,
+    /// Association requests in ten seconds
+    #[arg(long, default_value_t = 150)]
+    associations_per_10s: u32,
+    /// Requests a day
+    #[arg(long, default_value_t = 625_000)]
+    daily: u64,
+    /// Access token
+    #[arg(long)]
+    token: Option<String>,
+    /// Style of the list endpoint's cursor
+    #[arg(long, default_value = "next-id", value_parser = ["next-id", "opaque"])]
+    cursor: String,
+    /// Add hostile property names and values
+    #[arg(long)]
+    hostile: bool,
+    /// Answer without compression
+    #[arg(long)]
+    no_gzip: bool,
+    /// Freeze the clock at this instant
+    #[arg(long, value_name = "RFC3339")]
+    frozen_clock: Option<DateTime<Utc>>,
+}
+
+impl Arguments {
+    fn options(&self) -> Options {
+        let sized = Options::with_tickets(self.tickets);
+        let limits = Limits {
+            general_per_10s: self.general_per_10s,
+            search_per_second: self.search_per_second,
+            associations_per_10s: self.associations_per_10s,
+            daily: self.daily,
+            ..Limits::default()
+        };
+        Options {
+            seed: self.seed,
+            portal_id: self.portal_id,
+            contacts: self.contacts.unwrap_or(sized.contacts),
+            companies: self.companies.unwrap_or(sized.companies),
+            deals: self.deals.unwrap_or(sized.deals),
+            merged: self.merged.unwrap_or(sized.merged),
+            custom_properties: self.custom_properties,
+            virtual_tickets: self.virtual_tickets,
+            hostile: self.hostile,
+            cursor: if self.cursor == "opaque" {
+                CursorStyle::Opaque
+            } else {
+                CursorStyle::NextId
+            },
+            limits: (!self.unlimited).then_some(limits),
+            latency: Duration::from_millis(self.latency_ms),
+            search_lag: Duration::from_secs(self.search_lag_secs),
+            search_disorder: self.search_disorder,
+            access_token: self
+                .token
+                .clone()
+                .unwrap_or_else(|| sized.access_token.clone()),
+            start_time: self.frozen_clock,
+            gzip: !self.no_gzip,
+            ..sized
+        }
+    }
+}
+
+/// A reader never sees half a URL: the file appears whole.
+fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(&beside, path)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::parse();
+    // Registered first, so that a signal right after the URL appears ends it in order.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let sandbox = Sandbox::start_on(arguments.options(), arguments.port).await?;
+    let url = sandbox.url();
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "listening on {url}")?;
+    stdout.flush()?;
+    if let Some(path) = &arguments.url_file {
+        write_whole(path, &url)?;
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    sandbox.stop();
+    Ok(())
+}

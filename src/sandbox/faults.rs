@@ -1,0 +1,230 @@
+//! Scripted faults: which requests they strike and what happens then.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde::Deserialize;
+
+use super::reply::Limit;
+
+/// What goes wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Answers this instead of doing anything.
+    Status {
+        /// HTTP status.
+        code: u16,
+        /// Extra headers.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// Body; `None` is HubSpot's JSON error envelope.
+        #[serde(default)]
+        body: Option<String>,
+    },
+    /// Answers 429 with the body of that limit.
+    RateLimited {
+        /// Which limit.
+        limit: Limit,
+        /// Seconds in a `Retry-After` header.
+        #[serde(default)]
+        retry_after: Option<u64>,
+    },
+    /// Answers 401 as for a token that has expired.
+    ExpiredToken,
+    /// Answers with an HTML page of this status.
+    Html(u16),
+    /// Cuts the connection before doing anything.
+    ResetBeforeBody,
+    /// Does what was asked, then cuts the connection without an answer.
+    LostReply,
+    /// Cuts the connection in the middle of the body.
+    ResetMidBody,
+    /// Sends half of the JSON as if it were all.
+    TruncatedJson,
+    /// Answers as usual after this many milliseconds.
+    SlowMs(u64),
+    /// Sends headers and a body that never ends.
+    EndlessBody,
+    /// Answers 200 with text that is not JSON.
+    NotJson,
+    /// Answers 200 without the `results` member.
+    ResultsMissing,
+    /// Answers 200 with `results` that is no array.
+    ResultsNotAnArray,
+    /// Answers with an empty page that claims to be the last.
+    EmptyPage,
+    /// Answers with the body of the previous successful answer of that endpoint.
+    RepeatedPage,
+    /// Answers with a cursor that points back to the page's own first record.
+    CursorBackwards,
+    /// Answers with the page's records in descending order.
+    IdsOutOfOrder,
+    /// Answers with one record of the page missing, its cursor as usual.
+    RecordMissing,
+}
+
+impl Fault {
+    pub(super) fn name(&self) -> String {
+        let text = format!("{self:?}");
+        text.split([' ', '(', '{'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// Whether the request is not carried out at all.
+    pub(super) fn replaces(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { .. }
+                | Self::RateLimited { .. }
+                | Self::ExpiredToken
+                | Self::Html(_)
+                | Self::ResetBeforeBody
+                | Self::NotJson
+        )
+    }
+}
+
+/// Strikes requests whose `METHOD /path?query` or body contains a text.
+#[derive(Clone, Debug, Deserialize)]
+pub struct FaultRule {
+    /// Text that `METHOD /path?query` must contain; empty: any.
+    #[serde(default, rename = "match")]
+    pub matches: String,
+    /// Text that the body must contain; empty: any.
+    #[serde(default)]
+    pub body: String,
+    /// Matching requests to let through first.
+    #[serde(default)]
+    pub skip: usize,
+    /// How many to strike after that.
+    #[serde(default = "once")]
+    pub times: usize,
+    /// What happens.
+    pub fault: Fault,
+}
+
+fn once() -> usize {
+    1
+}
+
+impl FaultRule {
+    /// Strikes the next request that matches.
+    pub fn next(matches: &str, fault: Fault) -> Self {
+        Self::nth(matches, 0, 1, fault)
+    }
+
+    /// Strikes every request that matches.
+    pub fn always(matches: &str, fault: Fault) -> Self {
+        Self::nth(matches, 0, usize::MAX, fault)
+    }
+
+    /// Lets `skip` matching requests through, then strikes `times`.
+    pub fn nth(matches: &str, skip: usize, times: usize, fault: Fault) -> Self {
+        Self {
+            matches: matches.to_owned(),
+            body: String::new(),
+            skip,
+            times,
+            fault,
+        }
+    }
+}
+
+/// Random faults of every kind that a client can survive.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Storm {
+    /// Share of requests struck.
+    pub share: f64,
+    /// Seed of the choice.
+    #[serde(default)]
+    pub seed: u64,
+    /// Faults to choose from; empty: the default set.
+    #[serde(default)]
+    pub faults: Vec<Fault>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    rules: Vec<FaultRule>,
+    storm: Option<(Storm, Rng)>,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, rules: impl IntoIterator<Item = FaultRule>) {
+        self.rules.extend(rules);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rules.clear();
+        self.storm = None;
+    }
+
+    pub(super) fn storm(&mut self, storm: Option<Storm>) {
+        self.storm = storm.map(|mut storm| {
+            if storm.faults.is_empty() {
+                storm.faults = usual_faults();
+            }
+            let rng = Rng::with_seed(storm.seed);
+            (storm, rng)
+        });
+    }
+
+    /// The fault that strikes this request, if any; the first rule that matches decides.
+    pub(super) fn strike(&mut self, line: &str, body: &[u8]) -> Option<Fault> {
+        if self.rules.is_empty() && self.storm.is_none() {
+            return None;
+        }
+        let body = String::from_utf8_lossy(body);
+        let matching =
+            |rule: &&mut FaultRule| line.contains(&rule.matches) && body.contains(&rule.body);
+        let mut struck = None;
+        for rule in self.rules.iter_mut().filter(matching) {
+            if rule.skip > 0 {
+                rule.skip -= 1;
+            } else if rule.times > 0 {
+                rule.times -= rule.times.min(usize::from(rule.times != usize::MAX));
+                struck = Some(rule.fault.clone());
+                break;
+            }
+        }
+        self.rules.retain(|rule| rule.times > 0);
+        if struck.is_none()
+            && let Some((storm, rng)) = &mut self.storm
+            && rng.f64() < storm.share
+        {
+            struck = Some(storm.faults[rng.usize(..storm.faults.len())].clone());
+        }
+        struck
+    }
+}
+
+fn usual_faults() -> Vec<Fault> {
+    let status = |code| Fault::Status {
+        code,
+        headers: Vec::new(),
+        body: None,
+    };
+    let limited = |limit| Fault::RateLimited {
+        limit,
+        retry_after: Some(1),
+    };
+    vec![
+        status(500),
+        status(503),
+        status(504),
+        status(423),
+        Fault::Html(502),
+        Fault::Html(521),
+        limited(Limit::TenSecondly),
+        limited(Limit::Secondly),
+        Fault::ResetBeforeBody,
+        Fault::LostReply,
+        Fault::ResetMidBody,
+        Fault::TruncatedJson,
+        Fault::NotJson,
+        Fault::SlowMs(u64::try_from(Duration::from_millis(200).as_millis()).unwrap_or(200)),
+    ]
+}

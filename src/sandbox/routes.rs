@@ -1,0 +1,220 @@
+//! Which endpoint a method and path name, in every version's spelling.
+
+use super::limits::Pool;
+use super::object_type::ObjectType;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    List(ObjectType),
+    Get(ObjectType, String),
+    BatchRead(ObjectType),
+    Search(ObjectType),
+    RecordAssociations(ObjectType, String, ObjectType),
+    AssociationsBatchRead(ObjectType, ObjectType),
+    AssociationLabels(ObjectType, ObjectType),
+    Properties(ObjectType),
+    Property(ObjectType, String),
+    PropertiesBatchRead(ObjectType),
+    Pipelines(ObjectType),
+    Pipeline(ObjectType, String),
+    Stages(ObjectType, String),
+    Owners,
+    Owner(String),
+    AccountDetails,
+    ApiUsage,
+    Token,
+    Introspect,
+    TokenDetails(String),
+}
+
+/// Why a request reaches no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unroutable {
+    NoSuchPath,
+    WrongMethod,
+    NoSuchType(String),
+}
+
+/// `v1` to `v4`, or a date such as `2026-03`.
+fn is_version(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match bytes {
+        [b'v', digit] => digit.is_ascii_digit(),
+        [.., b'-', _, _] if bytes.len() == 7 => bytes
+            .iter()
+            .enumerate()
+            .all(|(at, byte)| at == 4 || byte.is_ascii_digit()),
+        _ => false,
+    }
+}
+
+/// Finds the endpoint. The version stands second (`/crm/v3/objects`) or third (`/crm/objects/2026-03`).
+pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
+    let decoded: Vec<String> = path
+        .trim_matches('/')
+        .split('/')
+        .map(super::request::percent_decode)
+        .collect();
+    let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
+    let (family, area, rest) = match segments.as_slice() {
+        [family, version, area, rest @ ..] if is_version(version) => (*family, *area, rest),
+        [family, area, version, rest @ ..] if is_version(version) => (*family, *area, rest),
+        _ => return Err(Unroutable::NoSuchPath),
+    };
+    let kind =
+        |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+    let (expected, endpoint) = match (family, area, rest) {
+        ("crm", "objects", [t]) => ("GET", Endpoint::List(kind(t)?)),
+        ("crm", "objects", [t, "search"]) => ("POST", Endpoint::Search(kind(t)?)),
+        ("crm", "objects", [t, "batch", "read"]) => ("POST", Endpoint::BatchRead(kind(t)?)),
+        ("crm", "objects", [t, id]) => ("GET", Endpoint::Get(kind(t)?, (*id).to_owned())),
+        ("crm", "objects", [t, id, "associations", to]) => (
+            "GET",
+            Endpoint::RecordAssociations(kind(t)?, (*id).to_owned(), kind(to)?),
+        ),
+        ("crm", "associations", [from, to, "batch", "read"]) => (
+            "POST",
+            Endpoint::AssociationsBatchRead(kind(from)?, kind(to)?),
+        ),
+        ("crm", "associations", [from, to, "labels"]) => {
+            ("GET", Endpoint::AssociationLabels(kind(from)?, kind(to)?))
+        }
+        ("crm", "properties", [t]) => ("GET", Endpoint::Properties(kind(t)?)),
+        ("crm", "properties", [t, "batch", "read"]) => {
+            ("POST", Endpoint::PropertiesBatchRead(kind(t)?))
+        }
+        ("crm", "properties", [t, name]) => {
+            ("GET", Endpoint::Property(kind(t)?, (*name).to_owned()))
+        }
+        ("crm", "pipelines", [t]) => ("GET", Endpoint::Pipelines(kind(t)?)),
+        ("crm", "pipelines", [t, id]) => ("GET", Endpoint::Pipeline(kind(t)?, (*id).to_owned())),
+        ("crm", "pipelines", [t, id, "stages"]) => {
+            ("GET", Endpoint::Stages(kind(t)?, (*id).to_owned()))
+        }
+        ("crm", "owners", []) => ("GET", Endpoint::Owners),
+        ("crm", "owners", [id]) => ("GET", Endpoint::Owner((*id).to_owned())),
+        ("account-info", "details", []) => ("GET", Endpoint::AccountDetails),
+        ("account-info", "api-usage", ["daily", "private-apps"]) => ("GET", Endpoint::ApiUsage),
+        ("oauth", "token", []) => ("POST", Endpoint::Token),
+        ("oauth", "token", ["introspect"]) => ("POST", Endpoint::Introspect),
+        ("oauth", "access-tokens", [token]) => ("GET", Endpoint::TokenDetails((*token).to_owned())),
+        _ => return Err(Unroutable::NoSuchPath),
+    };
+    if method == expected {
+        Ok(endpoint)
+    } else {
+        Err(Unroutable::WrongMethod)
+    }
+}
+
+impl Endpoint {
+    /// What counts and logs call it.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::List(kind) => format!("list {}", kind.plural()),
+            Self::Get(kind, _) => format!("get {}", kind.plural()),
+            Self::BatchRead(kind) => format!("batch_read {}", kind.plural()),
+            Self::Search(kind) => format!("search {}", kind.plural()),
+            Self::RecordAssociations(from, _, to) => {
+                format!("record_associations {} {}", from.plural(), to.plural())
+            }
+            Self::AssociationsBatchRead(from, to) => {
+                format!("associations_batch_read {} {}", from.plural(), to.plural())
+            }
+            Self::AssociationLabels(from, to) => {
+                format!("association_labels {} {}", from.plural(), to.plural())
+            }
+            Self::Properties(kind) | Self::Property(kind, _) | Self::PropertiesBatchRead(kind) => {
+                format!("properties {}", kind.plural())
+            }
+            Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {
+                format!("pipelines {}", kind.plural())
+            }
+            Self::Owners | Self::Owner(_) => "owners".to_owned(),
+            Self::AccountDetails => "account_details".to_owned(),
+            Self::ApiUsage => "api_usage".to_owned(),
+            Self::Token | Self::Introspect | Self::TokenDetails(_) => "oauth_token".to_owned(),
+        }
+    }
+
+    pub(super) fn pool(&self) -> Pool {
+        match self {
+            Self::Search(_) => Pool::Search,
+            Self::AssociationsBatchRead(..) | Self::AssociationLabels(..) => Pool::Associations,
+            Self::Token | Self::Introspect | Self::TokenDetails(_) => Pool::None,
+            _ => Pool::General,
+        }
+    }
+
+    pub(super) fn needs_token(&self) -> bool {
+        self.pool() != Pool::None
+    }
+
+    /// The scopes that must all be granted.
+    pub(super) fn scopes(&self) -> Vec<&'static str> {
+        match self {
+            Self::List(kind) | Self::Get(kind, _) | Self::BatchRead(kind) | Self::Search(kind) => {
+                vec![kind.read_scope()]
+            }
+            Self::RecordAssociations(from, _, to)
+            | Self::AssociationsBatchRead(from, to)
+            | Self::AssociationLabels(from, to) => vec![from.read_scope(), to.read_scope()],
+            Self::Properties(kind) | Self::Property(kind, _) | Self::PropertiesBatchRead(kind) => {
+                vec![kind.schema_scope()]
+            }
+            Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {
+                vec![kind.read_scope()]
+            }
+            Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_and_type_name_reaches_the_same_endpoint() {
+        for path in [
+            "/crm/v3/objects/tickets",
+            "/crm/v4/objects/0-5",
+            "/crm/objects/v3/TICKET",
+            "/crm/objects/2026-03/ticket",
+            "/crm/objects/2026-09/Tickets",
+        ] {
+            assert_eq!(
+                route("GET", path),
+                Ok(Endpoint::List(ObjectType::Tickets)),
+                "{path}"
+            );
+        }
+        let batch = Endpoint::AssociationsBatchRead(ObjectType::Tickets, ObjectType::Companies);
+        assert_eq!(
+            route("POST", "/crm/v4/associations/0-5/company/batch/read"),
+            Ok(batch.clone())
+        );
+        assert_eq!(
+            route(
+                "POST",
+                "/crm/associations/2026-03/tickets/companies/batch/read"
+            ),
+            Ok(batch)
+        );
+        assert_eq!(route("POST", "/oauth/2026-03/token"), Ok(Endpoint::Token));
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_from_a_wrong_path() {
+        assert_eq!(
+            route("GET", "/crm/v3/objects/tickets/search/x/y"),
+            Err(Unroutable::NoSuchPath)
+        );
+        assert_eq!(
+            route("DELETE", "/crm/v3/objects/tickets"),
+            Err(Unroutable::WrongMethod)
+        );
+        assert_eq!(route("GET", "/crm/tickets"), Err(Unroutable::NoSuchPath));
+    }
+}

@@ -1,0 +1,198 @@
+//! Reading what describes a portal: properties, pipelines, owners, the account itself.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::clock::instant_text;
+use super::cursor;
+use super::limits::{Usage, next_day};
+use super::object_type::ObjectType;
+use super::objects::{Scene, number, write_paging};
+use super::owners::Owner;
+use super::reply::Reply;
+use super::request::Parameters;
+
+type Answer = Result<Reply, Box<Reply>>;
+
+fn sensitive_scope(kind: ObjectType) -> &'static str {
+    match kind {
+        ObjectType::Tickets => "tickets.sensitive.v2",
+        ObjectType::Companies => "crm.objects.companies.sensitive.read.v2",
+        ObjectType::Deals => "crm.objects.deals.sensitive.read.v2",
+        _ => "crm.objects.contacts.sensitive.read.v2",
+    }
+}
+
+pub(super) fn is_sensitive_scope(kind: ObjectType, scope: &str) -> bool {
+    scope == sensitive_scope(kind)
+}
+
+/// Definitions of one sensitivity, in force or archived.
+pub(super) fn properties(scene: &Scene<'_>, kind: ObjectType, parameters: &Parameters) -> Answer {
+    let sensitivity = parameters.get("dataSensitivity").unwrap_or("non_sensitive");
+    if !["non_sensitive", "sensitive", "highly_sensitive"].contains(&sensitivity) {
+        return Err(Box::new(scene.errors.query_value("dataSensitivity")));
+    }
+    if sensitivity != "non_sensitive" && !scene.sensitive {
+        return Err(Box::new(
+            scene.errors.missing_scopes(&[sensitive_scope(kind)]),
+        ));
+    }
+    let listed = scene
+        .portal
+        .properties(kind)
+        .iter(parameters.flag("archived"))
+        .enumerate();
+    let results: Vec<Value> = listed
+        .filter(|(_, (_, def))| def.data_sensitivity == sensitivity)
+        .map(|(order, (_, def))| def.to_json(order))
+        .collect();
+    Ok(Reply::json(200, &json!({"results": results})))
+}
+
+pub(super) fn property(scene: &Scene<'_>, kind: ObjectType, name: &str) -> Answer {
+    let properties = scene.portal.properties(kind);
+    match properties.slot(name) {
+        Some(slot) => Ok(Reply::json(
+            200,
+            &properties.def(slot).to_json(usize::from(slot)),
+        )),
+        None => Err(Box::new(scene.errors.with(
+            404,
+            &format!("Property {name} does not exist"),
+            "OBJECT_NOT_FOUND",
+            Some(json!({"propertyName": [name]})),
+        ))),
+    }
+}
+
+#[derive(Deserialize)]
+struct NamedInputs {
+    inputs: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+pub(super) fn properties_batch_read(scene: &Scene<'_>, kind: ObjectType, body: &[u8]) -> Answer {
+    let request: NamedInputs =
+        serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
+    let properties = scene.portal.properties(kind);
+    let found = request
+        .inputs
+        .iter()
+        .filter_map(|input| properties.slot(&input.name));
+    let results: Vec<Value> = found
+        .map(|slot| properties.def(slot).to_json(usize::from(slot)))
+        .collect();
+    let missing = request.inputs.len() - results.len();
+    let at = instant_text(scene.now);
+    let mut body =
+        json!({"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at});
+    if missing > 0 {
+        body["numErrors"] = json!(missing);
+        body["errors"] = json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Some properties do not exist", "context": {}}]);
+    }
+    Ok(Reply::json(if missing > 0 { 207 } else { 200 }, &body))
+}
+
+pub(super) fn pipelines(scene: &Scene<'_>, kind: ObjectType) -> Reply {
+    let all = scene.portal.pipelines(kind).iter().enumerate();
+    let results: Vec<Value> = all
+        .map(|(order, pipeline)| pipeline.to_json(order))
+        .collect();
+    Reply::json(200, &json!({"results": results}))
+}
+
+pub(super) fn pipeline(scene: &Scene<'_>, kind: ObjectType, id: &str, stages_only: bool) -> Answer {
+    let all = scene.portal.pipelines(kind);
+    let at = all.iter().position(|pipeline| pipeline.id == id);
+    let at = at.ok_or_else(|| Box::new(scene.errors.not_found(id)))?;
+    let mut body = all[at].to_json(at);
+    if stages_only {
+        body = json!({"results": body["stages"]});
+    }
+    Ok(Reply::json(200, &body))
+}
+
+pub(super) fn owners(scene: &Scene<'_>, parameters: &Parameters) -> Answer {
+    let limit = number(scene, parameters, "limit", 100)?;
+    if limit == 0 || limit > 500 {
+        return Err(Box::new(
+            scene.errors.invalid("limit must be between 1 and 500"),
+        ));
+    }
+    let skipped = match parameters.get("after").filter(|text| !text.is_empty()) {
+        None => 0,
+        Some(text) => cursor::decode(text)
+            .and_then(|text| text.strip_prefix("owners:")?.parse().ok())
+            .ok_or_else(|| Box::new(scene.errors.query_value("after")))?,
+    };
+    let archived = parameters.flag("archived");
+    let email = parameters.get("email");
+    let wanted = |owner: &&Owner| {
+        owner.archived == archived && email.is_none_or(|email| owner.email == email)
+    };
+    let all: Vec<&Owner> = scene.portal.owners.iter().filter(wanted).collect();
+    let shown: Vec<Value> = all
+        .iter()
+        .skip(skipped)
+        .take(limit)
+        .map(|owner| owner.to_json())
+        .collect();
+    let reached = skipped + shown.len();
+    let mut out = format!("{{\"results\":{}", Value::Array(shown)).into_bytes();
+    if reached < all.len() {
+        write_paging(
+            &mut out,
+            &cursor::encode(&format!("owners:{reached}")),
+            scene.path,
+        );
+    }
+    out.push(b'}');
+    Ok(Reply::bytes(200, out))
+}
+
+pub(super) fn owner(scene: &Scene<'_>, id: &str, parameters: &Parameters) -> Answer {
+    let by_user = parameters.get("idProperty") == Some("userId");
+    let archived = parameters.flag("archived");
+    let found = scene.portal.owners.iter().find(|owner| {
+        let own = if by_user { owner.user_id } else { owner.id };
+        own.to_string() == id && owner.archived == archived
+    });
+    let owner = found.ok_or_else(|| Box::new(scene.errors.not_found(id)))?;
+    Ok(Reply::json(200, &owner.to_json()))
+}
+
+pub(super) fn account_details(scene: &Scene<'_>) -> Reply {
+    Reply::json(
+        200,
+        &json!({
+            "portalId": scene.portal.id,
+            "accountType": "STANDARD",
+            "timeZone": "US/Eastern",
+            "companyCurrency": "USD",
+            "additionalCurrencies": ["EUR"],
+            "utcOffset": "-05:00",
+            "utcOffsetMilliseconds": -18_000_000,
+            "uiDomain": "app.hubspot.com",
+            "dataHostingLocation": "na1",
+        }),
+    )
+}
+
+pub(super) fn api_usage(scene: &Scene<'_>, usage: &Usage) -> Reply {
+    Reply::json(
+        200,
+        &json!({"results": [{
+            "name": "private-apps-api-calls-daily",
+            "usageLimit": usage.daily(),
+            "currentUsage": usage.daily_used(),
+            "collectedAt": instant_text(scene.now),
+            "fetchStatus": "SUCCESS",
+            "resetsAt": instant_text(next_day(scene.now)),
+        }]}),
+    )
+}

@@ -1,0 +1,1 @@
+//! How the sandbox behaves over HTTP.
