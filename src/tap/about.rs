@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::cli::AboutFormat;
 use super::exit::TapError;
@@ -90,7 +90,7 @@ impl Setting<'_> {
 fn settings() -> impl Iterator<Item = Setting<'static>> {
     settings_schema()["properties"].as_object().into_iter().flatten().map(|(name, definition)| Setting {
         name,
-        kind: kind(definition, settings_schema()["$defs"].as_object()),
+        kind: kind(definition),
         default: definition.get("default").filter(|default| !default.is_null()),
         secret: definition["secret"] == true,
         description: definition["description"].as_str().unwrap_or_default().replace('\n', " "),
@@ -98,19 +98,17 @@ fn settings() -> impl Iterator<Item = Setting<'static>> {
 }
 
 /// The type in a word or two: `string`, `integer 1-100`, `columns or object`.
-fn kind(definition: &Value, definitions: Option<&Map<String, Value>>) -> String {
-    let referenced = definition["$ref"].as_str().and_then(|path| definitions?.get(path.rsplit('/').next()?));
-    if let Some(choices) = referenced.and_then(|target| target["oneOf"].as_array()) {
+fn kind(definition: &Value) -> String {
+    if let Some(choices) = definition["oneOf"].as_array() {
         let names: Vec<&str> = choices.iter().filter_map(|choice| choice["const"].as_str()).collect();
         return names.join(" or ");
     }
-    let name = match &definition["type"] {
-        Value::String(name) => name.clone(),
-        Value::Array(names) => {
-            names.iter().filter_map(Value::as_str).find(|name| *name != "null").unwrap_or_default().to_owned()
-        }
-        _ => "string or integer".to_owned(),
+    let names: Vec<&str> = match &definition["type"] {
+        Value::String(name) => vec![name],
+        Value::Array(names) => names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect(),
+        _ => Vec::new(),
     };
+    let name = names.join(" or ");
     let name = if definition["format"] == "date-time" { "date-time".to_owned() } else { name };
     match (definition["minimum"].as_f64(), definition["maximum"].as_f64()) {
         (Some(minimum), Some(maximum)) if maximum < 4e9 => format!("{name} {minimum}-{maximum}"),
