@@ -1,1 +1,5 @@
 //! Integration tests, one module a topic.
+
+mod official_client;
+mod support;
+mod targets;

@@ -1,0 +1,14 @@
+//! What the topic modules share: a portal, the tap as a program, real targets, a real Postgres, and the truth to hold
+//! their tables against.
+
+pub(crate) mod cell;
+pub(crate) mod clients;
+pub(crate) mod messages;
+pub(crate) mod pipeline;
+pub(crate) mod portal;
+pub(crate) mod postgres;
+pub(crate) mod tables;
+pub(crate) mod tap;
+pub(crate) mod targets;
+pub(crate) mod truth;
+pub(crate) mod values;

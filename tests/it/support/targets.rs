@@ -1,0 +1,76 @@
+//! Real Singer targets, each with the config that the README recommends for it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::clients::program;
+use super::postgres::Database;
+use super::tap::Tap;
+
+/// The schema that the targets load into.
+pub(crate) const SCHEMA: &str = "hubspot_tickets_245001234";
+
+/// Rows that pipelinewise-target-postgres collects before it writes them.
+const BATCH_ROWS: u32 = 100;
+
+/// target-postgres of the Meltano SDK, which prints one state, at the end.
+pub(crate) fn target_postgres(tap: &Tap, database: &Database) -> Command {
+    let url = database.url().replace("postgresql:", "postgresql+psycopg:");
+    let config = json!({
+        "sqlalchemy_url": format!("{url}?options=-c%20TimeZone%3DUTC"),
+        "default_target_schema": SCHEMA,
+        "sanitize_null_text_characters": true,
+    });
+    configured(tap, "target-postgres", "target-postgres", &config)
+}
+
+/// The older target-postgres of PipelineWise, which prints a state after every `BATCH_ROWS` rows of a stream.
+pub(crate) fn pipelinewise_target_postgres(tap: &Tap, database: &Database) -> Command {
+    let [user, password, host, port, name] = database.parts();
+    let config = json!({
+        "user": user, "password": password, "host": host, "port": port.parse::<u16>().expect("a port"), "dbname": name,
+        "default_target_schema": SCHEMA,
+        "add_metadata_columns": true,
+        "batch_size_rows": BATCH_ROWS,
+    });
+    configured(tap, "pipelinewise-target-postgres", "target-postgres", &config)
+}
+
+/// target-jsonl: a file `STREAM.jsonl` for each stream.
+pub(crate) fn target_jsonl(tap: &Tap) -> Command {
+    let config = json!({"destination_path": jsonl_folder(tap), "do_timestamp_file": false});
+    configured(tap, "tools", "target-jsonl", &config)
+}
+
+/// The lines that target-jsonl wrote for a stream.
+pub(crate) fn jsonl_lines(tap: &Tap, stream: &str) -> Vec<String> {
+    let file = jsonl_folder(tap).join(format!("{stream}.jsonl"));
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Feeds a run's output to the Singer project's validator; gives what it printed, or panics with it.
+pub(crate) fn singer_check_tap(tap: &Tap, output: &[u8]) -> String {
+    let input = tap.path("output.jsonl");
+    fs::write(&input, output).expect("a writable folder");
+    let file = fs::File::open(&input).expect("the file just written");
+    let checked =
+        program("tools", "singer-check-tap").stdin(Stdio::from(file)).output().expect("singer-check-tap runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
+    assert!(checked.status.success(), "{said}");
+    said
+}
+
+fn jsonl_folder(tap: &Tap) -> PathBuf {
+    tap.path("jsonl")
+}
+
+fn configured(tap: &Tap, environment: &str, name: &str, config: &Value) -> Command {
+    tap.write("target.json", config);
+    let mut command = program(environment, name);
+    command.arg("--config").arg(tap.path("target.json"));
+    command
+}

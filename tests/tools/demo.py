@@ -1,0 +1,204 @@
+"""The main job on an embedded default: a sandbox portal's tickets go to Postgres, some change, and the changes follow.
+
+Run by `make demo`, with the Python of target-postgres' environment. What it leaves in the build folder's demo folder
+(config files, catalog, state, logs) is there to be read; the portal and the server are gone when it ends.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import psycopg
+
+TICKETS = 5_000
+CHANGED = 250
+PORTAL = 245_001_234
+SCHEMA = f"hubspot_tickets_{PORTAL}"
+# The sandbox's own token: it opens nothing else.
+TOKEN = "pat-na1-sandbox-token"
+# What HubSpot allows a private app of a Professional portal.
+REQUESTS_PER_10S = 190
+
+TOOLS = Path(__file__).resolve().parent
+TARGET = Path(sys.prefix).parents[1]
+WORK = TARGET / "demo"
+PROGRAMS = (TARGET / "release", Path(sys.prefix) / "bin")
+
+
+class Failure(Exception):
+    """Why the demo cannot go on, in one sentence."""
+
+
+def last_line(file):
+    lines = [line for line in file.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "it said nothing"
+
+
+@contextlib.contextmanager
+def server(name, command):
+    """Runs a server until the block ends; yields the last word of its first line, its URL."""
+    log = WORK / f"{name}.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+    try:
+        words = process.stdout.readline().split()
+        if not words:
+            raise Failure(f"{name} did not start: {last_line(log)}")
+        yield words[-1]
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def shell(command, log):
+    """Shows a command as a user types it and runs it in the work folder; gives the seconds it took."""
+    print(f"\n$ {command}")
+    started = time.monotonic()
+    path = os.pathsep.join([*map(str, PROGRAMS), os.environ["PATH"]])
+    with (WORK / log).open("w") as errors:
+        code = subprocess.call(
+            ["bash", "-o", "pipefail", "-c", command], cwd=WORK, env={**os.environ, "PATH": path}, stderr=errors
+        )
+    if code != 0:
+        raise Failure(f"that command ended with exit code {code}: {last_line(WORK / log)} (all of it: {WORK / log})")
+    return time.monotonic() - started
+
+
+def call(url, method="GET"):
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+        return json.load(answer)
+
+
+def table(heads, rows, right=()):
+    """Prints rows under their heads, columns aligned."""
+    rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *rows)]
+    for row in [heads, ["-" * width for width in widths], *rows]:
+        cells = (cell.rjust(width) if at in right else cell.ljust(width) for at, (cell, width) in enumerate(zip(row, widths)))
+        print("  " + "  ".join(cells).rstrip())
+
+
+def shorten(text, width):
+    return text if text is None or len(text) <= width else text[: width - 1] + "…"
+
+
+def row_counts(database):
+    names = database.execute(
+        "select table_name from information_schema.tables where table_schema = %s order by 1", [SCHEMA]
+    ).fetchall()
+    return {name: database.execute(f'select count(*) from "{SCHEMA}"."{name}"').fetchone()[0] for (name,) in names}
+
+
+def readable_rows(database):
+    rows = database.execute(
+        f"""
+        select t.id, t.subject, t.hs_ticket_priority, s.label,
+               coalesce(t.primary_contact ->> 'name', t.primary_contact ->> 'email'), t.primary_company ->> 'name'
+        from {SCHEMA}.tickets t
+        left join {SCHEMA}.ticket_pipeline_stages s on s.pipeline_id = t.hs_pipeline and s.id = t.hs_pipeline_stage
+        where not t.archived
+        order by t.updated_at desc, t.id
+        limit 6
+        """
+    ).fetchall()
+    return [[id, shorten(subject, 40), *rest[:2], *(shorten(name, 24) for name in rest[2:])] for id, subject, *rest in rows]
+
+
+def difference(after, before):
+    return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}
+
+
+def write_configs(portal_url, database_url):
+    config = {"access_token": TOKEN, "organization_id": str(PORTAL), "api_base_url": portal_url}
+    target = {
+        # In UTC, or target-postgres would store instants in the server's own time zone.
+        "sqlalchemy_url": database_url.replace("postgresql:", "postgresql+psycopg:") + "?options=-c%20TimeZone%3DUTC",
+        "default_target_schema": SCHEMA,
+        "sanitize_null_text_characters": True,
+    }
+    for name, content in (("config.json", config), ("target.json", target)):
+        (WORK / name).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def demo(portal_url, database_url):
+    write_configs(portal_url, database_url)
+    counts = lambda: call(f"{portal_url}/_sandbox/counts")
+    sync = (
+        "tap-hubspot-tickets --config config.json --catalog catalog.json --state state.json"
+        " | target-postgres --config target.json >> state.json"
+    )
+    runs = []
+
+    def run(name, command, log):
+        before = counts()
+        seconds = shell(command, log)
+        runs.append((name, seconds, difference(counts(), before)))
+
+    run("discovery", "tap-hubspot-tickets --config config.json --discover > catalog.json", "discover.log")
+    run("first load", sync, "first-load.log")
+    with psycopg.connect(database_url) as database:
+        first = row_counts(database)
+    print(f"\nIn the portal {CHANGED} tickets are changed now, some of them archived, and a few are new.")
+    call(f"{portal_url}/_sandbox/change?tickets={CHANGED}", method="POST")
+    run("second load", sync, "second-load.log")
+
+    with psycopg.connect(database_url) as database:
+        second = row_counts(database)
+        print(f"\nRows in schema {SCHEMA}")
+        table(
+            ["table", "after the first load", "after the second"],
+            [[name, f"{first.get(name, 0):,}", f"{count:,}"] for name, count in second.items()],
+            right=(1, 2),
+        )
+        print("\nThe tickets changed last")
+        table(["id", "subject", "priority", "stage", "primary contact", "primary company"], readable_rows(database))
+    print("\nWhat it cost")
+    endpoints = sorted({endpoint for _, _, calls in runs for endpoint in calls})
+    table(
+        ["API calls", *(name for name, _, _ in runs)],
+        [
+            *([endpoint, *(calls.get(endpoint, "-") for _, _, calls in runs)] for endpoint in endpoints),
+            ["all", *(sum(calls.values()) for _, _, calls in runs)],
+            ["seconds", *(f"{seconds:.1f}" for _, seconds, _ in runs)],
+        ],
+        right=(1, 2, 3),
+    )
+    print(f"\nConfig files, catalog, state and logs: {WORK}")
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (TARGET / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Failure("another demo is running in this build folder") from None
+        shutil.rmtree(WORK)
+        WORK.mkdir()
+        portal = [TARGET / "release" / "hubspot-sandbox", "--port", 0, "--tickets", TICKETS]
+        portal += ["--portal-id", PORTAL, "--general-per-10s", REQUESTS_PER_10S]
+        print(f"A sandbox portal with {TICKETS:,} tickets and {REQUESTS_PER_10S} requests per ten seconds, and a new Postgres.")
+        with server("hubspot-sandbox", portal) as portal_url:
+            with server("postgres", [TOOLS / "postgres.sh", "serve"]) as database_url:
+                demo(portal_url, database_url)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as failure:
+        sys.exit(f"make demo: {failure}")
+    except KeyboardInterrupt:
+        sys.exit(130)
