@@ -1,3 +1,7 @@
-//! The Singer tap.
+//! The Singer tap `tap-hubspot-tickets`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tap_hubspot_tickets::tap::run().into()
+}

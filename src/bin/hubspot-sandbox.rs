@@ -108,19 +108,12 @@ impl Arguments {
             custom_properties: self.custom_properties,
             virtual_tickets: self.virtual_tickets,
             hostile: self.hostile,
-            cursor: if self.cursor == "opaque" {
-                CursorStyle::Opaque
-            } else {
-                CursorStyle::NextId
-            },
+            cursor: if self.cursor == "opaque" { CursorStyle::Opaque } else { CursorStyle::NextId },
             limits: (!self.unlimited).then_some(limits),
             latency: Duration::from_millis(self.latency_ms),
             search_lag: Duration::from_secs(self.search_lag_secs),
             search_disorder: self.search_disorder,
-            access_token: self
-                .token
-                .clone()
-                .unwrap_or_else(|| sized.access_token.clone()),
+            access_token: self.token.clone().unwrap_or_else(|| sized.access_token.clone()),
             start_time: self.frozen_clock,
             gzip: !self.no_gzip,
             ..sized

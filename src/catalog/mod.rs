@@ -169,9 +169,7 @@ impl CatalogEntry {
         match self.replication_method.as_deref().or_else(in_metadata) {
             None | Some("INCREMENTAL") => Ok(false),
             Some("FULL_TABLE") => Ok(true),
-            Some(other) => {
-                Err(CatalogError::UnknownMethod { stream: self.stream.clone(), method: other.to_owned() })
-            }
+            Some(other) => Err(CatalogError::UnknownMethod { stream: self.stream.clone(), method: other.to_owned() }),
         }
     }
 

@@ -27,10 +27,8 @@ const GUIDE_NAMES: [(&str, &str); 4] = [
 pub(super) fn read(schema: &Value, dotenv: &Path) -> Result<Map<String, Value>, ConfigError> {
     let mut variables = BTreeMap::new();
     if dotenv.exists() {
-        let unreadable = |error: dotenvy::Error| ConfigError::Unreadable {
-            path: dotenv.to_owned(),
-            reason: error.to_string(),
-        };
+        let unreadable =
+            |error: dotenvy::Error| ConfigError::Unreadable { path: dotenv.to_owned(), reason: error.to_string() };
         for pair in dotenvy::from_path_iter(dotenv).map_err(unreadable)? {
             // A line that does not parse may hold a secret, so the error names the file alone.
             let (name, value) = pair.map_err(|_| ConfigError::Unreadable {
@@ -40,9 +38,9 @@ pub(super) fn read(schema: &Value, dotenv: &Path) -> Result<Map<String, Value>, 
             variables.insert(name, value);
         }
     }
-    variables.extend(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }));
+    variables.extend(
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+    );
 
     let mut settings = Map::new();
     let properties = schema["properties"].as_object().into_iter().flatten();

@@ -113,10 +113,8 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
     let warnings = unknown_keys(&settings, schema);
     let settings = Value::Object(settings);
     validate(&settings, schema)?;
-    let config: Config = serde_json::from_value(settings).map_err(|error| ConfigError::Invalid {
-        field: "of the config".to_owned(),
-        constraint: error.to_string(),
-    })?;
+    let config: Config = serde_json::from_value(settings)
+        .map_err(|error| ConfigError::Invalid { field: "of the config".to_owned(), constraint: error.to_string() })?;
     config.credentials()?;
     if let (Some(start), Some(end)) = (config.start_date, config.end_date)
         && start >= end
@@ -133,9 +131,8 @@ fn read_file(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
     let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
     // The parser's message holds a position, never the text, which may be a secret.
-    let value: Value = serde_json::from_slice(&text).map_err(|error| {
-        unusable(format!("it is not JSON (line {}, column {})", error.line(), error.column()))
-    })?;
+    let value: Value = serde_json::from_slice(&text)
+        .map_err(|error| unusable(format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
     match value {
         Value::Object(settings) => Ok(settings),
         _ => Err(unusable("its root is not a JSON object".to_owned())),

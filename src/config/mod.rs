@@ -42,7 +42,7 @@ pub struct Config {
 
     /// Hub ID of the portal (the tenant). When given, a token of another portal is refused before anything is written.
     #[serde(default, deserialize_with = "text_or_number")]
-    #[schemars(with = "Option<TextOrNumber>")]
+    #[schemars(with = "Option<String>", extend("type" = ["string", "integer", "null"]))]
     pub organization_id: Option<String>,
 
     /// Name of this run, written to `_scan_id` of every row. Default: made from the time and the portal.
@@ -133,6 +133,7 @@ pub struct Config {
 /// Where the properties of a ticket go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum PropertiesLayout {
     /// A column for each property.
     #[default]
@@ -215,14 +216,6 @@ impl Config {
 }
 
 /// A Hub ID as people write it in JSON.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum TextOrNumber {
-    Text(String),
-    Number(u64),
-}
-
 fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let value = Option::<serde_json::Value>::deserialize(deserializer)?;
     Ok(value.map(|value| match value {

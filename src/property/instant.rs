@@ -9,8 +9,11 @@ const MIN_EPOCH_DIGITS: usize = 9;
 
 /// `YYYY-MM-DDTHH:MM:SS.mmmZ`, with six digits when the instant has microseconds.
 pub fn format_instant(instant: DateTime<Utc>) -> String {
-    let precision =
-        if instant.timestamp_subsec_micros().is_multiple_of(1000) { SecondsFormat::Millis } else { SecondsFormat::Micros };
+    let precision = if instant.timestamp_subsec_micros().is_multiple_of(1000) {
+        SecondsFormat::Millis
+    } else {
+        SecondsFormat::Micros
+    };
     instant.to_rfc3339_opts(precision, true)
 }
 
@@ -100,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_is_no_instant_is_refused() {
-        for text in ["", "bad", "2024", "2024-13-01T00:00:00Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "24-1-2"] {
+        for text in
+            ["", "bad", "2024", "2024-13-01T00:00:00Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "24-1-2"]
+        {
             assert_eq!(parse_instant(text), None, "{text}");
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub use column::column_name;
 pub use instant::format_instant;
 pub use text::{push_json_string, push_sanitised};
-pub use value::{Fit, encode_value};
+pub use value::{Fit, encode_value, parse_instant_token};
 
 /// The JSON type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -103,7 +103,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "N/A", "NaN", "Infinity", "1,5", "1 2", "0x10", "e5", ".", "1e", "--1", "1e400", "1e-400", "1.2.3"] {
+        for text in
+            ["", "N/A", "NaN", "Infinity", "1,5", "1 2", "0x10", "e5", ".", "1e", "--1", "1e400", "1e-400", "1.2.3"]
+        {
             assert_eq!(number(text), None, "{text}");
         }
         assert_eq!(number(&"9".repeat(1001)), None);

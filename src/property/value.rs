@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::io::Write;
 
+use chrono::{DateTime, Utc};
+
+use super::Kind;
 use super::instant::{format_instant, is_formatted, parse_date, parse_instant};
 use super::number::push_number;
 use super::text::{push_json_string, push_sanitised};
-use super::Kind;
 
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +52,13 @@ pub fn encode_value(kind: Kind, token: &str, out: &mut Vec<u8>) -> Fit {
     Fit::Misfit
 }
 
+/// Reads the instant that a JSON token holds.
+pub fn parse_instant_token(token: &str) -> Option<DateTime<Utc>> {
+    parse_instant(plain_text(token)?.trim())
+}
+
 /// Appends the token's text as a JSON string.
-pub(super) fn push_text(token: &str, out: &mut Vec<u8>) {
+fn push_text(token: &str, out: &mut Vec<u8>) {
     if token.starts_with('"') {
         push_sanitised(token, out);
     } else {

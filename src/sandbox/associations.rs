@@ -18,11 +18,7 @@ pub(super) struct TypeKey {
 
 impl TypeKey {
     pub(super) fn category(self) -> &'static str {
-        if self.user_defined {
-            "USER_DEFINED"
-        } else {
-            "HUBSPOT_DEFINED"
-        }
+        if self.user_defined { "USER_DEFINED" } else { "HUBSPOT_DEFINED" }
     }
 }
 
@@ -78,12 +74,7 @@ const HUBSPOT_DEFINED: [(ObjectType, ObjectType, u32, Option<u32>); 21] = {
 /// Label ids of the seeded portal; the opposite direction has the next id.
 const USER_DEFINED: [(ObjectType, ObjectType, u32, &str); 3] = [
     (ObjectType::Tickets, ObjectType::Contacts, 1, "Reporter"),
-    (
-        ObjectType::Tickets,
-        ObjectType::Contacts,
-        3,
-        "Billing contact",
-    ),
+    (ObjectType::Tickets, ObjectType::Contacts, 3, "Billing contact"),
     (ObjectType::Tickets, ObjectType::Companies, 5, "Reseller"),
 ];
 
@@ -100,38 +91,17 @@ fn flipped((from, to): Direction) -> Direction {
 
 impl Associations {
     pub(super) fn new(generator: Option<Arc<Generator>>) -> Self {
-        let mut all = Self {
-            generator,
-            ..Self::default()
-        };
+        let mut all = Self { generator, ..Self::default() };
         for (from, to, unlabelled, primary) in HUBSPOT_DEFINED {
             let base = format!("{}_to_{}", from.singular(), to.singular());
-            let plain = if primary.is_some() {
-                format!("{base}_unlabeled")
-            } else {
-                base.clone()
-            };
+            let plain = if primary.is_some() { format!("{base}_unlabeled") } else { base.clone() };
             let types = all.types.entry((from, to)).or_default();
             if let Some(type_id) = primary {
-                let key = TypeKey {
-                    user_defined: false,
-                    type_id,
-                };
-                types.push(AssociationType {
-                    key,
-                    label: Some("Primary".to_owned()),
-                    name: base,
-                });
+                let key = TypeKey { user_defined: false, type_id };
+                types.push(AssociationType { key, label: Some("Primary".to_owned()), name: base });
             }
-            let key = TypeKey {
-                user_defined: false,
-                type_id: unlabelled,
-            };
-            types.push(AssociationType {
-                key,
-                label: None,
-                name: plain,
-            });
+            let key = TypeKey { user_defined: false, type_id: unlabelled };
+            types.push(AssociationType { key, label: None, name: plain });
         }
         for (from, to, type_id, label) in USER_DEFINED {
             all.define_label((from, to), type_id, label);
@@ -142,10 +112,7 @@ impl Associations {
     /// Defines a label of the portal's own for a direction and, under the next id, its opposite.
     pub(super) fn define_label(&mut self, direction: Direction, type_id: u32, label: &str) {
         for (way, type_id) in [(direction, type_id), (flipped(direction), type_id + 1)] {
-            let key = TypeKey {
-                user_defined: true,
-                type_id,
-            };
+            let key = TypeKey { user_defined: true, type_id };
             let types = self.types.entry(way).or_default();
             match types.iter_mut().find(|known| known.key == key) {
                 Some(known) => known.label = Some(label.to_owned()),
@@ -169,7 +136,9 @@ impl Associations {
 
     pub(super) fn labels_json(&self, from: ObjectType, to: ObjectType) -> Value {
         let types = self.types(from, to).iter();
-        types.map(|known| json!({"category": known.key.category(), "typeId": known.key.type_id, "label": known.label})).collect()
+        types
+            .map(|known| json!({"category": known.key.category(), "typeId": known.key.type_id, "label": known.label}))
+            .collect()
     }
 
     pub(super) fn ends(&self, from: ObjectType, id: u64, to: ObjectType) -> Cow<'_, Ends> {
@@ -180,39 +149,22 @@ impl Associations {
     }
 
     fn generated(&self, from: ObjectType, id: u64, to: ObjectType) -> Option<Ends> {
-        let generator = self
-            .generator
-            .as_ref()
-            .filter(|_| from == ObjectType::Tickets)?;
+        let generator = self.generator.as_ref().filter(|_| from == ObjectType::Tickets)?;
         Some(seeded_ends(generator, generator.index(id)?, to))
     }
 
     fn ends_mut(&mut self, direction: Direction, id: u64) -> &mut Ends {
         let (from, to) = direction;
-        let seeded = match self
-            .ends
-            .get(&direction)
-            .is_some_and(|all| all.contains_key(&id))
-        {
+        let seeded = match self.ends.get(&direction).is_some_and(|all| all.contains_key(&id)) {
             true => None,
             false => self.generated(from, id, to),
         };
-        self.ends
-            .entry(direction)
-            .or_default()
-            .entry(id)
-            .or_insert_with(|| seeded.unwrap_or_default())
+        self.ends.entry(direction).or_default().entry(id).or_insert_with(|| seeded.unwrap_or_default())
     }
 
     /// Adds an association type between two records, seen from both; every association carries the
     /// unlabelled type too, and only one company is the primary one.
-    pub(super) fn associate(
-        &mut self,
-        direction: Direction,
-        from: u64,
-        to: u64,
-        key: Option<TypeKey>,
-    ) {
+    pub(super) fn associate(&mut self, direction: Direction, from: u64, to: u64, key: Option<TypeKey>) {
         self.add(direction, from, to, key);
         let opposite = key.map(|key| self.opposite(direction, key));
         self.add(flipped(direction), to, from, opposite);
@@ -223,29 +175,20 @@ impl Associations {
             // Both directions of a label share its text.
             let label = self.label(direction, key);
             let types = self.types(direction.1, direction.0).iter();
-            let mut same =
-                types.filter(|known| known.key.user_defined && known.label.as_deref() == label);
+            let mut same = types.filter(|known| known.key.user_defined && known.label.as_deref() == label);
             return same.next().map_or(key, |known| known.key);
         }
         let primary = hubspot_type(direction).and_then(|(_, primary)| primary);
         let (unlabelled, other) = hubspot_type(flipped(direction)).unwrap_or_default();
-        let type_id = other
-            .filter(|_| primary == Some(key.type_id))
-            .unwrap_or(unlabelled);
+        let type_id = other.filter(|_| primary == Some(key.type_id)).unwrap_or(unlabelled);
         TypeKey { type_id, ..key }
     }
 
     fn add(&mut self, direction: Direction, from: u64, to: u64, key: Option<TypeKey>) {
         let (unlabelled, primary) = hubspot_type(direction).unwrap_or_default();
-        let plain = TypeKey {
-            user_defined: false,
-            type_id: unlabelled,
-        };
+        let plain = TypeKey { user_defined: false, type_id: unlabelled };
         let ends = self.ends_mut(direction, from);
-        let primary = primary.map(|type_id| TypeKey {
-            user_defined: false,
-            type_id,
-        });
+        let primary = primary.map(|type_id| TypeKey { user_defined: false, type_id });
         let towards_company = direction.1 == ObjectType::Companies;
         if towards_company && key.is_some() && key == primary {
             for types in ends.values_mut() {
@@ -291,9 +234,7 @@ impl Associations {
     fn has_primary(&self, direction: Direction, id: u64) -> bool {
         let primary = hubspot_type(direction).and_then(|(_, primary)| primary);
         let ends = self.ends(direction.0, id, direction.1);
-        ends.values()
-            .flatten()
-            .any(|key| !key.user_defined && Some(key.type_id) == primary)
+        ends.values().flatten().any(|key| !key.user_defined && Some(key.type_id) == primary)
     }
 
     pub(super) fn forget(&mut self, kind: ObjectType, id: u64) {
@@ -310,16 +251,10 @@ impl Associations {
 /// may carry a label.
 pub(super) fn seeded_ends(generator: &Generator, index: u64, to: ObjectType) -> Ends {
     let links = generator.ticket_links(index);
-    let hubspot = |type_id| TypeKey {
-        user_defined: false,
-        type_id,
-    };
+    let hubspot = |type_id| TypeKey { user_defined: false, type_id };
     let (chosen, unlabelled, extra) = match to {
         ObjectType::Contacts => {
-            let label = TypeKey {
-                user_defined: true,
-                type_id: 1,
-            };
+            let label = TypeKey { user_defined: true, type_id: 1 };
             (links.contacts, 16, links.labelled.then_some(label))
         }
         ObjectType::Companies => (links.companies, 339, Some(hubspot(26))),

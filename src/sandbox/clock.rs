@@ -28,19 +28,11 @@ impl Clock {
 
     pub(super) fn now(&self) -> Millis {
         let value = self.value.load(Ordering::SeqCst);
-        if self.frozen.load(Ordering::SeqCst) {
-            value
-        } else {
-            machine_now() + value
-        }
+        if self.frozen.load(Ordering::SeqCst) { value } else { machine_now() + value }
     }
 
     pub(super) fn set(&self, at: Millis) {
-        let value = if self.frozen.load(Ordering::SeqCst) {
-            at
-        } else {
-            at - machine_now()
-        };
+        let value = if self.frozen.load(Ordering::SeqCst) { at } else { at - machine_now() };
         self.value.store(value, Ordering::SeqCst);
     }
 
@@ -105,16 +97,11 @@ fn civil_date(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -131,10 +118,7 @@ pub(super) fn date_text(at: Millis) -> String {
 
 /// `Tue, 15 Nov 1994 08:12:31 GMT`.
 pub(super) fn http_date(at: Millis) -> String {
-    DateTime::from_timestamp_millis(at)
-        .unwrap_or_default()
-        .format("%a, %d %b %Y %H:%M:%S GMT")
-        .to_string()
+    DateTime::from_timestamp_millis(at).unwrap_or_default().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// Reads epoch milliseconds, an ISO instant or a plain date (midnight UTC).

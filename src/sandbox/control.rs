@@ -20,9 +20,7 @@ pub(super) fn answer(service: &Service, call: &str, incoming: &Incoming) -> Resp
         Ok(body) => (200, body),
         Err(refusal) => (400, json!({"error": refusal}).to_string().into_bytes()),
     };
-    let response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, "application/json");
+    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
     response.body(Body::from(body)).unwrap_or_default()
 }
 
@@ -30,11 +28,7 @@ fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u
     if call == "truth" {
         return Ok(truth::write(&service.portal(), service.now()));
     }
-    let parsed = if incoming.body.is_empty() {
-        Ok(json!({}))
-    } else {
-        serde_json::from_slice(&incoming.body)
-    };
+    let parsed = if incoming.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&incoming.body) };
     let body: Value = parsed.map_err(|error| format!("body: {error}"))?;
     let done = match (incoming.method.as_str(), call) {
         ("GET", "requests") => json!(service.journal().requests()),
@@ -45,10 +39,7 @@ fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u
         ("GET", "counts") => json!(service.journal().counts()),
         ("GET", "clock") => json!({"now": instant_text(service.now())}),
         ("POST", "change") => {
-            let tickets = incoming
-                .parameters()
-                .get("tickets")
-                .and_then(|text| text.parse().ok());
+            let tickets = incoming.parameters().get("tickets").and_then(|text| text.parse().ok());
             change_some(service, tickets.unwrap_or(20))?
         }
         ("POST", "faults") => faults(service, &body)?,
@@ -84,19 +75,9 @@ fn change(service: &Service, call: &str, body: &Value) -> Result<Value, Refusal>
     let given = body["properties"].as_object().unwrap_or(&empty);
     let owned: Vec<(&str, String)> = given
         .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str(),
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned),
-            )
-        })
+        .map(|(name, value)| (name.as_str(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
-    let values: Vec<(&str, &str)> = owned
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
+    let values: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let flag = |name: &str, default: bool| body[name].as_bool().unwrap_or(default);
     let mut portal = service.portal_mut();
     let id = match call {
@@ -121,21 +102,12 @@ fn change(service: &Service, call: &str, body: &Value) -> Result<Value, Refusal>
             portal.delete_forever(kind, id, now)?;
             id
         }
-        "merge" => portal.merge(
-            kind,
-            id_of(body, "winner")?,
-            id_of(body, "loser")?,
-            flag("new_id", false),
-            now,
-        )?,
+        "merge" => portal.merge(kind, id_of(body, "winner")?, id_of(body, "loser")?, flag("new_id", false), now)?,
         "associate" | "dissociate" => {
             let from = (type_of(body, "from_type")?, id_of(body, "from")?);
             let to = (type_of(body, "to_type")?, id_of(body, "to")?);
             if call == "associate" {
-                let type_id = body["type_id"]
-                    .as_u64()
-                    .and_then(|id| u32::try_from(id).ok())
-                    .unwrap_or(0);
+                let type_id = body["type_id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
                 portal.associate(from, to, type_id, body["label"].as_str())?;
             } else {
                 portal.dissociate(from, to);
@@ -163,11 +135,8 @@ fn property(service: &Service, body: &Value) -> Result<Value, Refusal> {
     }
     if let Some(name) = body["change"].as_str() {
         portal.change_property(kind, name, now, |def| {
-            for (key, field) in [
-                ("type", &mut def.kind),
-                ("fieldType", &mut def.field_type),
-                ("label", &mut def.label),
-            ] {
+            for (key, field) in [("type", &mut def.kind), ("fieldType", &mut def.field_type), ("label", &mut def.label)]
+            {
                 if let Some(text) = body[key].as_str() {
                     text.clone_into(field);
                 }
@@ -198,9 +167,7 @@ fn faults(service: &Service, body: &Value) -> Result<Value, Refusal> {
 fn clock(service: &Service, body: &Value) -> Result<Value, Refusal> {
     let instant = |name: &str| match body[name].as_str() {
         None => Ok(None),
-        Some(text) => parse_instant(text)
-            .map(Some)
-            .ok_or_else(|| format!("{name}: {text} is not an instant")),
+        Some(text) => parse_instant(text).map(Some).ok_or_else(|| format!("{name}: {text} is not an instant")),
     };
     if let Some(at) = instant("freeze")? {
         service.clock.freeze(at);
@@ -218,11 +185,7 @@ fn clock(service: &Service, body: &Value) -> Result<Value, Refusal> {
 }
 
 fn limits(service: &Service, body: &Value) -> Result<Value, Refusal> {
-    let limits: Option<Limits> = if body["unlimited"] == true {
-        None
-    } else {
-        Some(parse(body, "limits")?)
-    };
+    let limits: Option<Limits> = if body["unlimited"] == true { None } else { Some(parse(body, "limits")?) };
     service.usage().set(limits);
     Ok(json!({}))
 }
@@ -247,18 +210,9 @@ fn change_some(service: &Service, tickets: usize) -> Result<Value, Refusal> {
     let mut updated = Vec::new();
     for id in live.iter().take(tickets) {
         let (name, value) = match rng.u8(..3) {
-            0 => (
-                "hs_pipeline_stage",
-                ["1", "2", "3", "4"][rng.usize(..4)].to_owned(),
-            ),
-            1 => (
-                "hs_ticket_priority",
-                ["LOW", "MEDIUM", "HIGH", "URGENT"][rng.usize(..4)].to_owned(),
-            ),
-            _ => (
-                "subject",
-                format!("Changed: case {}", rng.u32(10_000..99_999)),
-            ),
+            0 => ("hs_pipeline_stage", ["1", "2", "3", "4"][rng.usize(..4)].to_owned()),
+            1 => ("hs_ticket_priority", ["LOW", "MEDIUM", "HIGH", "URGENT"][rng.usize(..4)].to_owned()),
+            _ => ("subject", format!("Changed: case {}", rng.u32(10_000..99_999))),
         };
         let mut values = vec![(name, value.as_str())];
         if name == "hs_pipeline_stage" {
@@ -275,11 +229,8 @@ fn change_some(service: &Service, tickets: usize) -> Result<Value, Refusal> {
     let mut fresh = Vec::new();
     for number in 0..created {
         let subject = format!("New case {} of the demo", number + 1);
-        let values = [
-            ("subject", subject.as_str()),
-            ("hs_ticket_priority", "HIGH"),
-            ("content", "Created by the sandbox."),
-        ];
+        let values =
+            [("subject", subject.as_str()), ("hs_ticket_priority", "HIGH"), ("content", "Created by the sandbox.")];
         fresh.push(portal.create(kind, &values, now)?.to_string());
     }
     Ok(json!({"updated": updated, "archived": gone, "created": fresh}))

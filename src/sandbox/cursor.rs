@@ -63,10 +63,7 @@ mod tests {
         let cursor = encode("0-2-1597400658");
         assert_eq!(cursor, "MC0yLTE1OTc0MDA2NTg%3D");
         assert_eq!(decode(&cursor).as_deref(), Some("0-2-1597400658"));
-        assert_eq!(
-            decode("MC0yLTE1OTc0MDA2NTg=").as_deref(),
-            Some("0-2-1597400658")
-        );
+        assert_eq!(decode("MC0yLTE1OTc0MDA2NTg=").as_deref(), Some("0-2-1597400658"));
         assert_eq!(parse_list_cursor(CursorStyle::Opaque, "513881705058"), None);
     }
 }

@@ -67,10 +67,7 @@ pub enum Fault {
 impl Fault {
     pub(super) fn name(&self) -> String {
         let text = format!("{self:?}");
-        text.split([' ', '(', '{'])
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
     }
 
     /// Whether the request is not carried out at all.
@@ -123,13 +120,7 @@ impl FaultRule {
 
     /// Lets `skip` matching requests through, then strikes `times`.
     pub fn nth(matches: &str, skip: usize, times: usize, fault: Fault) -> Self {
-        Self {
-            matches: matches.to_owned(),
-            body: String::new(),
-            skip,
-            times,
-            fault,
-        }
+        Self { matches: matches.to_owned(), body: String::new(), skip, times, fault }
     }
 }
 
@@ -178,8 +169,7 @@ impl Faults {
             return None;
         }
         let body = String::from_utf8_lossy(body);
-        let matching =
-            |rule: &&mut FaultRule| line.contains(&rule.matches) && body.contains(&rule.body);
+        let matching = |rule: &&mut FaultRule| line.contains(&rule.matches) && body.contains(&rule.body);
         let mut struck = None;
         for rule in self.rules.iter_mut().filter(matching) {
             if rule.skip > 0 {
@@ -202,15 +192,8 @@ impl Faults {
 }
 
 fn usual_faults() -> Vec<Fault> {
-    let status = |code| Fault::Status {
-        code,
-        headers: Vec::new(),
-        body: None,
-    };
-    let limited = |limit| Fault::RateLimited {
-        limit,
-        retry_after: Some(1),
-    };
+    let status = |code| Fault::Status { code, headers: Vec::new(), body: None };
+    let limited = |limit| Fault::RateLimited { limit, retry_after: Some(1) };
     vec![
         status(500),
         status(503),

@@ -26,16 +26,8 @@ pub(super) fn found(options: &Options, now: Millis) -> Portal {
     let anchor = parse_instant(ANCHOR).unwrap_or(now).min(now - HOUR);
     let pipelines = ticket_pipelines(anchor - 900 * DAY);
     let owners = owners(options, anchor);
-    let mut properties: Vec<Properties> = ObjectType::ALL
-        .into_iter()
-        .map(Properties::hubspot_defined)
-        .collect();
-    define_ticket_properties(
-        &mut properties[ObjectType::Tickets.index()],
-        options,
-        &pipelines,
-        anchor,
-    );
+    let mut properties: Vec<Properties> = ObjectType::ALL.into_iter().map(Properties::hubspot_defined).collect();
+    define_ticket_properties(&mut properties[ObjectType::Tickets.index()], options, &pipelines, anchor);
     let world = World {
         seed: options.seed,
         anchor,
@@ -50,24 +42,12 @@ pub(super) fn found(options: &Options, now: Millis) -> Portal {
     };
     let generators: HashMap<ObjectType, Arc<Generator>> = ObjectType::HELD
         .into_iter()
-        .map(|kind| {
-            (
-                kind,
-                Arc::new(Generator::new(
-                    kind,
-                    world.clone(),
-                    &properties[kind.index()],
-                )),
-            )
-        })
+        .map(|kind| (kind, Arc::new(Generator::new(kind, world.clone(), &properties[kind.index()]))))
         .collect();
     let tickets = generators[&ObjectType::Tickets].clone();
     let mut portal = Portal {
         id: options.portal_id,
-        tables: ObjectType::ALL
-            .into_iter()
-            .map(|_| Table::default())
-            .collect(),
+        tables: ObjectType::ALL.into_iter().map(|_| Table::default()).collect(),
         properties,
         pipelines: HashMap::from([
             (ObjectType::Tickets, pipelines),
@@ -95,14 +75,7 @@ pub(super) fn found(options: &Options, now: Millis) -> Portal {
 }
 
 fn stage_ids(pipeline: &Pipeline) -> (String, Vec<String>) {
-    (
-        pipeline.id.clone(),
-        pipeline
-            .stages
-            .iter()
-            .map(|stage| stage.id.clone())
-            .collect(),
-    )
+    (pipeline.id.clone(), pipeline.stages.iter().map(|stage| stage.id.clone()).collect())
 }
 
 fn owners(options: &Options, anchor: Millis) -> Vec<Owner> {
@@ -119,8 +92,7 @@ fn owners(options: &Options, anchor: Millis) -> Vec<Owner> {
                 first_name: first.to_owned(),
                 last_name: last.to_owned(),
                 queue: index == 6,
-                team: (index % 3 != 2)
-                    .then(|| (5_128_300 + index % 3, format!("Team {}", index % 3 + 1))),
+                team: (index % 3 != 2).then(|| (5_128_300 + index % 3, format!("Team {}", index % 3 + 1))),
                 created,
                 updated: created + 30 * DAY,
                 archived: index % 5 == 4,
@@ -129,12 +101,7 @@ fn owners(options: &Options, anchor: Millis) -> Vec<Owner> {
         .collect()
 }
 
-fn define_ticket_properties(
-    properties: &mut Properties,
-    options: &Options,
-    pipelines: &[Pipeline],
-    anchor: Millis,
-) {
+fn define_ticket_properties(properties: &mut Properties, options: &Options, pipelines: &[Pipeline], anchor: Millis) {
     let at = Some(anchor - 800 * DAY + 123);
     if options.stage_properties {
         for pipeline in pipelines {
@@ -144,22 +111,15 @@ fn define_ticket_properties(
         }
     }
     if let Some(def) = properties.named_mut("hs_pipeline") {
-        def.options = pipelines
-            .iter()
-            .map(|p| (p.id.clone(), p.label.clone()))
-            .collect();
+        def.options = pipelines.iter().map(|p| (p.id.clone(), p.label.clone())).collect();
         def.external_options = true;
     }
     if let Some(def) = properties.named_mut("hs_pipeline_stage") {
         let stages = pipelines.iter().flat_map(|pipeline| &pipeline.stages);
-        def.options = stages
-            .map(|stage| (stage.id.clone(), stage.label.clone()))
-            .collect();
+        def.options = stages.map(|stage| (stage.id.clone(), stage.label.clone())).collect();
         def.external_options = true;
     }
-    let mut custom: Vec<PropertyDef> = (0..options.custom_properties)
-        .map(custom_property)
-        .collect();
+    let mut custom: Vec<PropertyDef> = (0..options.custom_properties).map(custom_property).collect();
     if options.hostile {
         custom.extend(hostile::definitions());
     }
@@ -179,24 +139,13 @@ fn define_ticket_properties(
 }
 
 fn custom_property(index: usize) -> PropertyDef {
-    let modules = [
-        "billing=Billing",
-        "reporting=Reporting",
-        "inventory=Inventory",
-        "messaging=Messaging",
-        "api=API",
-    ];
+    let modules = ["billing=Billing", "reporting=Reporting", "inventory=Inventory", "messaging=Messaging", "api=API"];
     let lines = ["core=Core", "mobile=Mobile app", "hardware=Hardware"];
     let shapes: [(&str, &str, &str, &[&str]); 12] = [
         ("order_number", "string", "text", &[]),
         ("environment_details", "string", "textarea", &[]),
         ("affected_seats", "number", "number", &[]),
-        (
-            "is_vip",
-            "bool",
-            "booleancheckbox",
-            &["true=Yes", "false=No"],
-        ),
+        ("is_vip", "bool", "booleancheckbox", &["true=Yes", "false=No"]),
         ("product_line", "enumeration", "select", &lines),
         ("affected_modules", "enumeration", "checkbox", &modules),
         ("contract_renewal_date", "date", "date", &[]),
@@ -208,24 +157,12 @@ fn custom_property(index: usize) -> PropertyDef {
     ];
     let (name, kind, field_type, options) = shapes[index % shapes.len()];
     let round = index / shapes.len();
-    let name = if round == 0 {
-        name.to_owned()
-    } else {
-        format!("{name}_{}", round + 1)
-    };
+    let name = if round == 0 { name.to_owned() } else { format!("{name}_{}", round + 1) };
     let def = PropertyDef::new(&name, kind, field_type);
-    if options.is_empty() {
-        def
-    } else {
-        def.with_options(options)
-    }
+    if options.is_empty() { def } else { def.with_options(options) }
 }
 
-fn associate(
-    portal: &mut Portal,
-    generators: &HashMap<ObjectType, Arc<Generator>>,
-    virtual_tickets: bool,
-) {
+fn associate(portal: &mut Portal, generators: &HashMap<ObjectType, Arc<Generator>>, virtual_tickets: bool) {
     use ObjectType::{Companies, Contacts, Deals, Tickets};
     let tickets = &generators[&Tickets];
     let all = &mut portal.associations;
@@ -240,22 +177,12 @@ fn associate(
             }
         }
     }
-    let hubspot = |type_id| {
-        Some(TypeKey {
-            user_defined: false,
-            type_id,
-        })
-    };
+    let hubspot = |type_id| Some(TypeKey { user_defined: false, type_id });
     let (contacts, deals) = (&generators[&Contacts], &generators[&Deals]);
     for index in 0..contacts.count() {
         if let Some(at) = contacts.company_of_contact(index) {
             let company = contacts.id_of(Companies, at);
-            all.associate(
-                (Contacts, Companies),
-                contacts.id(index),
-                company,
-                hubspot(1),
-            );
+            all.associate((Contacts, Companies), contacts.id(index), company, hubspot(1));
         }
     }
     for index in 0..deals.count() {
@@ -264,12 +191,7 @@ fn associate(
             all.associate((Deals, Companies), deals.id(index), company, hubspot(5));
         }
         if let Some(at) = deals.contact_of_deal(index) {
-            all.associate(
-                (Deals, Contacts),
-                deals.id(index),
-                deals.id_of(Contacts, at),
-                None,
-            );
+            all.associate((Deals, Contacts), deals.id(index), deals.id_of(Contacts, at), None);
         }
     }
 }
@@ -289,13 +211,7 @@ fn merge_some(portal: &mut Portal, tickets: &Generator, pairs: usize, anchor: Mi
             .collect();
         if let [winner, loser] = live[..] {
             // Neighbours of an earlier pair may be gone already; one pair fewer does no harm.
-            drop(portal.merge(
-                ObjectType::Tickets,
-                winner,
-                loser,
-                false,
-                anchor + pair as Millis * 1_237,
-            ));
+            drop(portal.merge(ObjectType::Tickets, winner, loser, false, anchor + pair as Millis * 1_237));
         }
     }
 }

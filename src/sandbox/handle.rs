@@ -56,9 +56,7 @@ impl Sandbox {
     pub async fn start_on(options: Options, port: u16) -> io::Result<Self> {
         let service = Arc::new(Service::new(options));
         let server = Server::start(service, port).await?;
-        Ok(Self {
-            server: Arc::new(server),
-        })
+        Ok(Self { server: Arc::new(server) })
     }
 
     fn service(&self) -> &Service {
@@ -103,9 +101,7 @@ impl Sandbox {
 
     /// Moves the clock on.
     pub fn advance(&self, by: Duration) {
-        self.service()
-            .clock
-            .advance(Millis::try_from(by.as_millis()).unwrap_or(Millis::MAX));
+        self.service().clock.advance(Millis::try_from(by.as_millis()).unwrap_or(Millis::MAX));
     }
 
     /// Creates a record and returns its id.
@@ -115,16 +111,12 @@ impl Sandbox {
 
     /// Changes values as a user would. `createdate` and the modified date may be given too.
     pub fn update(&self, object_type: &str, id: u64, properties: &[(&str, &str)]) {
-        self.change(|portal, now| {
-            portal.update(type_named(object_type), id, properties, true, now)
-        });
+        self.change(|portal, now| portal.update(type_named(object_type), id, properties, true, now));
     }
 
     /// Changes values without moving the modified date, as a calculated property's change does.
     pub fn update_silently(&self, object_type: &str, id: u64, properties: &[(&str, &str)]) {
-        self.change(|portal, now| {
-            portal.update(type_named(object_type), id, properties, false, now)
-        });
+        self.change(|portal, now| portal.update(type_named(object_type), id, properties, false, now));
     }
 
     /// Sets a value to a JSON string as it stands on the wire, quotes and escapes included, such as
@@ -161,15 +153,7 @@ impl Sandbox {
     /// Associates two records without moving modified dates. Type id 0 is the unlabelled type alone;
     /// with a label the type is one of the portal's own, defined when it is new (the opposite
     /// direction takes the next id).
-    pub fn associate(
-        &self,
-        from_type: &str,
-        from: u64,
-        to_type: &str,
-        to: u64,
-        type_id: u32,
-        label: Option<&str>,
-    ) {
+    pub fn associate(&self, from_type: &str, from: u64, to_type: &str, to: u64, type_id: u32, label: Option<&str>) {
         let ends = ((type_named(from_type), from), (type_named(to_type), to));
         self.change(|portal, _| portal.associate(ends.0, ends.1, type_id, label));
     }
@@ -202,13 +186,7 @@ impl Sandbox {
     }
 
     /// Changes a property's type; values stay as they are.
-    pub fn change_property_type(
-        &self,
-        object_type: &str,
-        name: &str,
-        kind: &str,
-        field_type: &str,
-    ) {
+    pub fn change_property_type(&self, object_type: &str, name: &str, kind: &str, field_type: &str) {
         self.change(|portal, now| {
             portal.change_property(type_named(object_type), name, now, |def| {
                 kind.clone_into(&mut def.kind);

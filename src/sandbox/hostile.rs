@@ -37,13 +37,7 @@ pub(super) fn definitions() -> Vec<PropertyDef> {
     ]
     .into_iter()
     .map(|(name, kind, field_type)| PropertyDef::new(name, kind, field_type))
-    .map(|def| {
-        if def.name == "odd_choice" {
-            def.with_options(&["a=A", "b=B"])
-        } else {
-            def
-        }
-    })
+    .map(|def| if def.name == "odd_choice" { def.with_options(&["a=A", "b=B"]) } else { def })
     .collect()
 }
 
@@ -77,14 +71,7 @@ pub(super) fn value(def: &PropertyDef, index: u64) -> Option<Vec<u8>> {
             r#""1,234.5""#,
             r#"" 12 ""#,
         ],
-        "odd_bool" => &[
-            r#""Yes""#,
-            r#""No""#,
-            r#""TRUE""#,
-            r#""1""#,
-            r#""maybe""#,
-            r#""true""#,
-        ],
+        "odd_bool" => &[r#""Yes""#, r#""No""#, r#""TRUE""#, r#""1""#, r#""maybe""#, r#""true""#],
         "odd_date" => &[
             r#""0001-01-01""#,
             r#""9999-12-31""#,
@@ -105,21 +92,12 @@ pub(super) fn value(def: &PropertyDef, index: u64) -> Option<Vec<u8>> {
             r#""253402300800000""#,
             r#""yesterday""#,
         ],
-        "odd_choice" => &[
-            r#""a""#,
-            r#""deleted option""#,
-            r#""a;b;unknown""#,
-            r#"";a""#,
-        ],
+        "odd_choice" => &[r#""a""#, r#""deleted option""#, r#""a;b;unknown""#, r#"";a""#],
         "Region" | "region" | "REGION" => &[r#""emea""#, r#""EMEA""#, r#""""#],
         _ => return None,
     };
     let chosen = *choices.get(usize::try_from(index).ok()? % (choices.len() + 1))?;
-    Some(if chosen == "64k" {
-        json_text(&"x\u{e9}".repeat(21_845))
-    } else {
-        chosen.as_bytes().to_vec()
-    })
+    Some(if chosen == "64k" { json_text(&"x\u{e9}".repeat(21_845)) } else { chosen.as_bytes().to_vec() })
 }
 
 /// Values of HubSpot's own properties that a hostile portal has on some records.
@@ -128,10 +106,7 @@ pub(super) fn replaced(kind: ObjectType, index: u64) -> Vec<(&'static str, Vec<u
         return Vec::new();
     }
     match index % 16 {
-        3 => vec![(
-            "subject",
-            br#""nul \u0000 and \ud800 in a subject""#.to_vec(),
-        )],
+        3 => vec![("subject", br#""nul \u0000 and \ud800 in a subject""#.to_vec())],
         5 => vec![("time_to_close", br#""N/A""#.to_vec())],
         7 => vec![("hs_ticket_priority", br#""CATASTROPHIC""#.to_vec())],
         9 => vec![("closed_date", br#""1742569562943""#.to_vec())],

@@ -14,12 +14,7 @@ pub(super) struct Journal {
 
 impl Journal {
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            requests: VecDeque::new(),
-            most,
-            next: 0,
-            counts: BTreeMap::new(),
-        }
+        Self { requests: VecDeque::new(), most, next: 0, counts: BTreeMap::new() }
     }
 
     /// Remembers an arrival and returns its number.
@@ -42,13 +37,8 @@ impl Journal {
     pub(super) fn answered(&mut self, number: u64, status: u16, fault: Option<String>) {
         *self.counts.entry(format!("status {status}")).or_default() += 1;
         let first = self.requests.front().map_or(0, |request| request.number);
-        let at = number
-            .checked_sub(first)
-            .and_then(|at| usize::try_from(at).ok());
-        if let Some(request) = at
-            .and_then(|at| self.requests.get_mut(at))
-            .filter(|r| r.number == number)
-        {
+        let at = number.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        if let Some(request) = at.and_then(|at| self.requests.get_mut(at)).filter(|r| r.number == number) {
             request.status = status;
             request.fault = fault;
         }

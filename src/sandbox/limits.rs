@@ -43,12 +43,7 @@ const UTC_OFFSET: Millis = -5 * HOUR;
 impl Usage {
     pub(super) fn new(limits: Option<Limits>) -> Self {
         let daily_used = limits.as_ref().map_or(0, |limits| limits.daily_used);
-        Self {
-            limits,
-            windows: Default::default(),
-            day: i64::MIN,
-            daily_used,
-        }
+        Self { limits, windows: Default::default(), day: i64::MIN, daily_used }
     }
 
     pub(super) fn set(&mut self, limits: Option<Limits>) {
@@ -83,10 +78,7 @@ impl Usage {
         };
         let times = &mut self.windows[pool as usize];
         let at = Instant::now();
-        while times
-            .front()
-            .is_some_and(|first| at.duration_since(*first) >= Self::window(pool))
-        {
+        while times.front().is_some_and(|first| at.duration_since(*first) >= Self::window(pool)) {
             times.pop_front();
         }
         if times.len() >= most as usize {
@@ -102,15 +94,11 @@ impl Usage {
     }
 
     pub(super) fn daily(&self) -> u64 {
-        self.limits
-            .as_ref()
-            .map_or(1_000_000, |limits| limits.daily)
+        self.limits.as_ref().map_or(1_000_000, |limits| limits.daily)
     }
 
     pub(super) fn sends_retry_after(&self) -> bool {
-        self.limits
-            .as_ref()
-            .is_some_and(|limits| limits.retry_after)
+        self.limits.as_ref().is_some_and(|limits| limits.retry_after)
     }
 
     /// Seconds until a limit lets the next request through.
@@ -128,14 +116,10 @@ impl Usage {
         let Some(limits) = self.limits.as_ref().filter(|_| pool != Pool::None) else {
             return;
         };
-        let mut add =
-            |name: &str, value: u64| reply.headers.push((name.to_owned(), value.to_string()));
+        let mut add = |name: &str, value: u64| reply.headers.push((name.to_owned(), value.to_string()));
         if !limits.oauth_style_headers {
             add("X-HubSpot-RateLimit-Daily", limits.daily);
-            add(
-                "X-HubSpot-RateLimit-Daily-Remaining",
-                limits.daily.saturating_sub(self.daily_used),
-            );
+            add("X-HubSpot-RateLimit-Daily-Remaining", limits.daily.saturating_sub(self.daily_used));
         }
         if pool == Pool::General {
             let used = self.windows[0].len() as u64;
@@ -144,10 +128,7 @@ impl Usage {
             add("X-HubSpot-RateLimit-Max", most);
             add("X-HubSpot-RateLimit-Remaining", most.saturating_sub(used));
             add("X-HubSpot-RateLimit-Secondly", most / 10);
-            add(
-                "X-HubSpot-RateLimit-Secondly-Remaining",
-                most.saturating_sub(used) / 10,
-            );
+            add("X-HubSpot-RateLimit-Secondly-Remaining", most.saturating_sub(used) / 10);
         }
     }
 }

@@ -26,9 +26,7 @@ fn ends(scene: &Scene<'_>, from: ObjectType, id: u64, to: ObjectType) -> Vec<(u6
         return Vec::new();
     }
     let ends = scene.portal.associations.ends(from, id, to);
-    let live = ends
-        .iter()
-        .filter(|(end, _)| scene.portal.is_live(to, **end));
+    let live = ends.iter().filter(|(end, _)| scene.portal.is_live(to, **end));
     live.map(|(end, types)| (*end, types.clone())).collect()
 }
 
@@ -45,9 +43,7 @@ pub(super) fn inline_associations(
         let ends = ends(scene, kind, record.id, *to);
         let mut by_type: BTreeMap<TypeKey, Vec<u64>> = BTreeMap::new();
         for (end, types) in &ends {
-            types
-                .iter()
-                .for_each(|key| by_type.entry(*key).or_default().push(*end));
+            types.iter().for_each(|key| by_type.entry(*key).or_default().push(*end));
         }
         if by_type.is_empty() {
             continue;
@@ -55,30 +51,16 @@ pub(super) fn inline_associations(
         out.push(if out.is_empty() { b'{' } else { b',' });
         out.extend_from_slice(format!("\"{}\":{{\"results\":[", to.plural()).as_bytes());
         let known = scene.portal.associations.types(kind, *to);
-        let name = |key: &TypeKey| {
-            known
-                .iter()
-                .find(|known| known.key == *key)
-                .map_or("", |known| known.name.as_str())
-        };
-        let entries: Vec<(u64, &str)> = by_type
-            .iter()
-            .flat_map(|(key, ids)| ids.iter().map(|id| (*id, name(key))))
-            .collect();
+        let name = |key: &TypeKey| known.iter().find(|known| known.key == *key).map_or("", |known| known.name.as_str());
+        let entries: Vec<(u64, &str)> =
+            by_type.iter().flat_map(|(key, ids)| ids.iter().map(|id| (*id, name(key)))).collect();
         for (at, (id, name)) in entries.iter().take(INLINE_PAGE).enumerate() {
             let comma = if at > 0 { "," } else { "" };
-            out.extend_from_slice(
-                format!("{comma}{{\"id\":\"{id}\",\"type\":\"{name}\"}}").as_bytes(),
-            );
+            out.extend_from_slice(format!("{comma}{{\"id\":\"{id}\",\"type\":\"{name}\"}}").as_bytes());
         }
         out.push(b']');
         if let Some((next, _)) = entries.get(INLINE_PAGE) {
-            let path = format!(
-                "/crm/v3/objects/{}/{}/associations/{}",
-                kind.plural(),
-                record.id,
-                to.plural()
-            );
+            let path = format!("/crm/v3/objects/{}/{}/associations/{}", kind.plural(), record.id, to.plural());
             write_paging(&mut out, &next.to_string(), &path);
         }
         out.push(b'}');
@@ -91,11 +73,7 @@ pub(super) fn inline_associations(
 }
 
 /// One page of a record's associations from `after` on, and the id that the next one begins with.
-fn page(
-    ends: &[(u64, Vec<TypeKey>)],
-    after: u64,
-    size: usize,
-) -> (&[(u64, Vec<TypeKey>)], Option<u64>) {
+fn page(ends: &[(u64, Vec<TypeKey>)], after: u64, size: usize) -> (&[(u64, Vec<TypeKey>)], Option<u64>) {
     let start = ends.partition_point(|(end, _)| *end < after);
     let rest = &ends[start..];
     let size = size.min(rest.len());
@@ -109,11 +87,7 @@ fn write_ends(
     ends: &[(u64, Vec<TypeKey>)],
 ) {
     for (at, (end, types)) in ends.iter().enumerate() {
-        out.extend_from_slice(if at > 0 {
-            b",{\"toObjectId\":"
-        } else {
-            b"{\"toObjectId\":"
-        });
+        out.extend_from_slice(if at > 0 { b",{\"toObjectId\":" } else { b"{\"toObjectId\":" });
         write_number(out, *end);
         out.extend_from_slice(b",\"associationTypes\":[");
         for (at, key) in types.iter().enumerate() {
@@ -122,10 +96,7 @@ fn write_ends(
             let comma = if at > 0 { "," } else { "" };
             let (category, type_id) = (key.category(), key.type_id);
             out.extend_from_slice(
-                format!(
-                    "{comma}{{\"category\":\"{category}\",\"typeId\":{type_id},\"label\":{label}}}"
-                )
-                .as_bytes(),
+                format!("{comma}{{\"category\":\"{category}\",\"typeId\":{type_id},\"label\":{label}}}").as_bytes(),
             );
         }
         out.extend_from_slice(b"]}");
@@ -138,11 +109,7 @@ fn cursor_of(to: ObjectType, next: u64) -> String {
 }
 
 fn parse_cursor(to: ObjectType, text: &str) -> Option<u64> {
-    cursor::decode(text)?
-        .strip_prefix(to.id())?
-        .strip_prefix('-')?
-        .parse()
-        .ok()
+    cursor::decode(text)?.strip_prefix(to.id())?.strip_prefix('-')?.parse().ok()
 }
 
 pub(super) fn record_associations(
@@ -154,23 +121,14 @@ pub(super) fn record_associations(
 ) -> Answer {
     let limit = number(scene, parameters, "limit", 500)?;
     if limit == 0 || limit > 500 {
-        return Err(Box::new(
-            scene.errors.invalid("limit must be between 1 and 500"),
-        ));
+        return Err(Box::new(scene.errors.invalid("limit must be between 1 and 500")));
     }
     let after = match parameters.get("after").filter(|text| !text.is_empty()) {
         None => 0,
-        Some(text) => {
-            parse_cursor(to, text).ok_or_else(|| Box::new(scene.errors.query_value("after")))?
-        }
+        Some(text) => parse_cursor(to, text).ok_or_else(|| Box::new(scene.errors.query_value("after")))?,
     };
-    let record = id
-        .parse()
-        .ok()
-        .and_then(|id| scene.portal.resolve(from, id));
-    let record = record
-        .filter(|record| record.is_live())
-        .ok_or_else(|| Box::new(scene.errors.not_found(id)))?;
+    let record = id.parse().ok().and_then(|id| scene.portal.resolve(from, id));
+    let record = record.filter(|record| record.is_live()).ok_or_else(|| Box::new(scene.errors.not_found(id)))?;
     let ends = ends(scene, from, record.id, to);
     let (shown, next) = page(&ends, after, limit);
     let mut out = b"{\"results\":[".to_vec();
@@ -196,8 +154,7 @@ pub(super) fn batch_read(
     most: usize,
     page_size: usize,
 ) -> Answer {
-    let request: BatchRead =
-        serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
+    let request: BatchRead = serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
     if request.inputs.len() > most {
         let message = format!(
             "The maximum number of inputs supported in a batch request for reads is {most}. Found {} inputs.",
@@ -208,22 +165,13 @@ pub(super) fn batch_read(
     let ids = input_ids(scene, &request.inputs)?;
     let mut wanted: Vec<(u64, u64)> = Vec::with_capacity(ids.len());
     for (id, input) in ids.iter().zip(&request.inputs) {
-        let id: u64 = id.parse().map_err(|_| {
-            Box::new(
-                scene
-                    .errors
-                    .invalid(&format!("Invalid object id '{id}', expected a number")),
-            )
-        })?;
+        let id: u64 = id
+            .parse()
+            .map_err(|_| Box::new(scene.errors.invalid(&format!("Invalid object id '{id}', expected a number"))))?;
         let after = match input["after"].as_str().filter(|text| !text.is_empty()) {
             None => 0,
-            Some(text) => parse_cursor(to, text).ok_or_else(|| {
-                Box::new(
-                    scene
-                        .errors
-                        .invalid(&format!("Invalid paging cursor {text}")),
-                )
-            })?,
+            Some(text) => parse_cursor(to, text)
+                .ok_or_else(|| Box::new(scene.errors.invalid(&format!("Invalid paging cursor {text}"))))?,
         };
         wanted.push((id, after));
     }
@@ -256,9 +204,7 @@ pub(super) fn batch_read(
     let status = if errors.is_empty() { 200 } else { 207 };
     if status == 207 {
         let count = errors.len();
-        out.extend_from_slice(
-            format!(",\"errors\":{},\"numErrors\":{count}", Value::Array(errors)).as_bytes(),
-        );
+        out.extend_from_slice(format!(",\"errors\":{},\"numErrors\":{count}", Value::Array(errors)).as_bytes());
     }
     write_times(&mut out, scene.now);
     Ok(Reply::bytes(status, out))
@@ -276,8 +222,5 @@ fn no_association(from: ObjectType, id: u64, to: ObjectType) -> Value {
 }
 
 pub(super) fn labels(scene: &Scene<'_>, from: ObjectType, to: ObjectType) -> Reply {
-    Reply::json(
-        200,
-        &json!({"results": scene.portal.associations.labels_json(from, to)}),
-    )
+    Reply::json(200, &json!({"results": scene.portal.associations.labels_json(from, to)}))
 }

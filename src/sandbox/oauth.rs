@@ -26,20 +26,11 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn new(options: &Options, now: Millis) -> Self {
         let mut grants = HashMap::new();
-        let main = Grant {
-            scopes: options.scopes.clone(),
-            expires: None,
-        };
+        let main = Grant { scopes: options.scopes.clone(), expires: None };
         grants.insert(options.access_token.clone(), main);
         for extra in &options.extra_tokens {
             let expires = extra.expired.then_some(now - SECOND);
-            grants.insert(
-                extra.token.clone(),
-                Grant {
-                    scopes: extra.scopes.clone(),
-                    expires,
-                },
-            );
+            grants.insert(extra.token.clone(), Grant { scopes: extra.scopes.clone(), expires });
         }
         Self {
             app: options.oauth.clone(),
@@ -51,12 +42,7 @@ impl Tokens {
     }
 
     /// The scopes of a token, or the 401 it deserves.
-    pub(super) fn check(
-        &self,
-        token: Option<&str>,
-        now: Millis,
-        errors: &Errors,
-    ) -> Result<Vec<String>, Box<Reply>> {
+    pub(super) fn check(&self, token: Option<&str>, now: Millis, errors: &Errors) -> Result<Vec<String>, Box<Reply>> {
         let grant = token.and_then(|token| self.grants.get(token));
         let grant = grant.ok_or_else(|| Box::new(errors.unauthenticated()))?;
         match grant.expires {
@@ -69,8 +55,7 @@ impl Tokens {
     }
 
     pub(super) fn add(&mut self, token: &str, scopes: Vec<String>, expires: Option<Millis>) {
-        self.grants
-            .insert(token.to_owned(), Grant { scopes, expires });
+        self.grants.insert(token.to_owned(), Grant { scopes, expires });
     }
 
     pub(super) fn revoke(&mut self, token: &str) {
@@ -88,45 +73,20 @@ impl Tokens {
     }
 
     /// Answers `POST /oauth/{version}/token`.
-    pub(super) fn refresh(
-        &mut self,
-        form: &[(String, String)],
-        portal_id: u64,
-        now: Millis,
-    ) -> Reply {
-        let field = |name: &str| {
-            form.iter()
-                .find(|(key, _)| key == name)
-                .map_or("", |(_, value)| value)
-        };
+    pub(super) fn refresh(&mut self, form: &[(String, String)], portal_id: u64, now: Millis) -> Reply {
+        let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         if field("grant_type") != "refresh_token" {
-            return refused(
-                "unsupported_grant_type",
-                "BAD_GRANT_TYPE",
-                "grant_type must be refresh_token",
-            );
+            return refused("unsupported_grant_type", "BAD_GRANT_TYPE", "grant_type must be refresh_token");
         }
         if field("client_id") != self.app.client_id {
-            return refused(
-                "invalid_client",
-                "BAD_CLIENT_ID",
-                "missing or unknown client id",
-            );
+            return refused("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id");
         }
         if field("client_secret") != self.app.client_secret {
-            return refused(
-                "invalid_client",
-                "BAD_CLIENT_SECRET",
-                "missing or invalid client secret",
-            );
+            return refused("invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret");
         }
         let given = field("refresh_token");
         if given.is_empty() || given != self.refresh_token {
-            return refused(
-                "invalid_grant",
-                "BAD_REFRESH_TOKEN",
-                "refresh token is invalid, expired or revoked",
-            );
+            return refused("invalid_grant", "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked");
         }
         self.refreshes += 1;
         if self.app.rotate_refresh_tokens {

@@ -29,15 +29,12 @@ impl ObjectType {
     ];
 
     /// The four types that hold records.
-    pub(super) const HELD: [Self; 4] =
-        [Self::Tickets, Self::Contacts, Self::Companies, Self::Deals];
+    pub(super) const HELD: [Self; 4] = [Self::Tickets, Self::Contacts, Self::Companies, Self::Deals];
 
     /// Finds a type by plural, singular (in any case) or id such as `0-5`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| {
-            kind.id() == text
-                || kind.plural().eq_ignore_ascii_case(text)
-                || kind.singular().eq_ignore_ascii_case(text)
+            kind.id() == text || kind.plural().eq_ignore_ascii_case(text) || kind.singular().eq_ignore_ascii_case(text)
         })
     }
 
@@ -78,24 +75,15 @@ impl ObjectType {
 
     /// The property that carries the instant of the last change.
     pub(super) fn modified_property(self) -> &'static str {
-        if self == Self::Contacts {
-            "lastmodifieddate"
-        } else {
-            "hs_lastmodifieddate"
-        }
+        if self == Self::Contacts { "lastmodifieddate" } else { "hs_lastmodifieddate" }
     }
 
     /// What a read returns when no property is asked for.
     pub(super) fn default_properties(self) -> &'static [&'static str] {
         match self {
-            Self::Tickets => &[
-                "content",
-                "hs_pipeline",
-                "hs_pipeline_stage",
-                "hs_ticket_category",
-                "hs_ticket_priority",
-                "subject",
-            ],
+            Self::Tickets => {
+                &["content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority", "subject"]
+            }
             Self::Contacts => &["email", "firstname", "lastname"],
             Self::Companies => &["domain", "name"],
             Self::Deals => &["amount", "closedate", "dealname", "dealstage", "pipeline"],

@@ -32,20 +32,12 @@ pub(super) struct Scene<'a> {
 type Answer = Result<Reply, Box<Reply>>;
 
 impl<'a> Scene<'a> {
-    pub(super) fn selection<'n>(
-        &self,
-        kind: ObjectType,
-        names: impl IntoIterator<Item = &'n str>,
-    ) -> Selection {
+    pub(super) fn selection<'n>(&self, kind: ObjectType, names: impl IntoIterator<Item = &'n str>) -> Selection {
         Selection::new(kind, self.portal.properties(kind), names, self.sensitive)
     }
 
     pub(super) fn context(&self, history: Option<&'a Selection>) -> Context<'a> {
-        Context {
-            portal_id: self.portal.id,
-            now: self.now,
-            history,
-        }
+        Context { portal_id: self.portal.id, now: self.now, history }
     }
 }
 
@@ -66,56 +58,39 @@ pub(super) fn number(
 ) -> Result<usize, Box<Reply>> {
     match parameters.get(name) {
         None => Ok(default),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Box::new(scene.errors.query_value(name))),
+        Some(text) => text.parse().map_err(|_| Box::new(scene.errors.query_value(name))),
     }
 }
 
-fn association_types(
-    scene: &Scene<'_>,
-    parameters: &Parameters,
-) -> Result<Vec<ObjectType>, Box<Reply>> {
+fn association_types(scene: &Scene<'_>, parameters: &Parameters) -> Result<Vec<ObjectType>, Box<Reply>> {
     let names = parameters.list("associations");
-    names
-        .into_iter()
-        .map(|name| object_type(scene.errors, name))
-        .collect()
+    names.into_iter().map(|name| object_type(scene.errors, name)).collect()
 }
 
 pub(super) fn object_type(errors: &Errors, name: &str) -> Result<ObjectType, Box<Reply>> {
-    ObjectType::parse(name).ok_or_else(|| {
-        Box::new(errors.plain(400, &format!("Unable to infer object type from: {name}")))
-    })
+    ObjectType::parse(name)
+        .ok_or_else(|| Box::new(errors.plain(400, &format!("Unable to infer object type from: {name}"))))
 }
 
 pub(super) fn list(scene: &Scene<'_>, kind: ObjectType, parameters: &Parameters) -> Answer {
     let asked_history = parameters.list("propertiesWithHistory");
-    let most = if asked_history.is_empty() {
-        LIST_MAX
-    } else {
-        HISTORY_MAX
-    };
+    let most = if asked_history.is_empty() { LIST_MAX } else { HISTORY_MAX };
     let limit = number(scene, parameters, "limit", 10)?;
     if limit == 0 || limit > most {
-        let message = format!(
-            "Unable to parse value for query parameter: limit. limit must be between 1 and {most}"
-        );
+        let message = format!("Unable to parse value for query parameter: limit. limit must be between 1 and {most}");
         return Err(Box::new(scene.errors.invalid(&message)));
     }
     let from = match parameters.get("after").filter(|text| !text.is_empty()) {
         None => 0,
-        Some(text) => parse_list_cursor(scene.cursor, text)
-            .ok_or_else(|| Box::new(scene.errors.query_value("after")))?,
+        Some(text) => {
+            parse_list_cursor(scene.cursor, text).ok_or_else(|| Box::new(scene.errors.query_value("after")))?
+        }
     };
     let page = page_of(scene.portal, kind, from, limit, parameters.flag("archived"));
     let selection = scene.selection(kind, parameters.list("properties"));
     let history = history(scene, kind, &asked_history);
     let to_types = association_types(scene, parameters)?;
-    let context = Context {
-        history: history.as_ref(),
-        ..scene.context(None)
-    };
+    let context = Context { history: history.as_ref(), ..scene.context(None) };
     let mut out = Vec::with_capacity(page.records.len() * 4_096 + 256);
     out.extend_from_slice(b"{\"results\":[");
     for (at, record) in page.records.iter().enumerate() {
@@ -137,9 +112,7 @@ pub(super) fn write_paging(out: &mut Vec<u8>, after: &str, path: &str) {
     out.extend_from_slice(b",\"paging\":{\"next\":{\"after\":");
     out.extend(json_text(after));
     out.extend_from_slice(b",\"link\":");
-    out.extend(json_text(&format!(
-        "https://api.hubapi.com{path}?after={after}"
-    )));
+    out.extend(json_text(&format!("https://api.hubapi.com{path}?after={after}")));
     out.extend_from_slice(b"}}");
 }
 
@@ -163,9 +136,7 @@ fn page_of(portal: &Portal, kind: ObjectType, from: u64, limit: usize, archived:
         }
     } else {
         for (_, row) in table.rows(from) {
-            let live = table
-                .head(&row)
-                .is_some_and(|head| head.standing == Standing::Live);
+            let live = table.head(&row).is_some_and(|head| head.standing == Standing::Live);
             if live && records.len() == limit {
                 more = true;
                 break;
@@ -179,70 +150,34 @@ fn page_of(portal: &Portal, kind: ObjectType, from: u64, limit: usize, archived:
     Page { records, next }
 }
 
-pub(super) fn get(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    id: &str,
-    parameters: &Parameters,
-) -> Answer {
+pub(super) fn get(scene: &Scene<'_>, kind: ObjectType, id: &str, parameters: &Parameters) -> Answer {
     let missing = || Box::new(scene.errors.not_found(id));
-    let record = match parameters
-        .get("idProperty")
-        .filter(|name| *name != "hs_object_id")
-    {
+    let record = match parameters.get("idProperty").filter(|name| *name != "hs_object_id") {
         Some(name) => by_value(scene, kind, name, id)?,
-        None => id
-            .parse()
-            .ok()
-            .and_then(|id| scene.portal.resolve(kind, id)),
+        None => id.parse().ok().and_then(|id| scene.portal.resolve(kind, id)),
     };
     let archived = parameters.flag("archived");
-    let record = record
-        .filter(|record| record.archived_at().is_some() == archived)
-        .ok_or_else(missing)?;
+    let record = record.filter(|record| record.archived_at().is_some() == archived).ok_or_else(missing)?;
     let selection = scene.selection(kind, parameters.list("properties"));
     let history = history(scene, kind, &parameters.list("propertiesWithHistory"));
     let to_types = association_types(scene, parameters)?;
     let associations = inline_associations(scene, kind, &record, &to_types);
     let mut out = Vec::new();
-    let context = Context {
-        history: history.as_ref(),
-        ..scene.context(None)
-    };
+    let context = Context { history: history.as_ref(), ..scene.context(None) };
     selection.write(&mut out, &record, context, associations.as_deref());
     Ok(Reply::bytes(200, out))
 }
 
 /// Finds the live record with a value of a unique property.
-fn by_value(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    name: &str,
-    value: &str,
-) -> Result<Option<Arc<Record>>, Box<Reply>> {
+fn by_value(scene: &Scene<'_>, kind: ObjectType, name: &str, value: &str) -> Result<Option<Arc<Record>>, Box<Reply>> {
     let properties = scene.portal.properties(kind);
-    let unique = properties
-        .slot(name)
-        .filter(|slot| properties.def(*slot).has_unique_value);
-    let slot = unique.ok_or_else(|| {
-        Box::new(
-            scene
-                .errors
-                .invalid(&format!("idProperty {name} is not a unique property")),
-        )
-    })?;
+    let unique = properties.slot(name).filter(|slot| properties.def(*slot).has_unique_value);
+    let slot =
+        unique.ok_or_else(|| Box::new(scene.errors.invalid(&format!("idProperty {name} is not a unique property"))))?;
     let table = scene.portal.table(kind);
-    let records = table
-        .rows(0)
-        .filter_map(|(_, row)| table.load(&row))
-        .filter(|record| record.is_live());
+    let records = table.rows(0).filter_map(|(_, row)| table.load(&row)).filter(|record| record.is_live());
     let wanted = value.trim().to_lowercase();
-    Ok(records.into_iter().find(|record| {
-        record
-            .values
-            .text(slot)
-            .is_some_and(|text| text.to_lowercase() == wanted)
-    }))
+    Ok(records.into_iter().find(|record| record.values.text(slot).is_some_and(|text| text.to_lowercase() == wanted)))
 }
 
 #[derive(Deserialize)]
@@ -266,25 +201,14 @@ pub(super) fn input_ids(scene: &Scene<'_>, inputs: &[Value]) -> Result<Vec<Strin
     };
     let ids: Option<Vec<String>> = inputs.iter().map(id).collect();
     ids.ok_or_else(|| {
-        let message =
-            "Invalid input JSON on line 1, column 1: Some required fields were not set: [id]";
+        let message = "Invalid input JSON on line 1, column 1: Some required fields were not set: [id]";
         Box::new(scene.errors.invalid(message))
     })
 }
 
-pub(super) fn batch_read(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    parameters: &Parameters,
-    body: &[u8],
-) -> Answer {
-    let request: BatchRead =
-        serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
-    let most = if request.properties_with_history.is_empty() {
-        BATCH_MAX
-    } else {
-        HISTORY_MAX
-    };
+pub(super) fn batch_read(scene: &Scene<'_>, kind: ObjectType, parameters: &Parameters, body: &[u8]) -> Answer {
+    let request: BatchRead = serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
+    let most = if request.properties_with_history.is_empty() { BATCH_MAX } else { HISTORY_MAX };
     let ids = input_ids(scene, &request.inputs)?;
     if ids.len() > most {
         let message = format!(
@@ -295,18 +219,12 @@ pub(super) fn batch_read(
     }
     refuse_repeated(scene, &ids)?;
     let archived = parameters.flag("archived");
-    let id_property = request
-        .id_property
-        .as_deref()
-        .filter(|name| *name != "hs_object_id");
+    let id_property = request.id_property.as_deref().filter(|name| *name != "hs_object_id");
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
         let record = match id_property {
             Some(name) => by_value(scene, kind, name, &id)?,
-            None => id
-                .parse()
-                .ok()
-                .and_then(|id| scene.portal.resolve(kind, id)),
+            None => id.parse().ok().and_then(|id| scene.portal.resolve(kind, id)),
         };
         match record.filter(|record| record.archived_at().is_some() == archived) {
             Some(record) => found.push(record),
@@ -317,16 +235,9 @@ pub(super) fn batch_read(
     found.sort_unstable_by_key(|record| record.id);
     found.dedup_by_key(|record| record.id);
     let selection = scene.selection(kind, request.properties.iter().map(String::as_str));
-    let names: Vec<&str> = request
-        .properties_with_history
-        .iter()
-        .map(String::as_str)
-        .collect();
+    let names: Vec<&str> = request.properties_with_history.iter().map(String::as_str).collect();
     let history = history(scene, kind, &names);
-    let context = Context {
-        history: history.as_ref(),
-        ..scene.context(None)
-    };
+    let context = Context { history: history.as_ref(), ..scene.context(None) };
     let mut out = Vec::with_capacity(found.len() * 4_096 + 512);
     out.extend_from_slice(b"{\"status\":\"COMPLETE\",\"results\":[");
     for (at, record) in found.iter().enumerate() {
@@ -339,9 +250,8 @@ pub(super) fn batch_read(
     let status = if missing.is_empty() { 200 } else { 207 };
     if status == 207 {
         let name = kind.singular().to_uppercase();
-        let message = format!(
-            "Could not get some {name} objects, they may be deleted or not exist. Check that ids are valid."
-        );
+        let message =
+            format!("Could not get some {name} objects, they may be deleted or not exist. Check that ids are valid.");
         let error = json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": message, "context": {"ids": missing}}]);
         out.extend_from_slice(b",\"numErrors\":1,\"errors\":");
         out.extend_from_slice(error.to_string().as_bytes());
@@ -352,35 +262,18 @@ pub(super) fn batch_read(
 
 /// Ends a batch answer's object with its two instants.
 pub(super) fn write_times(out: &mut Vec<u8>, now: Millis) {
-    let ended = format!(
-        ",\"startedAt\":\"{}\",\"completedAt\":\"{}\"}}",
-        instant_text(now - 7),
-        instant_text(now)
-    );
+    let ended = format!(",\"startedAt\":\"{}\",\"completedAt\":\"{}\"}}", instant_text(now - 7), instant_text(now));
     out.extend_from_slice(ended.as_bytes());
 }
 
 fn refuse_repeated(scene: &Scene<'_>, ids: &[String]) -> Result<(), Box<Reply>> {
     let mut sorted: Vec<&String> = ids.iter().collect();
     sorted.sort_unstable();
-    let repeated: Vec<&String> = sorted
-        .windows(2)
-        .filter(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
-        .collect();
+    let repeated: Vec<&String> = sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
     if repeated.is_empty() {
         return Ok(());
     }
-    let listed = repeated
-        .iter()
-        .map(|id| id.as_str())
-        .collect::<Vec<_>>()
-        .join(", ");
+    let listed = repeated.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", ");
     let message = format!("Duplicate IDs found in batch input: [{listed}]. IDs must be unique");
-    Err(Box::new(scene.errors.with(
-        400,
-        &message,
-        "VALIDATION_ERROR",
-        Some(json!({"ids": repeated})),
-    )))
+    Err(Box::new(scene.errors.with(400, &message, "VALIDATION_ERROR", Some(json!({"ids": repeated})))))
 }

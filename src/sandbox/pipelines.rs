@@ -26,13 +26,7 @@ pub(super) struct Pipeline {
 
 impl Pipeline {
     fn new(id: &str, label: &str, at: Millis, stages: Vec<Stage>) -> Self {
-        Self {
-            id: id.to_owned(),
-            label: label.to_owned(),
-            created: at,
-            updated: at,
-            stages,
-        }
+        Self { id: id.to_owned(), label: label.to_owned(), created: at, updated: at, stages }
     }
 
     pub(super) fn stage(&self, id: &str) -> Option<&Stage> {
@@ -40,12 +34,7 @@ impl Pipeline {
     }
 
     pub(super) fn to_json(&self, order: usize) -> Value {
-        let stages: Vec<Value> = self
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(at, s)| s.to_json(at))
-            .collect();
+        let stages: Vec<Value> = self.stages.iter().enumerate().map(|(at, s)| s.to_json(at)).collect();
         json!({
             "label": self.label,
             "displayOrder": order,
@@ -60,14 +49,7 @@ impl Pipeline {
 
 impl Stage {
     pub(super) fn new(id: &str, label: &str, closed: bool, at: Millis) -> Self {
-        Self {
-            id: id.to_owned(),
-            label: label.to_owned(),
-            closed,
-            probability: None,
-            created: at,
-            updated: at,
-        }
+        Self { id: id.to_owned(), label: label.to_owned(), closed, probability: None, created: at, updated: at }
     }
 
     pub(super) fn to_json(&self, order: usize) -> Value {
@@ -134,10 +116,5 @@ pub(super) fn deal_pipelines(at: Millis) -> Vec<Pipeline> {
         probability: Some(probability),
         ..Stage::new(id, label, id.starts_with("closed"), at)
     });
-    vec![Pipeline::new(
-        "default",
-        "Sales Pipeline",
-        at,
-        stages.to_vec(),
-    )]
+    vec![Pipeline::new("default", "Sales Pipeline", at, stages.to_vec())]
 }

@@ -94,11 +94,7 @@ impl PropertyDef {
             label,
             kind: kind.to_owned(),
             field_type: field_type.to_owned(),
-            options: if boolean {
-                options(&["true=True", "false=False"])
-            } else {
-                Vec::new()
-            },
+            options: if boolean { options(&["true=True", "false=False"]) } else { Vec::new() },
             ..Self::default()
         }
     }
@@ -129,14 +125,7 @@ impl PropertyDef {
         if let Some(referenced) = &self.referenced_object_type {
             put("referencedObjectType", json!(referenced));
         }
-        put(
-            "displayOrder",
-            if self.hidden {
-                json!(-1)
-            } else {
-                json!(display_order)
-            },
-        );
+        put("displayOrder", if self.hidden { json!(-1) } else { json!(display_order) });
         put("calculated", json!(self.calculated));
         put("externalOptions", json!(self.external_options));
         put("archived", json!(self.archived_at.is_some()));
@@ -175,11 +164,7 @@ impl PropertyDef {
 }
 
 fn options(pairs: &[&str]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .filter_map(|pair| pair.split_once('='))
-        .map(own)
-        .collect()
+    pairs.iter().filter_map(|pair| pair.split_once('=')).map(own).collect()
 }
 
 fn own((value, label): (&str, &str)) -> (String, String) {
@@ -203,10 +188,7 @@ impl Properties {
             ObjectType::Deals => include_str!("definitions/deals.tsv"),
             _ => include_str!("definitions/engagements.tsv"),
         };
-        let mut properties = Self {
-            defs: Vec::new(),
-            by_name: HashMap::new(),
-        };
+        let mut properties = Self { defs: Vec::new(), by_name: HashMap::new() };
         let rows = table.lines().filter(|line| !line.starts_with('#'));
         for (order, row) in rows.enumerate() {
             properties.define(table_row(kind, order, row));
@@ -248,34 +230,17 @@ impl Properties {
 
     /// Definitions in the order they were made, with their slots: those in force or the archived.
     pub(super) fn iter(&self, archived: bool) -> impl Iterator<Item = (Slot, &PropertyDef)> {
-        (0..)
-            .zip(&self.defs)
-            .filter(move |(_, def)| def.archived_at.is_some() == archived)
+        (0..).zip(&self.defs).filter(move |(_, def)| def.archived_at.is_some() == archived)
     }
 
     /// The seven properties that HubSpot adds for each stage of a ticket pipeline.
     pub(super) fn define_stage(&mut self, stage: &Stage, pipeline_label: &str, at: Option<Millis>) {
         let described = format!("{} ({pipeline_label})", stage.label);
         for (prefix, label, kind, field_type) in [
-            (
-                "hs_date_entered",
-                "Date entered",
-                "datetime",
-                "calculation_read_time",
-            ),
-            (
-                "hs_date_exited",
-                "Date exited",
-                "datetime",
-                "calculation_read_time",
-            ),
+            ("hs_date_entered", "Date entered", "datetime", "calculation_read_time"),
+            ("hs_date_exited", "Date exited", "datetime", "calculation_read_time"),
             ("hs_time_in", "Time in", "number", "calculation_read_time"),
-            (
-                "hs_v2_cumulative_time_in",
-                "Cumulative time in",
-                "number",
-                "number",
-            ),
+            ("hs_v2_cumulative_time_in", "Cumulative time in", "number", "number"),
             ("hs_v2_date_entered", "Date entered", "datetime", "date"),
             ("hs_v2_date_exited", "Date exited", "datetime", "date"),
             ("hs_v2_latest_time_in", "Latest time in", "number", "number"),
@@ -302,11 +267,7 @@ fn table_row(kind: ObjectType, order: usize, row: &str) -> PropertyDef {
     label.clone_into(&mut def.label);
     def.description = format!("{label} of the {}.", kind.singular());
     def.group_name = format!("{}information", kind.singular());
-    def.options = listed
-        .split(';')
-        .filter_map(|pair| pair.split_once('='))
-        .map(own)
-        .collect();
+    def.options = listed.split(';').filter_map(|pair| pair.split_once('=')).map(own).collect();
     def.calculated = flags.contains('c');
     def.hidden = flags.contains('h');
     def.external_options = flags.contains('x');
@@ -317,8 +278,7 @@ fn table_row(kind: ObjectType, order: usize, row: &str) -> PropertyDef {
     // A few of HubSpot's own definitions carry no instants.
     if order % 24 != 23 {
         def.created_at = parse_instant("2019-08-06T02:43:01.930Z").map(|at| at + order as i64 * 17);
-        def.updated_at =
-            parse_instant("2025-04-18T15:56:34.089Z").map(|at| at + order as i64 * 911);
+        def.updated_at = parse_instant("2025-04-18T15:56:34.089Z").map(|at| at + order as i64 * 911);
     }
     def
 }

@@ -60,10 +60,7 @@ pub(super) const SINCE: u8 = b'@';
 
 impl Values {
     pub(super) fn get(&self, slot: Slot) -> Option<&[u8]> {
-        let at = self
-            .spans
-            .binary_search_by_key(&slot, |span| span.slot)
-            .ok()?;
+        let at = self.spans.binary_search_by_key(&slot, |span| span.slot).ok()?;
         Some(self.slice(self.spans[at]))
     }
 
@@ -117,11 +114,7 @@ impl Values {
 
 fn span(slot: Slot, start: usize, end: usize) -> Span {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-    Span {
-        slot,
-        start: place(start),
-        end: place(end),
-    }
+    Span { slot, start: place(start), end: place(end) }
 }
 
 pub(super) fn json_text(value: &str) -> Vec<u8> {
@@ -131,9 +124,7 @@ pub(super) fn json_text(value: &str) -> Vec<u8> {
 }
 
 pub(super) fn write_json_text(out: &mut Vec<u8>, value: &str) {
-    let plain = value
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    let plain = value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     if plain {
         out.push(b'"');
         out.extend_from_slice(value.as_bytes());
@@ -161,17 +152,9 @@ pub(super) fn decode(fragment: &[u8]) -> String {
             fixed.push_str(pair);
             rest = &escape[12..];
         } else {
-            let lone = escape
-                .get(2..3)
-                .is_some_and(|c| c.eq_ignore_ascii_case("d"))
-                && escape
-                    .get(3..4)
-                    .is_some_and(|c| "89abcdefABCDEF".contains(c));
-            fixed.push_str(if length == 6 && lone {
-                "\\ufffd"
-            } else {
-                &escape[..length]
-            });
+            let lone = escape.get(2..3).is_some_and(|c| c.eq_ignore_ascii_case("d"))
+                && escape.get(3..4).is_some_and(|c| "89abcdefABCDEF".contains(c));
+            fixed.push_str(if length == 6 && lone { "\\ufffd" } else { &escape[..length] });
             rest = &escape[length..];
         }
     }

@@ -60,20 +60,12 @@ impl Selection {
             if let Source::Stored(slot) = source {
                 by_slot[usize::from(slot)] = u16::try_from(columns.len()).unwrap_or(NONE);
             }
-            let mut key = if columns.is_empty() {
-                Vec::new()
-            } else {
-                vec![b',']
-            };
+            let mut key = if columns.is_empty() { Vec::new() } else { vec![b','] };
             key.extend(json_text(name));
             key.push(b':');
             columns.push(Column { key, source });
         }
-        Self {
-            kind,
-            columns,
-            by_slot,
-        }
+        Self { kind, columns, by_slot }
     }
 
     fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
@@ -97,13 +89,7 @@ impl Selection {
 
     /// Writes one record; `history` names the properties whose past is wanted, `associations` is
     /// the finished member's value.
-    pub(super) fn write(
-        &self,
-        out: &mut Vec<u8>,
-        record: &Record,
-        context: Context<'_>,
-        associations: Option<&[u8]>,
-    ) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, record: &Record, context: Context<'_>, associations: Option<&[u8]>) {
         out.extend_from_slice(b"{\"id\":");
         write_quoted(out, |out| write_number(out, record.id));
         out.extend_from_slice(b",\"properties\":{");
@@ -179,9 +165,7 @@ fn source(kind: ObjectType, name: &str, slot: Slot) -> Source {
 pub(super) fn write_fragment(out: &mut Vec<u8>, fragment: &[u8], now: Millis) {
     match fragment.split_first() {
         Some((&SINCE, rest)) => {
-            let since = std::str::from_utf8(rest)
-                .ok()
-                .and_then(|text| text.parse().ok());
+            let since = std::str::from_utf8(rest).ok().and_then(|text| text.parse().ok());
             let elapsed = (now - since.unwrap_or(now)).max(0);
             write_quoted(out, |out| write_number(out, elapsed.unsigned_abs()));
         }
@@ -211,13 +195,7 @@ pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
 }
 
 /// A property's value of one record as JSON, whatever its source.
-pub(super) fn value_json(
-    portal: &Portal,
-    kind: ObjectType,
-    record: &Record,
-    slot: Slot,
-    now: Millis,
-) -> Vec<u8> {
+pub(super) fn value_json(portal: &Portal, kind: ObjectType, record: &Record, slot: Slot, now: Millis) -> Vec<u8> {
     let mut out = Vec::new();
     let name = &portal.properties(kind).def(slot).name;
     match source(kind, name, slot) {

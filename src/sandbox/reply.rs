@@ -16,12 +16,7 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn bytes(status: u16, body: Vec<u8>) -> Self {
-        Self {
-            status,
-            body,
-            html: false,
-            headers: Vec::new(),
-        }
+        Self { status, body, html: false, headers: Vec::new() }
     }
 
     pub(super) fn json(status: u16, body: &Value) -> Self {
@@ -34,10 +29,7 @@ impl Reply {
             "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n\
              <center><h1>{status} {title}</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n"
         );
-        Self {
-            html: true,
-            ..Self::bytes(status, body.into_bytes())
-        }
+        Self { html: true, ..Self::bytes(status, body.into_bytes()) }
     }
 
     pub(super) fn header(mut self, name: &str, value: impl ToString) -> Self {
@@ -54,9 +46,7 @@ pub(super) struct Errors {
 
 impl Errors {
     pub(super) fn new() -> Self {
-        Self {
-            correlation_id: uuid(),
-        }
+        Self { correlation_id: uuid() }
     }
 
     fn body(&self, message: &str) -> Map<String, Value> {
@@ -75,13 +65,7 @@ impl Errors {
         Self::reply(status, self.body(message))
     }
 
-    pub(super) fn with(
-        &self,
-        status: u16,
-        message: &str,
-        category: &str,
-        context: Option<Value>,
-    ) -> Reply {
+    pub(super) fn with(&self, status: u16, message: &str, category: &str, context: Option<Value>) -> Reply {
         let mut body = self.body(message);
         if let Some(context) = context {
             body.insert("context".to_owned(), context);
@@ -95,18 +79,12 @@ impl Errors {
     }
 
     pub(super) fn query_value(&self, name: &str) -> Reply {
-        self.plain(
-            400,
-            &format!("Unable to parse value for query parameter: {name}"),
-        )
+        self.plain(400, &format!("Unable to parse value for query parameter: {name}"))
     }
 
     pub(super) fn input_json(&self, error: &serde_json::Error) -> Reply {
         let (line, column) = (error.line(), error.column());
-        self.plain(
-            400,
-            &format!("Invalid input JSON on line {line}, column {column}: {error}"),
-        )
+        self.plain(400, &format!("Invalid input JSON on line {line}, column {column}: {error}"))
     }
 
     pub(super) fn not_found(&self, id: &str) -> Reply {
@@ -137,14 +115,8 @@ impl Errors {
     }
 
     pub(super) fn expired(&self, seconds: i64, at: &str) -> Reply {
-        let message =
-            format!("The OAuth token used to make this call expired {seconds} second(s) ago.");
-        self.with(
-            401,
-            &message,
-            "EXPIRED_AUTHENTICATION",
-            Some(json!({"expire time": [at]})),
-        )
+        let message = format!("The OAuth token used to make this call expired {seconds} second(s) ago.");
+        self.with(401, &message, "EXPIRED_AUTHENTICATION", Some(json!({"expire time": [at]})))
     }
 
     pub(super) fn missing_scopes(&self, any_of: &[&str]) -> Reply {
@@ -156,10 +128,7 @@ impl Errors {
                 "context": {"requiredGranularScopes": any_of},
             }]),
         );
-        body.insert(
-            "links".to_owned(),
-            json!({"scopes": "https://developers.hubspot.com/scopes"}),
-        );
+        body.insert("links".to_owned(), json!({"scopes": "https://developers.hubspot.com/scopes"}));
         body.insert("category".to_owned(), json!("MISSING_SCOPES"));
         Self::reply(403, body)
     }
@@ -180,10 +149,7 @@ impl Errors {
             Limit::TenSecondly => {
                 body.shift_insert(2, "errorType".to_owned(), json!("RATE_LIMIT"));
                 body.insert("policyName".to_owned(), json!("TEN_SECONDLY_ROLLING"));
-                body.insert(
-                    "groupName".to_owned(),
-                    json!("publicapi:private-app-api-calls-ten-secondly:6748263"),
-                );
+                body.insert("groupName".to_owned(), json!("publicapi:private-app-api-calls-ten-secondly:6748263"));
             }
             // The search limit's body has neither error type nor policy.
             Limit::Secondly => {
@@ -208,11 +174,7 @@ pub enum Limit {
 
 impl Limit {
     pub(super) fn of(pool: Pool) -> Self {
-        if pool == Pool::Search {
-            Self::Secondly
-        } else {
-            Self::TenSecondly
-        }
+        if pool == Pool::Search { Self::Secondly } else { Self::TenSecondly }
     }
 }
 

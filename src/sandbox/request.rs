@@ -27,20 +27,13 @@ pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The values of a parameter that may be repeated or joined by commas.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         let values = self.0.iter().filter(|(key, _)| key == name);
-        values
-            .flat_map(|(_, value)| value.split(','))
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .collect()
+        values.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect()
     }
 
     pub(super) fn flag(&self, name: &str) -> bool {
@@ -67,9 +60,7 @@ pub(super) fn percent_decode(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let hex = text
-            .get(at + 1..at + 3)
-            .and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        let hex = text.get(at + 1..at + 3).and_then(|pair| u8::from_str_radix(pair, 16).ok());
         match (byte, hex) {
             (b'%', Some(decoded)) => {
                 out.push(decoded);
@@ -122,9 +113,7 @@ mod tests {
 
     #[test]
     fn query_values_are_decoded_and_lists_split() {
-        let parameters = Parameters(parse_form(
-            "properties=a,b%20c&properties=d&limit=10&x=%zz+1",
-        ));
+        let parameters = Parameters(parse_form("properties=a,b%20c&properties=d&limit=10&x=%zz+1"));
         assert_eq!(parameters.list("properties"), ["a", "b c", "d"]);
         assert_eq!(parameters.get("x"), Some("%zz 1"));
     }

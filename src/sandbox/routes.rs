@@ -40,57 +40,41 @@ fn is_version(text: &str) -> bool {
     let bytes = text.as_bytes();
     match bytes {
         [b'v', digit] => digit.is_ascii_digit(),
-        [.., b'-', _, _] if bytes.len() == 7 => bytes
-            .iter()
-            .enumerate()
-            .all(|(at, byte)| at == 4 || byte.is_ascii_digit()),
+        [.., b'-', _, _] if bytes.len() == 7 => {
+            bytes.iter().enumerate().all(|(at, byte)| at == 4 || byte.is_ascii_digit())
+        }
         _ => false,
     }
 }
 
 /// Finds the endpoint. The version stands second (`/crm/v3/objects`) or third (`/crm/objects/2026-03`).
 pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
-    let decoded: Vec<String> = path
-        .trim_matches('/')
-        .split('/')
-        .map(super::request::percent_decode)
-        .collect();
+    let decoded: Vec<String> = path.trim_matches('/').split('/').map(super::request::percent_decode).collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let (family, area, rest) = match segments.as_slice() {
         [family, version, area, rest @ ..] if is_version(version) => (*family, *area, rest),
         [family, area, version, rest @ ..] if is_version(version) => (*family, *area, rest),
         _ => return Err(Unroutable::NoSuchPath),
     };
-    let kind =
-        |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
     let (expected, endpoint) = match (family, area, rest) {
         ("crm", "objects", [t]) => ("GET", Endpoint::List(kind(t)?)),
         ("crm", "objects", [t, "search"]) => ("POST", Endpoint::Search(kind(t)?)),
         ("crm", "objects", [t, "batch", "read"]) => ("POST", Endpoint::BatchRead(kind(t)?)),
         ("crm", "objects", [t, id]) => ("GET", Endpoint::Get(kind(t)?, (*id).to_owned())),
-        ("crm", "objects", [t, id, "associations", to]) => (
-            "GET",
-            Endpoint::RecordAssociations(kind(t)?, (*id).to_owned(), kind(to)?),
-        ),
-        ("crm", "associations", [from, to, "batch", "read"]) => (
-            "POST",
-            Endpoint::AssociationsBatchRead(kind(from)?, kind(to)?),
-        ),
-        ("crm", "associations", [from, to, "labels"]) => {
-            ("GET", Endpoint::AssociationLabels(kind(from)?, kind(to)?))
+        ("crm", "objects", [t, id, "associations", to]) => {
+            ("GET", Endpoint::RecordAssociations(kind(t)?, (*id).to_owned(), kind(to)?))
         }
+        ("crm", "associations", [from, to, "batch", "read"]) => {
+            ("POST", Endpoint::AssociationsBatchRead(kind(from)?, kind(to)?))
+        }
+        ("crm", "associations", [from, to, "labels"]) => ("GET", Endpoint::AssociationLabels(kind(from)?, kind(to)?)),
         ("crm", "properties", [t]) => ("GET", Endpoint::Properties(kind(t)?)),
-        ("crm", "properties", [t, "batch", "read"]) => {
-            ("POST", Endpoint::PropertiesBatchRead(kind(t)?))
-        }
-        ("crm", "properties", [t, name]) => {
-            ("GET", Endpoint::Property(kind(t)?, (*name).to_owned()))
-        }
+        ("crm", "properties", [t, "batch", "read"]) => ("POST", Endpoint::PropertiesBatchRead(kind(t)?)),
+        ("crm", "properties", [t, name]) => ("GET", Endpoint::Property(kind(t)?, (*name).to_owned())),
         ("crm", "pipelines", [t]) => ("GET", Endpoint::Pipelines(kind(t)?)),
         ("crm", "pipelines", [t, id]) => ("GET", Endpoint::Pipeline(kind(t)?, (*id).to_owned())),
-        ("crm", "pipelines", [t, id, "stages"]) => {
-            ("GET", Endpoint::Stages(kind(t)?, (*id).to_owned()))
-        }
+        ("crm", "pipelines", [t, id, "stages"]) => ("GET", Endpoint::Stages(kind(t)?, (*id).to_owned())),
         ("crm", "owners", []) => ("GET", Endpoint::Owners),
         ("crm", "owners", [id]) => ("GET", Endpoint::Owner((*id).to_owned())),
         ("account-info", "details", []) => ("GET", Endpoint::AccountDetails),
@@ -100,11 +84,7 @@ pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
         ("oauth", "access-tokens", [token]) => ("GET", Endpoint::TokenDetails((*token).to_owned())),
         _ => return Err(Unroutable::NoSuchPath),
     };
-    if method == expected {
-        Ok(endpoint)
-    } else {
-        Err(Unroutable::WrongMethod)
-    }
+    if method == expected { Ok(endpoint) } else { Err(Unroutable::WrongMethod) }
 }
 
 impl Endpoint {
@@ -184,37 +164,18 @@ mod tests {
             "/crm/objects/2026-03/ticket",
             "/crm/objects/2026-09/Tickets",
         ] {
-            assert_eq!(
-                route("GET", path),
-                Ok(Endpoint::List(ObjectType::Tickets)),
-                "{path}"
-            );
+            assert_eq!(route("GET", path), Ok(Endpoint::List(ObjectType::Tickets)), "{path}");
         }
         let batch = Endpoint::AssociationsBatchRead(ObjectType::Tickets, ObjectType::Companies);
-        assert_eq!(
-            route("POST", "/crm/v4/associations/0-5/company/batch/read"),
-            Ok(batch.clone())
-        );
-        assert_eq!(
-            route(
-                "POST",
-                "/crm/associations/2026-03/tickets/companies/batch/read"
-            ),
-            Ok(batch)
-        );
+        assert_eq!(route("POST", "/crm/v4/associations/0-5/company/batch/read"), Ok(batch.clone()));
+        assert_eq!(route("POST", "/crm/associations/2026-03/tickets/companies/batch/read"), Ok(batch));
         assert_eq!(route("POST", "/oauth/2026-03/token"), Ok(Endpoint::Token));
     }
 
     #[test]
     fn a_wrong_method_is_told_from_a_wrong_path() {
-        assert_eq!(
-            route("GET", "/crm/v3/objects/tickets/search/x/y"),
-            Err(Unroutable::NoSuchPath)
-        );
-        assert_eq!(
-            route("DELETE", "/crm/v3/objects/tickets"),
-            Err(Unroutable::WrongMethod)
-        );
+        assert_eq!(route("GET", "/crm/v3/objects/tickets/search/x/y"), Err(Unroutable::NoSuchPath));
+        assert_eq!(route("DELETE", "/crm/v3/objects/tickets"), Err(Unroutable::WrongMethod));
         assert_eq!(route("GET", "/crm/tickets"), Err(Unroutable::NoSuchPath));
     }
 }

@@ -34,15 +34,9 @@ pub(super) fn properties(scene: &Scene<'_>, kind: ObjectType, parameters: &Param
         return Err(Box::new(scene.errors.query_value("dataSensitivity")));
     }
     if sensitivity != "non_sensitive" && !scene.sensitive {
-        return Err(Box::new(
-            scene.errors.missing_scopes(&[sensitive_scope(kind)]),
-        ));
+        return Err(Box::new(scene.errors.missing_scopes(&[sensitive_scope(kind)])));
     }
-    let listed = scene
-        .portal
-        .properties(kind)
-        .iter(parameters.flag("archived"))
-        .enumerate();
+    let listed = scene.portal.properties(kind).iter(parameters.flag("archived")).enumerate();
     let results: Vec<Value> = listed
         .filter(|(_, (_, def))| def.data_sensitivity == sensitivity)
         .map(|(order, (_, def))| def.to_json(order))
@@ -53,10 +47,7 @@ pub(super) fn properties(scene: &Scene<'_>, kind: ObjectType, parameters: &Param
 pub(super) fn property(scene: &Scene<'_>, kind: ObjectType, name: &str) -> Answer {
     let properties = scene.portal.properties(kind);
     match properties.slot(name) {
-        Some(slot) => Ok(Reply::json(
-            200,
-            &properties.def(slot).to_json(usize::from(slot)),
-        )),
+        Some(slot) => Ok(Reply::json(200, &properties.def(slot).to_json(usize::from(slot)))),
         None => Err(Box::new(scene.errors.with(
             404,
             &format!("Property {name} does not exist"),
@@ -80,17 +71,11 @@ pub(super) fn properties_batch_read(scene: &Scene<'_>, kind: ObjectType, body: &
     let request: NamedInputs =
         serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
     let properties = scene.portal.properties(kind);
-    let found = request
-        .inputs
-        .iter()
-        .filter_map(|input| properties.slot(&input.name));
-    let results: Vec<Value> = found
-        .map(|slot| properties.def(slot).to_json(usize::from(slot)))
-        .collect();
+    let found = request.inputs.iter().filter_map(|input| properties.slot(&input.name));
+    let results: Vec<Value> = found.map(|slot| properties.def(slot).to_json(usize::from(slot))).collect();
     let missing = request.inputs.len() - results.len();
     let at = instant_text(scene.now);
-    let mut body =
-        json!({"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at});
+    let mut body = json!({"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at});
     if missing > 0 {
         body["numErrors"] = json!(missing);
         body["errors"] = json!([{"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Some properties do not exist", "context": {}}]);
@@ -100,9 +85,7 @@ pub(super) fn properties_batch_read(scene: &Scene<'_>, kind: ObjectType, body: &
 
 pub(super) fn pipelines(scene: &Scene<'_>, kind: ObjectType) -> Reply {
     let all = scene.portal.pipelines(kind).iter().enumerate();
-    let results: Vec<Value> = all
-        .map(|(order, pipeline)| pipeline.to_json(order))
-        .collect();
+    let results: Vec<Value> = all.map(|(order, pipeline)| pipeline.to_json(order)).collect();
     Reply::json(200, &json!({"results": results}))
 }
 
@@ -120,9 +103,7 @@ pub(super) fn pipeline(scene: &Scene<'_>, kind: ObjectType, id: &str, stages_onl
 pub(super) fn owners(scene: &Scene<'_>, parameters: &Parameters) -> Answer {
     let limit = number(scene, parameters, "limit", 100)?;
     if limit == 0 || limit > 500 {
-        return Err(Box::new(
-            scene.errors.invalid("limit must be between 1 and 500"),
-        ));
+        return Err(Box::new(scene.errors.invalid("limit must be between 1 and 500")));
     }
     let skipped = match parameters.get("after").filter(|text| !text.is_empty()) {
         None => 0,
@@ -132,24 +113,13 @@ pub(super) fn owners(scene: &Scene<'_>, parameters: &Parameters) -> Answer {
     };
     let archived = parameters.flag("archived");
     let email = parameters.get("email");
-    let wanted = |owner: &&Owner| {
-        owner.archived == archived && email.is_none_or(|email| owner.email == email)
-    };
+    let wanted = |owner: &&Owner| owner.archived == archived && email.is_none_or(|email| owner.email == email);
     let all: Vec<&Owner> = scene.portal.owners.iter().filter(wanted).collect();
-    let shown: Vec<Value> = all
-        .iter()
-        .skip(skipped)
-        .take(limit)
-        .map(|owner| owner.to_json())
-        .collect();
+    let shown: Vec<Value> = all.iter().skip(skipped).take(limit).map(|owner| owner.to_json()).collect();
     let reached = skipped + shown.len();
     let mut out = format!("{{\"results\":{}", Value::Array(shown)).into_bytes();
     if reached < all.len() {
-        write_paging(
-            &mut out,
-            &cursor::encode(&format!("owners:{reached}")),
-            scene.path,
-        );
+        write_paging(&mut out, &cursor::encode(&format!("owners:{reached}")), scene.path);
     }
     out.push(b'}');
     Ok(Reply::bytes(200, out))

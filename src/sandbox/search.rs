@@ -91,61 +91,30 @@ struct Candidate<'a> {
 
 type Refused = Box<Reply>;
 
-pub(super) fn search(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    body: &[u8],
-    disorder: bool,
-) -> Result<Reply, Refused> {
-    let body: SearchBody =
-        serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
+pub(super) fn search(scene: &Scene<'_>, kind: ObjectType, body: &[u8], disorder: bool) -> Result<Reply, Refused> {
+    let body: SearchBody = serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
     let invalid = |message: &str| Box::new(scene.errors.invalid(message));
     let limit = body.limit.unwrap_or(10);
     if limit > LIMIT_MAX {
-        return Err(invalid(&format!(
-            "Invalid limit: {limit}. The maximum allowed limit is {LIMIT_MAX}."
-        )));
+        return Err(invalid(&format!("Invalid limit: {limit}. The maximum allowed limit is {LIMIT_MAX}.")));
     }
     let after = match &body.after {
         Value::Null => 0,
         Value::String(text) if text.is_empty() => 0,
-        Value::String(text) => text
-            .parse()
-            .map_err(|_| invalid("after must be a number"))?,
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(usize::MAX),
+        Value::String(text) => text.parse().map_err(|_| invalid("after must be a number"))?,
+        Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
         _ => return Err(invalid("after must be a number")),
     };
     if after >= RESULTS_MAX || after + limit > RESULTS_MAX {
-        return Err(invalid(
-            "There was a problem with the request. Paging beyond 10000 results is not possible.",
-        ));
+        return Err(invalid("There was a problem with the request. Paging beyond 10000 results is not possible."));
     }
-    if body
-        .query
-        .as_ref()
-        .is_some_and(|query| query.chars().count() > QUERY_CHARACTERS_MAX)
-    {
+    if body.query.as_ref().is_some_and(|query| query.chars().count() > QUERY_CHARACTERS_MAX) {
         return Err(invalid("query must be at most 3000 characters"));
     }
     let groups = groups(scene, kind, &body)?;
     let sort = sort(scene, kind, &body.sorts)?;
-    let needle = body
-        .query
-        .as_deref()
-        .map(str::to_lowercase)
-        .filter(|query| !query.is_empty());
-    let found = find(
-        scene,
-        kind,
-        &groups,
-        needle.as_deref(),
-        &sort,
-        after + limit,
-        disorder,
-    );
+    let needle = body.query.as_deref().map(str::to_lowercase).filter(|query| !query.is_empty());
+    let found = find(scene, kind, &groups, needle.as_deref(), &sort, after + limit, disorder);
     let names = body.properties.as_deref().unwrap_or_default();
     let selection = scene.selection(kind, names.iter().map(String::as_str));
     let mut out = format!("{{\"total\":{},\"results\":[", found.total).into_bytes();
@@ -161,102 +130,60 @@ pub(super) fn search(
         let next = after + limit;
         let link = "https://api.hubapi.com".to_owned() + scene.path;
         out.extend_from_slice(
-            format!(
-                ",\"paging\":{{\"next\":{{\"after\":\"{next}\",\"link\":\"{link}?after={next}\"}}}}"
-            )
-            .as_bytes(),
+            format!(",\"paging\":{{\"next\":{{\"after\":\"{next}\",\"link\":\"{link}?after={next}\"}}}}").as_bytes(),
         );
     }
     out.push(b'}');
     Ok(Reply::bytes(200, out))
 }
 
-fn groups(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    body: &SearchBody,
-) -> Result<Vec<Vec<Filter>>, Refused> {
+fn groups(scene: &Scene<'_>, kind: ObjectType, body: &SearchBody) -> Result<Vec<Vec<Filter>>, Refused> {
     let invalid = |message: String| Box::new(scene.errors.invalid(&message));
-    let mut lists: Vec<&[FilterBody]> = body
-        .filter_groups
-        .iter()
-        .map(|group| group.filters.as_slice())
-        .collect();
+    let mut lists: Vec<&[FilterBody]> = body.filter_groups.iter().map(|group| group.filters.as_slice()).collect();
     if !body.filters.is_empty() {
         lists.push(&body.filters);
     }
     if lists.len() > GROUPS_MAX {
-        return Err(invalid(format!(
-            "The maximum number of filter groups is {GROUPS_MAX}"
-        )));
+        return Err(invalid(format!("The maximum number of filter groups is {GROUPS_MAX}")));
     }
     if lists.iter().any(|list| list.len() > FILTERS_PER_GROUP) {
-        return Err(invalid(format!(
-            "The maximum number of filters in a group is {FILTERS_PER_GROUP}"
-        )));
+        return Err(invalid(format!("The maximum number of filters in a group is {FILTERS_PER_GROUP}")));
     }
     if lists.iter().map(|list| list.len()).sum::<usize>() > FILTERS_MAX {
-        return Err(invalid(format!(
-            "The maximum number of filters is {FILTERS_MAX}"
-        )));
+        return Err(invalid(format!("The maximum number of filters is {FILTERS_MAX}")));
     }
-    lists
-        .into_iter()
-        .map(|list| list.iter().map(|body| filter(scene, kind, body)).collect())
-        .collect()
+    lists.into_iter().map(|list| list.iter().map(|body| filter(scene, kind, body)).collect()).collect()
 }
 
 fn text_of(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn filter(scene: &Scene<'_>, kind: ObjectType, body: &FilterBody) -> Result<Filter, Refused> {
     let invalid = |message: String| Box::new(scene.errors.invalid(&message));
     let (field, shape) = field(scene, kind, &body.property_name)?;
-    let mut operands: Vec<String> = body
-        .value
-        .iter()
-        .chain(&body.high_value)
-        .map(text_of)
-        .collect();
+    let mut operands: Vec<String> = body.value.iter().chain(&body.high_value).map(text_of).collect();
     if let Some(values) = &body.values {
         operands = values.iter().map(text_of).collect();
     }
     let needed = match body.operator.as_str() {
-        "EQ" | "NEQ" | "LT" | "LTE" | "GT" | "GTE" | "CONTAINS_TOKEN" | "NOT_CONTAINS_TOKEN"
-        | "IN" | "NOT_IN" => 1,
+        "EQ" | "NEQ" | "LT" | "LTE" | "GT" | "GTE" | "CONTAINS_TOKEN" | "NOT_CONTAINS_TOKEN" | "IN" | "NOT_IN" => 1,
         "BETWEEN" => 2,
         "HAS_PROPERTY" | "NOT_HAS_PROPERTY" => 0,
         other => return Err(invalid(format!("Invalid operator {other}"))),
     };
     if operands.len() < needed {
-        return Err(invalid(format!(
-            "operator {} requires a value",
-            body.operator
-        )));
+        return Err(invalid(format!("operator {} requires a value", body.operator)));
     }
     if shape == Shape::Instant && operands.iter().any(|text| parse_instant(text).is_none()) {
-        return Err(invalid(format!(
-            "Invalid date value for property {}",
-            body.property_name
-        )));
+        return Err(invalid(format!("Invalid date value for property {}", body.property_name)));
     }
-    Ok(Filter {
-        field,
-        shape,
-        operator: body.operator.clone(),
-        operands,
-    })
+    Ok(Filter { field, shape, operator: body.operator.clone(), operands })
 }
 
 fn field(scene: &Scene<'_>, kind: ObjectType, name: &str) -> Result<(Field, Shape), Refused> {
     if let Some(other) = name.strip_prefix("associations.") {
-        return Ok((
-            Field::Associated(object_type(scene.errors, other)?),
-            Shape::Number,
-        ));
+        return Ok((Field::Associated(object_type(scene.errors, other)?), Shape::Number));
     }
     match name {
         "hs_object_id" | "hs_ticket_id" => return Ok((Field::Id, Shape::Number)),
@@ -267,8 +194,7 @@ fn field(scene: &Scene<'_>, kind: ObjectType, name: &str) -> Result<(Field, Shap
     }
     let properties = scene.portal.properties(kind);
     let slot = properties.slot(name).ok_or_else(|| {
-        let message =
-            format!("There was a problem with the request. Property \"{name}\" does not exist");
+        let message = format!("There was a problem with the request. Property \"{name}\" does not exist");
         Box::new(scene.errors.invalid(&message))
     })?;
     let shape = match properties.def(slot).kind.as_str() {
@@ -292,25 +218,14 @@ fn sort(scene: &Scene<'_>, kind: ObjectType, sorts: &[Value]) -> Result<Sort, Re
         return Err(invalid("Only one sort rule is supported"));
     }
     let Some(rule) = sorts.first() else {
-        return Ok(Sort {
-            field: Field::Created,
-            shape: Shape::Instant,
-            descending: false,
-        });
+        return Ok(Sort { field: Field::Created, shape: Shape::Instant, descending: false });
     };
     let (name, descending) = match rule {
         Value::String(name) => (name.trim_start_matches('-'), name.starts_with('-')),
-        _ => (
-            rule["propertyName"].as_str().unwrap_or_default(),
-            rule["direction"] == "DESCENDING",
-        ),
+        _ => (rule["propertyName"].as_str().unwrap_or_default(), rule["direction"] == "DESCENDING"),
     };
     let (field, shape) = field(scene, kind, name)?;
-    Ok(Sort {
-        field,
-        shape,
-        descending,
-    })
+    Ok(Sort { field, shape, descending })
 }
 
 struct Found {
@@ -348,20 +263,11 @@ fn find(
             Some(None) => continue,
             Some(Some(old)) => Row::Held(old),
         };
-        let Some(head) = table
-            .head(&row)
-            .filter(|head| head.standing == Standing::Live)
-        else {
+        let Some(head) = table.head(&row).filter(|head| head.standing == Standing::Live) else {
             continue;
         };
-        let mut candidate = Candidate {
-            head,
-            row: &row,
-            record: None,
-        };
-        if !matches_groups(portal, kind, table, groups, &mut candidate)
-            || !contains(table, needle, &mut candidate)
-        {
+        let mut candidate = Candidate { head, row: &row, record: None };
+        if !matches_groups(portal, kind, table, groups, &mut candidate) || !contains(table, needle, &mut candidate) {
             continue;
         }
         total += 1;
@@ -376,25 +282,14 @@ fn find(
         matches.extend(record.map(|record| (key, id, record)));
     }
     if by_id {
-        return Found {
-            total,
-            records: ids.iter().filter_map(|(_, row)| table.load(row)).collect(),
-        };
+        return Found { total, records: ids.iter().filter_map(|(_, row)| table.load(row)).collect() };
     }
     matches.sort_by(|(a, a_id, _), (b, b_id, _)| {
         let order = compare_keys(a, b);
-        if sort.descending {
-            order.reverse()
-        } else {
-            order
-        }
-        .then(a_id.cmp(b_id))
+        if sort.descending { order.reverse() } else { order }.then(a_id.cmp(b_id))
     });
     matches.truncate(wanted);
-    Found {
-        total,
-        records: matches.into_iter().map(|(_, _, record)| record).collect(),
-    }
+    Found { total, records: matches.into_iter().map(|(_, _, record)| record).collect() }
 }
 
 /// The id below which no record can match, so that keyset paging does not read what it has passed.
@@ -419,11 +314,7 @@ fn matches_groups(
     candidate: &mut Candidate<'_>,
 ) -> bool {
     groups.is_empty()
-        || groups.iter().any(|group| {
-            group
-                .iter()
-                .all(|filter| holds(portal, kind, table, filter, candidate))
-        })
+        || groups.iter().any(|group| group.iter().all(|filter| holds(portal, kind, table, filter, candidate)))
 }
 
 impl Candidate<'_> {
@@ -436,20 +327,11 @@ impl Candidate<'_> {
 
     /// The value as text; empty counts as none.
     fn text(&mut self, table: &Table, slot: Slot) -> Option<String> {
-        self.record(table)?
-            .values
-            .text(slot)
-            .filter(|text| !text.is_empty())
+        self.record(table)?.values.text(slot).filter(|text| !text.is_empty())
     }
 }
 
-fn holds(
-    portal: &Portal,
-    kind: ObjectType,
-    table: &Table,
-    filter: &Filter,
-    candidate: &mut Candidate<'_>,
-) -> bool {
+fn holds(portal: &Portal, kind: ObjectType, table: &Table, filter: &Filter, candidate: &mut Candidate<'_>) -> bool {
     let at: fn(&str) -> Option<i128> = |text| parse_instant(text).map(i128::from);
     match filter.field {
         Field::Nothing => false,
@@ -492,36 +374,21 @@ fn holds_number(filter: &Filter, value: Option<i128>, parse: fn(&str) -> Option<
     };
     let order = operand(0).map(|bound| value.cmp(&bound));
     match filter.operator.as_str() {
-        "BETWEEN" => {
-            order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high)
-        }
-        "IN" => filter
-            .operands
-            .iter()
-            .any(|text| parse(text) == Some(value)),
-        "NOT_IN" => !filter
-            .operands
-            .iter()
-            .any(|text| parse(text) == Some(value)),
+        "BETWEEN" => order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high),
+        "IN" => filter.operands.iter().any(|text| parse(text) == Some(value)),
+        "NOT_IN" => !filter.operands.iter().any(|text| parse(text) == Some(value)),
         operator => ordered(operator, order),
     }
 }
 
 fn holds_decimal(filter: &Filter, value: Option<&str>) -> bool {
-    let operand = |at: usize| {
-        filter
-            .operands
-            .get(at)
-            .and_then(|text| text.parse::<f64>().ok())
-    };
+    let operand = |at: usize| filter.operands.get(at).and_then(|text| text.parse::<f64>().ok());
     let Some(value) = value.and_then(|text| text.parse::<f64>().ok()) else {
         return without_value(filter);
     };
     let order = operand(0).and_then(|bound| value.partial_cmp(&bound));
     match filter.operator.as_str() {
-        "BETWEEN" => {
-            order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high)
-        }
+        "BETWEEN" => order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high),
         operator => ordered(operator, order),
     }
 }
@@ -540,10 +407,7 @@ fn ordered(operator: &str, order: Option<Ordering>) -> bool {
 }
 
 fn without_value(filter: &Filter) -> bool {
-    matches!(
-        filter.operator.as_str(),
-        "NOT_HAS_PROPERTY" | "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN"
-    )
+    matches!(filter.operator.as_str(), "NOT_HAS_PROPERTY" | "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN")
 }
 
 /// Options are compared as they are, each of several joined by `;` on its own.
@@ -551,16 +415,11 @@ fn holds_choice(filter: &Filter, value: Option<&str>) -> bool {
     let Some(value) = value else {
         return without_value(filter);
     };
-    let any = value
-        .split(';')
-        .any(|one| filter.operands.iter().any(|operand| operand == one));
+    let any = value.split(';').any(|one| filter.operands.iter().any(|operand| operand == one));
     match filter.operator.as_str() {
         "EQ" | "IN" | "CONTAINS_TOKEN" => any,
         "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN" => !any,
-        operator => ordered(
-            operator,
-            filter.operands.first().map(|operand| value.cmp(operand)),
-        ),
+        operator => ordered(operator, filter.operands.first().map(|operand| value.cmp(operand))),
     }
 }
 
@@ -568,24 +427,14 @@ fn holds_text(filter: &Filter, value: Option<&str>) -> bool {
     let Some(value) = value.map(str::to_lowercase) else {
         return without_value(filter);
     };
-    let operand = filter
-        .operands
-        .first()
-        .map(|text| text.to_lowercase())
-        .unwrap_or_default();
+    let operand = filter.operands.first().map(|text| text.to_lowercase()).unwrap_or_default();
     match filter.operator.as_str() {
         // The index holds lower case, and IN does not lower what it is given.
         "IN" => filter.operands.contains(&value),
         "NOT_IN" => !filter.operands.contains(&value),
         "CONTAINS_TOKEN" => has_token(&value, &operand),
         "NOT_CONTAINS_TOKEN" => !has_token(&value, &operand),
-        "BETWEEN" => {
-            value >= operand
-                && filter
-                    .operands
-                    .get(1)
-                    .is_some_and(|high| value <= high.to_lowercase())
-        }
+        "BETWEEN" => value >= operand && filter.operands.get(1).is_some_and(|high| value <= high.to_lowercase()),
         operator => ordered(operator, Some(value.cmp(&operand))),
     }
 }
@@ -593,11 +442,7 @@ fn holds_text(filter: &Filter, value: Option<&str>) -> bool {
 /// Whether a word of the value equals the token; `*` stands for anything at its ends.
 fn has_token(value: &str, token: &str) -> bool {
     let core = token.trim_matches('*');
-    let words = || {
-        value
-            .split(|c: char| !c.is_alphanumeric())
-            .chain(value.split_whitespace())
-    };
+    let words = || value.split(|c: char| !c.is_alphanumeric()).chain(value.split_whitespace());
     match (token.starts_with('*'), token.ends_with('*')) {
         (true, true) => value.contains(core),
         (true, false) => words().any(|word| word.ends_with(core)),
@@ -611,20 +456,11 @@ fn contains(table: &Table, needle: Option<&str>, candidate: &mut Candidate<'_>) 
     let Some(record) = candidate.record(table) else {
         return false;
     };
-    record.values.iter().any(|(_, fragment)| {
-        String::from_utf8_lossy(fragment)
-            .to_lowercase()
-            .contains(needle)
-    })
+    record.values.iter().any(|(_, fragment)| String::from_utf8_lossy(fragment).to_lowercase().contains(needle))
 }
 
 fn key_of(table: &Table, sort: &Sort, candidate: &mut Candidate<'_>, disorder: bool) -> Key {
-    let Head {
-        id,
-        created,
-        updated,
-        ..
-    } = candidate.head;
+    let Head { id, created, updated, .. } = candidate.head;
     match sort.field {
         Field::Id => Key::Number(i128::from(id)),
         Field::Created => Key::Number(i128::from(misplaced(created, id, disorder))),
@@ -653,11 +489,7 @@ fn misplaced(at: Millis, id: u64, disorder: bool) -> Millis {
         return at;
     }
     let draw = mix(at.unsigned_abs(), 67, id);
-    let most = if draw.is_multiple_of(4) {
-        HOUR
-    } else {
-        30 * SECOND
-    };
+    let most = if draw.is_multiple_of(4) { HOUR } else { 30 * SECOND };
     at + Millis::try_from((draw >> 8) % (2 * most).unsigned_abs()).unwrap_or(0) - most
 }
 

@@ -35,23 +35,16 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, mut told) = watch::channel(false);
         let stopped = Arc::new(AtomicBool::new(false));
-        let wires = Wires {
-            listener,
-            stopped: stopped.clone(),
-        };
+        let wires = Wires { listener, stopped: stopped.clone() };
         let app = Router::new().fallback(handle).with_state(service.clone());
-        let serving = axum::serve(wires, app.into_make_service_with_connect_info::<Scissors>())
-            .with_graceful_shutdown(async move {
+        let serving = axum::serve(wires, app.into_make_service_with_connect_info::<Scissors>()).with_graceful_shutdown(
+            async move {
                 // A dropped sender stops the server as well.
                 drop(told.wait_for(|stop| *stop).await);
-            });
+            },
+        );
         tokio::spawn(async move { serving.await });
-        Ok(Self {
-            address,
-            service,
-            stop,
-            stopped,
-        })
+        Ok(Self { address, service, stop, stopped })
     }
 
     pub(super) fn stop(&self) {
@@ -72,12 +65,7 @@ async fn handle(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let text = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let token = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     let incoming = Incoming {
         method: parts.method.as_str().to_owned(),

@@ -120,13 +120,9 @@ impl Service {
     pub(super) async fn answer(&self, incoming: Incoming, scissors: &Scissors) -> Response<Body> {
         let errors = Errors::new();
         let routed = route(&incoming.method, &incoming.path);
-        let label = routed
-            .as_ref()
-            .map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
+        let label = routed.as_ref().map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
         let pool = routed.as_ref().map_or(Pool::None, Endpoint::pool);
-        let number = self
-            .journal()
-            .arrived(self.record(&incoming, label.clone(), pool));
+        let number = self.journal().arrived(self.record(&incoming, label.clone(), pool));
         let line = format!("{} {}?{}", incoming.method, incoming.path, incoming.query);
         let fault = self.faults().strike(&line, &incoming.body);
         let latency = *held(&self.latency);
@@ -141,10 +137,7 @@ impl Service {
             Some(fault) => self.faulty(fault, &errors),
             None => self.regular(&incoming, routed, &errors),
         };
-        if let Some(fault) = fault
-            .as_ref()
-            .filter(|fault| !fault.replaces() && reply.status < 300)
-        {
+        if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
             self.distort(fault, &label, &mut reply);
         }
         if reply.status < 300
@@ -154,8 +147,7 @@ impl Service {
         }
         let cut = matches!(fault, Some(Fault::ResetBeforeBody | Fault::LostReply));
         let status = if cut { 0 } else { reply.status };
-        self.journal()
-            .answered(number, status, fault.as_ref().map(Fault::name));
+        self.journal().answered(number, status, fault.as_ref().map(Fault::name));
         if cut {
             scissors.cut();
         }
@@ -179,12 +171,7 @@ impl Service {
         }
     }
 
-    fn regular(
-        &self,
-        incoming: &Incoming,
-        routed: Result<Endpoint, Unroutable>,
-        errors: &Errors,
-    ) -> Reply {
+    fn regular(&self, incoming: &Incoming, routed: Result<Endpoint, Unroutable>, errors: &Errors) -> Reply {
         if incoming.path.len() + incoming.query.len() > URI_MAX {
             return Reply::html(414, "Request-URI Too Large");
         }
@@ -203,52 +190,27 @@ impl Service {
     }
 
     /// The scopes of a request that is let through.
-    fn admitted(
-        &self,
-        incoming: &Incoming,
-        endpoint: &Endpoint,
-        errors: &Errors,
-    ) -> Result<Vec<String>, Box<Reply>> {
+    fn admitted(&self, incoming: &Incoming, endpoint: &Endpoint, errors: &Errors) -> Result<Vec<String>, Box<Reply>> {
         let now = self.now();
         if !endpoint.needs_token() {
             return Ok(Vec::new());
         }
-        let scopes = self
-            .tokens()
-            .check(incoming.token.as_deref(), now, errors)?;
+        let scopes = self.tokens().check(incoming.token.as_deref(), now, errors)?;
         let mut usage = self.usage();
         usage.admit(endpoint.pool(), now).map_err(|limit| {
             let reply = errors.rate_limited(limit);
             let wait = usage.retry_after(limit, now);
-            Box::new(if usage.sends_retry_after() {
-                reply.header("Retry-After", wait)
-            } else {
-                reply
-            })
+            Box::new(if usage.sends_retry_after() { reply.header("Retry-After", wait) } else { reply })
         })?;
-        match endpoint
-            .scopes()
-            .into_iter()
-            .find(|scope| !scopes.iter().any(|held| held == scope))
-        {
+        match endpoint.scopes().into_iter().find(|scope| !scopes.iter().any(|held| held == scope)) {
             Some(missing) => Err(Box::new(errors.missing_scopes(&[missing]))),
             None => Ok(scopes),
         }
     }
 
-    fn read(
-        &self,
-        incoming: &Incoming,
-        endpoint: &Endpoint,
-        scopes: &[String],
-        errors: &Errors,
-    ) -> Reply {
+    fn read(&self, incoming: &Incoming, endpoint: &Endpoint, scopes: &[String], errors: &Errors) -> Reply {
         let portal = self.portal();
-        let sensitive = |kind| {
-            scopes
-                .iter()
-                .any(|scope| schema::is_sensitive_scope(kind, scope))
-        };
+        let sensitive = |kind| scopes.iter().any(|scope| schema::is_sensitive_scope(kind, scope));
         let kind = match endpoint {
             Endpoint::List(kind)
             | Endpoint::Get(kind, _)
@@ -276,26 +238,13 @@ impl Service {
                 links::record_associations(&scene, *from, id, *to, &parameters)
             }
             Endpoint::AssociationsBatchRead(from, to) => {
-                let Options {
-                    association_batch_max,
-                    association_page_size,
-                    ..
-                } = self.options;
-                links::batch_read(
-                    &scene,
-                    *from,
-                    *to,
-                    body,
-                    association_batch_max,
-                    association_page_size,
-                )
+                let Options { association_batch_max, association_page_size, .. } = self.options;
+                links::batch_read(&scene, *from, *to, body, association_batch_max, association_page_size)
             }
             Endpoint::AssociationLabels(from, to) => Ok(links::labels(&scene, *from, *to)),
             Endpoint::Properties(kind) => schema::properties(&scene, *kind, &parameters),
             Endpoint::Property(kind, name) => schema::property(&scene, *kind, name),
-            Endpoint::PropertiesBatchRead(kind) => {
-                schema::properties_batch_read(&scene, *kind, body)
-            }
+            Endpoint::PropertiesBatchRead(kind) => schema::properties_batch_read(&scene, *kind, body),
             Endpoint::Pipelines(kind) => Ok(schema::pipelines(&scene, *kind)),
             Endpoint::Pipeline(kind, id) => schema::pipeline(&scene, *kind, id, false),
             Endpoint::Stages(kind, id) => schema::pipeline(&scene, *kind, id, true),
@@ -309,15 +258,10 @@ impl Service {
             }
             Endpoint::Introspect => {
                 let form = parse_form(&String::from_utf8_lossy(body));
-                let token = form
-                    .iter()
-                    .find(|(key, _)| key == "token")
-                    .map_or("", |(_, value)| value);
+                let token = form.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value);
                 Ok(self.introspect(token, portal.id, scene.now, errors))
             }
-            Endpoint::TokenDetails(token) => {
-                Ok(self.introspect(token, portal.id, scene.now, errors))
-            }
+            Endpoint::TokenDetails(token) => Ok(self.introspect(token, portal.id, scene.now, errors)),
         };
         answer.unwrap_or_else(|refused| *refused)
     }
@@ -333,11 +277,7 @@ impl Service {
     /// The answer of a fault that keeps the request from being carried out.
     fn faulty(&self, fault: &Fault, errors: &Errors) -> Reply {
         match fault {
-            Fault::Status {
-                code,
-                headers,
-                body,
-            } => {
+            Fault::Status { code, headers, body } => {
                 let mut reply = match body {
                     Some(body) => Reply::bytes(*code, body.clone().into_bytes()),
                     None => errors.plain(*code, "internal error"),
@@ -352,14 +292,9 @@ impl Service {
                     None => reply,
                 }
             }
-            Fault::ExpiredToken => {
-                errors.expired(1, &super::clock::instant_text(self.now() - 1_000))
-            }
+            Fault::ExpiredToken => errors.expired(1, &super::clock::instant_text(self.now() - 1_000)),
             Fault::Html(code) => Reply::html(*code, "Bad Gateway"),
-            Fault::NotJson => Reply::bytes(
-                200,
-                b"<!doctype html><title>Just a moment...</title>".to_vec(),
-            ),
+            Fault::NotJson => Reply::bytes(200, b"<!doctype html><title>Just a moment...</title>".to_vec()),
             _ => Reply::bytes(200, Vec::new()),
         }
     }
@@ -383,18 +318,8 @@ impl Service {
         }
     }
 
-    fn respond(
-        &self,
-        reply: Reply,
-        errors: &Errors,
-        gzip: bool,
-        fault: Option<&Fault>,
-    ) -> Response<Body> {
-        let content_type = if reply.html {
-            "text/html"
-        } else {
-            "application/json;charset=utf-8"
-        };
+    fn respond(&self, reply: Reply, errors: &Errors, gzip: bool, fault: Option<&Fault>) -> Response<Body> {
+        let content_type = if reply.html { "text/html" } else { "application/json;charset=utf-8" };
         let mut response = Response::builder()
             .status(reply.status)
             .header(header::CONTENT_TYPE, content_type)
@@ -408,9 +333,7 @@ impl Service {
         }
         let mut body = Bytes::from(reply.body);
         if gzip && self.options.gzip && body.len() > GZIP_MIN {
-            response = response
-                .header(header::CONTENT_ENCODING, "gzip")
-                .header(header::VARY, "Accept-Encoding");
+            response = response.header(header::CONTENT_ENCODING, "gzip").header(header::VARY, "Accept-Encoding");
             body = compressed(&body);
         }
         let body = match fault {
@@ -426,8 +349,7 @@ fn distort_json(fault: &Fault, body: &mut Value) {
     let first = body["results"][0]["id"].as_str().map(str::to_owned);
     match fault {
         Fault::ResultsMissing => {
-            body.as_object_mut()
-                .map(|body| body.shift_remove("results"));
+            body.as_object_mut().map(|body| body.shift_remove("results"));
         }
         Fault::ResultsNotAnArray => body["results"] = json!({"0": {}}),
         Fault::EmptyPage => {
@@ -444,10 +366,7 @@ fn distort_json(fault: &Fault, body: &mut Value) {
             }
         }
         Fault::RecordMissing => {
-            if let Some(results) = body["results"]
-                .as_array_mut()
-                .filter(|results| !results.is_empty())
-            {
+            if let Some(results) = body["results"].as_array_mut().filter(|results| !results.is_empty()) {
                 results.remove(results.len() / 2);
             }
         }
@@ -465,10 +384,7 @@ fn compressed(body: &[u8]) -> Bytes {
 /// Half of the body, then a broken connection.
 fn cut_short(body: Bytes) -> Body {
     let half = body.slice(..body.len() / 2);
-    let pieces = [
-        Ok(half),
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-    ];
+    let pieces = [Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
     // The half must leave before the error is seen.
     Body::from_stream(stream::iter(pieces).then(async |piece| {
         if piece.is_err() {

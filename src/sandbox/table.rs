@@ -51,29 +51,20 @@ impl Table {
             .map(|index| generator.id(index))
             .collect();
         let last_id = count.checked_sub(1).map_or(0, |last| generator.id(last));
-        Self {
-            base: Some(Virtual { generator, count }),
-            archived,
-            last_id,
-            ..Self::default()
-        }
+        Self { base: Some(Virtual { generator, count }), archived, last_id, ..Self::default() }
     }
 
     pub(super) fn get(&self, id: u64) -> Option<Arc<Record>> {
         match self.held.get(&id) {
             Some(held) => held.clone(),
-            None => self
-                .virtual_index(id)
-                .and_then(|index| self.load(&Row::Virtual(index))),
+            None => self.virtual_index(id).and_then(|index| self.load(&Row::Virtual(index))),
         }
     }
 
     pub(super) fn head_of(&self, id: u64) -> Option<Head> {
         match self.held.get(&id) {
             Some(held) => held.as_deref().map(head),
-            None => self
-                .virtual_index(id)
-                .and_then(|index| self.head(&Row::Virtual(index))),
+            None => self.virtual_index(id).and_then(|index| self.head(&Row::Virtual(index))),
         }
     }
 
@@ -146,27 +137,18 @@ impl Table {
             Some(base) => (base.generator.index_from(from), base.count),
             None => (0, 0),
         };
-        let last_virtual = self
-            .base
-            .as_ref()
-            .and_then(|base| Some(base.generator.id(count.checked_sub(1)?)));
+        let last_virtual = self.base.as_ref().and_then(|base| Some(base.generator.id(count.checked_sub(1)?)));
         let start = match last_virtual {
             Some(last) if last >= from => Bound::Excluded(last),
             _ => Bound::Included(from),
         };
         let virtual_rows = (first..count).map(|index| self.virtual_row(index));
-        let held = self
-            .held
-            .range((start, Bound::Unbounded))
-            .map(|(id, held)| (*id, held_row(held)));
+        let held = self.held.range((start, Bound::Unbounded)).map(|(id, held)| (*id, held_row(held)));
         virtual_rows.chain(held)
     }
 
     fn virtual_row(&self, index: u64) -> (u64, Row) {
-        let id = self
-            .base
-            .as_ref()
-            .map_or(0, |base| base.generator.id(index));
+        let id = self.base.as_ref().map_or(0, |base| base.generator.id(index));
         if self.held.is_empty() {
             return (id, Row::Virtual(index));
         }
@@ -184,32 +166,17 @@ impl Table {
     pub(super) fn load(&self, row: &Row) -> Option<Arc<Record>> {
         match row {
             Row::Held(record) => Some(record.clone()),
-            Row::Virtual(index) => self
-                .base
-                .as_ref()
-                .map(|base| Arc::new(base.generator.record(*index))),
+            Row::Virtual(index) => self.base.as_ref().map(|base| Arc::new(base.generator.record(*index))),
             Row::Gone => None,
         }
     }
 }
 
 fn held_row(held: &Option<Arc<Record>>) -> Row {
-    held.as_ref()
-        .map_or(Row::Gone, |record| Row::Held(record.clone()))
+    held.as_ref().map_or(Row::Gone, |record| Row::Held(record.clone()))
 }
 
 pub(super) fn head(record: &Record) -> Head {
-    let Record {
-        id,
-        created,
-        updated,
-        standing,
-        ..
-    } = record;
-    Head {
-        id: *id,
-        created: *created,
-        updated: *updated,
-        standing: *standing,
-    }
+    let Record { id, created, updated, standing, .. } = record;
+    Head { id: *id, created: *created, updated: *updated, standing: *standing }
 }

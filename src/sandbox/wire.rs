@@ -41,21 +41,13 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.refuse_when_cut()?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -98,11 +90,7 @@ impl Listener for Wires {
         // Small answers must not wait for the peer's acknowledgement of the one before.
         drop(stream.set_nodelay(true));
         let scissors = Scissors::default();
-        let wire = Wire {
-            stream,
-            scissors: scissors.clone(),
-            stopped: self.stopped.clone(),
-        };
+        let wire = Wire { stream, scissors: scissors.clone(), stopped: self.stopped.clone() };
         (wire, scissors)
     }
 

@@ -3,9 +3,9 @@
 use fastrand::Rng;
 
 pub(super) const FIRST_NAMES: [&str; 28] = [
-    "Amina", "Ben", "Carla", "Diego", "Elena", "Farid", "Grace", "Hannah", "Ivan", "Jonas",
-    "Keiko", "Liam", "Maya", "Noah", "Olivia", "Priya", "Quentin", "Rosa", "Sven", "Tara", "Umar",
-    "Vera", "Wei", "Ximena", "Yusuf", "Zoë", "Łukasz", "Siobhán",
+    "Amina", "Ben", "Carla", "Diego", "Elena", "Farid", "Grace", "Hannah", "Ivan", "Jonas", "Keiko", "Liam", "Maya",
+    "Noah", "Olivia", "Priya", "Quentin", "Rosa", "Sven", "Tara", "Umar", "Vera", "Wei", "Ximena", "Yusuf", "Zoë",
+    "Łukasz", "Siobhán",
 ];
 
 pub(super) const LAST_NAMES: [&str; 28] = [
@@ -113,14 +113,8 @@ const PROBLEMS: [&str; 18] = [
     "Change of billing address",
 ];
 
-const OPENINGS: [&str; 6] = [
-    "Hi team,\n\n",
-    "Hello,\n\n",
-    "Good morning,\n\n",
-    "Hi there \u{1F44B},\n\n",
-    "",
-    "To whom it may concern,\n\n",
-];
+const OPENINGS: [&str; 6] =
+    ["Hi team,\n\n", "Hello,\n\n", "Good morning,\n\n", "Hi there \u{1F44B},\n\n", "", "To whom it may concern,\n\n"];
 
 const DETAILS: [&str; 12] = [
     "This started on Monday and affects everyone in our office.",
@@ -137,12 +131,7 @@ const DETAILS: [&str; 12] = [
     "The same thing happened in March and was solved by support.",
 ];
 
-const CLOSINGS: [&str; 4] = [
-    "\n\nThanks!",
-    "\n\nBest regards",
-    "\n\nMany thanks in advance",
-    "",
-];
+const CLOSINGS: [&str; 4] = ["\n\nThanks!", "\n\nBest regards", "\n\nMany thanks in advance", ""];
 
 pub(super) const MODULES: [&str; 5] = ["billing", "reporting", "inventory", "messaging", "api"];
 
@@ -179,11 +168,7 @@ pub(super) fn ticket_content(rng: &mut Rng, writer: &str) -> String {
 /// Name and domain of a company; the number keeps domains apart.
 pub(super) fn company(index: u64, rng: &mut Rng) -> (String, String) {
     let (first, last) = (pick(rng, &COMPANY_FIRST), pick(rng, &COMPANY_LAST));
-    let domain = format!(
-        "{}{}{index}.example",
-        first.to_lowercase(),
-        last.to_lowercase()
-    );
+    let domain = format!("{}{}{index}.example", first.to_lowercase(), last.to_lowercase());
     (format!("{first} {last}"), domain)
 }
 
@@ -196,9 +181,5 @@ pub(super) fn ascii_name(name: &str) -> String {
         'Ł' | 'ł' => 'l',
         other => other,
     };
-    name.chars()
-        .map(fold)
-        .filter(char::is_ascii_alphabetic)
-        .collect::<String>()
-        .to_lowercase()
+    name.chars().map(fold).filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase()
 }

@@ -46,7 +46,9 @@ pub enum StateError {
     )]
     Foreign,
     /// A known key of a wrong shape.
-    #[error("state: the bookmark of {stream} has a wrong shape ({reason}); remove the bookmark to read the stream again")]
+    #[error(
+        "state: the bookmark of {stream} has a wrong shape ({reason}); remove the bookmark to read the stream again"
+    )]
     WrongShape {
         /// The stream.
         stream: String,
@@ -120,10 +122,9 @@ impl State {
     fn parse(&self, stream: &str) -> Result<Option<Bookmark>, StateError> {
         match &self.root["bookmarks"][stream] {
             Value::Null => Ok(None),
-            value => serde_json::from_value(value.clone()).map(Some).map_err(|error| StateError::WrongShape {
-                stream: stream.to_owned(),
-                reason: error.to_string(),
-            }),
+            value => serde_json::from_value(value.clone())
+                .map(Some)
+                .map_err(|error| StateError::WrongShape { stream: stream.to_owned(), reason: error.to_string() }),
         }
     }
 }

@@ -33,7 +33,8 @@ pub fn read(path: &Path) -> Result<Incoming, StateError> {
         return Ok(Incoming::Nothing("the file is empty"));
     }
     let whole = serde_json::from_str::<Value>(&text).ok();
-    let last_line = || text.lines().rev().filter(|line| !line.trim().is_empty()).find_map(|line| serde_json::from_str(line).ok());
+    let last_line =
+        || text.lines().rev().filter(|line| !line.trim().is_empty()).find_map(|line| serde_json::from_str(line).ok());
     let value = whole.or_else(last_line).ok_or_else(|| unusable("no line of it is JSON".to_owned()))?;
     match unwrap_message(value) {
         Value::Object(state) if state.is_empty() => Ok(Incoming::Nothing("it holds no state")),

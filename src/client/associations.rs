@@ -1,0 +1,216 @@
+//! Associations, by the thousand.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::objects::Paging;
+use super::request::{Endpoint, Request};
+use super::{Client, ClientError, Malformed, ObjectId, ObjectType};
+
+/// Inputs of one association batch read.
+/// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
+const MAX_INPUTS: usize = 1000;
+/// What a portal took before 2025; no portal takes less.
+const MIN_INPUTS: usize = 100;
+
+/// The associations of many records with the records of one type.
+#[derive(Debug, Default)]
+pub struct Associations {
+    /// One entry for each pair and type, in no order, without repeats of a page.
+    pub links: Vec<Link>,
+    /// The types that `links` point at.
+    pub types: Vec<AssociationType>,
+}
+
+/// That one record is associated with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The record asked for.
+    pub from: ObjectId,
+    /// The record it is associated with.
+    pub to: ObjectId,
+    /// In which way: an index into [`Associations::types`].
+    pub association_type: u32,
+}
+
+/// A way to be associated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationType {
+    /// `HUBSPOT_DEFINED`, `USER_DEFINED` or `INTEGRATOR_DEFINED`.
+    pub category: String,
+    /// The id, which is one per direction: ticket to contact is 16, contact to ticket 15.
+    pub type_id: u64,
+    /// What people see; none for the unlabelled type.
+    pub label: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    results: Vec<FromOne<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FromOne<'a> {
+    from: Reference,
+    #[serde(borrow, default)]
+    to: Vec<ToOne<'a>>,
+    paging: Option<Paging>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: ObjectId,
+}
+
+#[derive(Deserialize)]
+struct ToOne<'a> {
+    #[serde(rename = "toObjectId")]
+    to: ObjectId,
+    #[serde(rename = "associationTypes", borrow, default)]
+    types: Vec<TypeOfOne<'a>>,
+}
+
+#[derive(Deserialize)]
+struct TypeOfOne<'a> {
+    #[serde(borrow, default)]
+    category: Cow<'a, str>,
+    #[serde(rename = "typeId", default)]
+    type_id: u64,
+    #[serde(borrow, default)]
+    label: Option<Cow<'a, str>>,
+}
+
+/// How many inputs a batch may have: the limit until a portal refuses it.
+#[derive(Debug)]
+pub(super) struct BatchSize(AtomicUsize);
+
+impl Default for BatchSize {
+    fn default() -> Self {
+        Self(AtomicUsize::new(MAX_INPUTS))
+    }
+}
+
+impl Client {
+    /// Reads all associations of `ids` with records of the type `to`, following each record's own paging. A record
+    /// without associations has no links; HubSpot tells it with a 207, which is a success.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::MissingScopes`] unless both types may be read.
+    pub async fn batch_read_associations(
+        &self,
+        from: &ObjectType,
+        to: &ObjectType,
+        ids: &[ObjectId],
+    ) -> Result<Associations, ClientError> {
+        let url = format!("{}/batch/read", self.paths.associations(from, to));
+        let mut found = Associations::default();
+        let mut inputs: Vec<(ObjectId, Option<String>)> = ids.iter().map(|id| (*id, None)).collect();
+        while !inputs.is_empty() {
+            let size = self.association_batch.0.load(Ordering::Relaxed).min(inputs.len());
+            let body = batch(&inputs[..size]);
+            let answer =
+                self.call(Request::post_json(Endpoint::Associations, url.clone(), body), |body| read_page(&body)).await;
+            match answer {
+                Ok((page, more)) => {
+                    found.merge(page);
+                    inputs.drain(..size);
+                    inputs.extend(more.into_iter().map(|(id, after)| (id, Some(after))));
+                }
+                // A portal that takes fewer inputs is never asked for more again.
+                Err(ClientError::Refused { status: 400, .. }) if size > MIN_INPUTS => {
+                    self.association_batch.0.fetch_min((size / 2).max(MIN_INPUTS), Ordering::Relaxed);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks for the associations of one id that need not exist, to see whether the token may.
+    ///
+    /// # Errors
+    /// [`ClientError::MissingScopes`] when it may not; any other but a refusal of the id.
+    pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
+        match self.batch_read_associations(from, to, &[ObjectId(1)]).await {
+            Ok(_) | Err(ClientError::Refused { status: 400 | 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Associations {
+    fn merge(&mut self, page: Self) {
+        let renumbered: Vec<u32> = page.types.into_iter().map(|one| self.intern(one)).collect();
+        self.links.extend(page.links.into_iter().map(|link| Link {
+            association_type: renumbered[usize::try_from(link.association_type).expect("an index")],
+            ..link
+        }));
+    }
+
+    /// The index of a type; there are a handful of them.
+    fn intern(&mut self, one: AssociationType) -> u32 {
+        let index = self.types.iter().position(|known| *known == one).unwrap_or_else(|| {
+            self.types.push(one);
+            self.types.len() - 1
+        });
+        u32::try_from(index).expect("fewer types than links")
+    }
+}
+
+fn batch(inputs: &[(ObjectId, Option<String>)]) -> Vec<u8> {
+    let inputs: Vec<_> = inputs
+        .iter()
+        .map(|(id, after)| match after {
+            Some(after) => json!({"id": id.to_string(), "after": after}),
+            None => json!({"id": id.to_string()}),
+        })
+        .collect();
+    json!({ "inputs": inputs }).to_string().into_bytes()
+}
+
+/// The links of an answer, and the cursors of records that have more.
+fn read_page(body: &Bytes) -> Result<(Associations, Vec<(ObjectId, String)>), Malformed> {
+    let page: Page<'_> = serde_json::from_slice(body).map_err(|error| Malformed::new(error.to_string()))?;
+    let mut found = Associations::default();
+    let mut more = Vec::new();
+    for FromOne { from, to, paging } in page.results {
+        if let Some(after) = paging.and_then(|paging| paging.after()) {
+            more.push((from.id, after));
+        }
+        for mut one in to {
+            // The association counts even where its type is not told.
+            if one.types.is_empty() {
+                one.types.push(TypeOfOne { category: Cow::Borrowed(""), type_id: 0, label: None });
+            }
+            for found_type in one.types {
+                let association_type = found.intern_borrowed(&found_type);
+                found.links.push(Link { from: from.id, to: one.to, association_type });
+            }
+        }
+    }
+    Ok((found, more))
+}
+
+impl Associations {
+    fn intern_borrowed(&mut self, one: &TypeOfOne<'_>) -> u32 {
+        let same = |known: &AssociationType| {
+            known.type_id == one.type_id
+                && known.category == one.category
+                && known.label.as_deref() == one.label.as_deref()
+        };
+        let index = self.types.iter().position(same).unwrap_or_else(|| {
+            self.types.push(AssociationType {
+                category: one.category.clone().into_owned(),
+                type_id: one.type_id,
+                label: one.label.clone().map(Cow::into_owned),
+            });
+            self.types.len() - 1
+        });
+        u32::try_from(index).expect("fewer types than links")
+    }
+}

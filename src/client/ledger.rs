@@ -1,0 +1,91 @@
+//! What was called, and what is left of the day.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::answer::LimitHeaders;
+use super::request::{ENDPOINTS, Endpoint};
+
+/// Counts of one client's calls; cheap to update from many workers.
+#[derive(Debug)]
+pub struct Ledger {
+    calls: [AtomicU64; ENDPOINTS],
+    retries: AtomicU64,
+    rate_limited: AtomicU64,
+    /// -1: no header has told.
+    daily_remaining: AtomicI64,
+}
+
+/// The ledger at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests sent, by endpoint, repeats included.
+    pub calls: Vec<(Endpoint, u64)>,
+    /// Requests sent in all.
+    pub total: u64,
+    /// Repeats after passing failures.
+    pub retries: u64,
+    /// Answers with status 429.
+    pub rate_limited: u64,
+    /// Calls left today, where HubSpot tells (not to OAuth apps).
+    pub daily_remaining: Option<u64>,
+}
+
+const ALL: [Endpoint; ENDPOINTS] = [
+    Endpoint::Account,
+    Endpoint::Associations,
+    Endpoint::BatchRead,
+    Endpoint::DailyUsage,
+    Endpoint::List,
+    Endpoint::Owners,
+    Endpoint::Pipelines,
+    Endpoint::Properties,
+    Endpoint::Token,
+];
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            calls: Default::default(),
+            retries: AtomicU64::new(0),
+            rate_limited: AtomicU64::new(0),
+            daily_remaining: AtomicI64::new(-1),
+        }
+    }
+}
+
+impl Ledger {
+    /// The counts now.
+    pub fn tally(&self) -> Tally {
+        let calls: Vec<(Endpoint, u64)> = ALL
+            .into_iter()
+            .zip(&self.calls)
+            .map(|(endpoint, count)| (endpoint, count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect();
+        Tally {
+            total: calls.iter().map(|(_, count)| count).sum(),
+            calls,
+            retries: self.retries.load(Ordering::Relaxed),
+            rate_limited: self.rate_limited.load(Ordering::Relaxed),
+            daily_remaining: u64::try_from(self.daily_remaining.load(Ordering::Relaxed)).ok(),
+        }
+    }
+
+    pub(super) fn count(&self, endpoint: Endpoint) {
+        self.calls[endpoint as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_retry(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_rate_limited(&self) {
+        self.rate_limited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn learn(&self, limits: &LimitHeaders) {
+        if let Some(remaining) = limits.daily_remaining {
+            self.daily_remaining.store(i64::try_from(remaining).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! HubSpot's API: one HTTP path with budgets, tokens and retries, and a typed function for each endpoint used.
+
+mod account;
+mod answer;
+mod associations;
+mod budget;
+mod error;
+mod ids;
+mod ledger;
+mod metadata;
+mod objects;
+mod request;
+mod retry;
+mod token;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::redirect;
+
+use crate::config::Credentials;
+
+pub use account::{Account, DailyUsage};
+pub use associations::{AssociationType, Associations, Link};
+pub use error::ClientError;
+pub use ids::{ObjectId, ObjectType, PageCursor};
+pub use ledger::{Ledger, Tally};
+pub use metadata::{Owner, Pipeline, Property, Stage};
+pub use objects::{ListRequest, Malformed, encode_properties};
+pub use request::Endpoint;
+
+use answer::Answer;
+use associations::BatchSize;
+use budget::Budget;
+use request::{Paths, Request};
+use retry::{Decision, Failure, RetryPolicy, Tries};
+use token::Tokens;
+
+/// How to reach a portal, and how hard to try.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Scheme and host, `https://api.hubapi.com`.
+    pub base_url: String,
+    /// `YYYY-MM`, or `v3`.
+    pub api_version: String,
+    /// As whom.
+    pub credentials: Credentials,
+    /// The User-Agent header.
+    pub user_agent: String,
+    /// After which a request without a complete answer has failed.
+    pub request_timeout: Duration,
+    /// Requests per ten seconds of the general pool; none: learned from the headers.
+    pub requests_per_10s: Option<u32>,
+    /// Share of each limit that may be used, above 0 and at most 1.
+    pub rate_limit_share: f64,
+    /// How often a request is sent again.
+    pub retry_attempts: u32,
+    /// The wait before the first repeat.
+    pub retry_delay: Duration,
+}
+
+/// A client of one portal.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    paths: Paths,
+    budget: Budget,
+    tokens: Tokens,
+    retry: RetryPolicy,
+    ledger: Ledger,
+    association_batch: BatchSize,
+    /// The latest `Date` header, in epoch seconds; 0 before the first answer.
+    server_seconds: AtomicI64,
+}
+
+impl Client {
+    /// A client that has not spoken yet.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up or a setting is no header.
+    pub fn new(connection: Connection) -> Result<Self, ClientError> {
+        // A second client in one process finds the provider installed already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(&connection.user_agent)
+            .timeout(connection.request_timeout)
+            .connect_timeout(connection.request_timeout)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| ClientError::Setup { reason: error::chain(&error) })?;
+        Ok(Self {
+            http,
+            paths: Paths::new(&connection.base_url, &connection.api_version),
+            budget: Budget::new(connection.requests_per_10s, connection.rate_limit_share),
+            tokens: Tokens::new(connection.credentials),
+            retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
+            ledger: Ledger::default(),
+            association_batch: BatchSize::default(),
+            server_seconds: AtomicI64::new(0),
+        })
+    }
+
+    /// HubSpot's clock as of its latest answer, in whole seconds; the local clock before the first answer.
+    pub fn server_now(&self) -> DateTime<Utc> {
+        match self.server_seconds.load(Ordering::Relaxed) {
+            0 => Utc::now(),
+            seconds => DateTime::from_timestamp(seconds, 0).unwrap_or_else(Utc::now),
+        }
+    }
+
+    /// What was called, how often, and what is left.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Sends a request until it has a good answer, and decodes it; the one path that every call takes.
+    ///
+    /// An answer that `decode` refuses counts as a passing failure, since proxies do answer 200 with something else.
+    async fn call<T>(
+        &self,
+        request: Request,
+        decode: impl Fn(Bytes) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
+        let mut tries = Tries::default();
+        loop {
+            self.budget.acquire(request.endpoint.pool()).await;
+            // Taken after the budget's wait, or it could expire during it.
+            let bearer = match request.endpoint {
+                Endpoint::Token => None,
+                _ => Some(Box::pin(self.tokens.bearer(self)).await?),
+            };
+            let (failure, error) = match self.exchange(&request, bearer.as_ref()).await {
+                Ok(answer) if answer.is_success() => match decode(answer.body) {
+                    Ok(decoded) => return Ok(decoded),
+                    Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
+                },
+                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer)),
+                Err((failure, error)) => (failure, error),
+            };
+            match self.retry.decide(&failure, &mut tries, request.endpoint.is_idempotent(), self.tokens.can_renew()) {
+                Decision::Again(wait) => {
+                    tracing::debug!(endpoint = request.endpoint.label(), ?wait, %error, "sending again");
+                    self.ledger.count_retry();
+                    tokio::time::sleep(wait).await;
+                }
+                Decision::PausePool(pause) => {
+                    tracing::debug!(endpoint = request.endpoint.label(), ?pause, "rate limited");
+                    self.ledger.count_rate_limited();
+                    self.budget.pause(request.endpoint.pool(), pause);
+                }
+                Decision::RenewToken => {
+                    let generation = bearer.map_or(0, |bearer| bearer.generation);
+                    Box::pin(self.tokens.renew(self, generation)).await?;
+                }
+                Decision::GiveUp => return Err(error.after(tries.sent())),
+            }
+        }
+    }
+
+    /// Sends a request once and reads its whole answer.
+    async fn exchange(
+        &self,
+        request: &Request,
+        bearer: Option<&token::Bearer>,
+    ) -> Result<Answer, (Failure, ClientError)> {
+        self.ledger.count(request.endpoint);
+        let mut builder = self.http.request(request.method.clone(), &request.url);
+        if let Some(bearer) = bearer {
+            builder = builder.header(reqwest::header::AUTHORIZATION, bearer.header());
+        }
+        if let Some((content_type, body)) = &request.body {
+            builder = builder.header(reqwest::header::CONTENT_TYPE, *content_type).body(body.clone());
+        }
+        let answer = Answer::read(builder).await.map_err(|failed| (failed.failure(), failed.into_error(request)))?;
+        if let Some(date) = answer.date {
+            self.server_seconds.fetch_max(date.timestamp(), Ordering::Relaxed);
+        }
+        self.budget.learn(request.endpoint.pool(), &answer.limits);
+        self.ledger.learn(&answer.limits);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,110 @@
+//! Objects: the list and the batch read.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::request::{Endpoint, Request, encode};
+use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
+
+/// Inputs of one batch read.
+/// <https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide>
+pub(super) const MAX_BATCH: usize = 100;
+
+/// What is wrong with an answer that was a success.
+#[derive(Debug)]
+pub struct Malformed(pub(super) String);
+
+impl Malformed {
+    /// Says it in words that continue "the answer …".
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct ListRequest<'r> {
+    /// Of which type.
+    pub object_type: &'r ObjectType,
+    /// Deleted objects instead of live ones.
+    pub archived: bool,
+    /// Where the page begins; none: at the beginning.
+    pub after: Option<&'r PageCursor>,
+    /// Records a page, at most 100.
+    pub limit: u32,
+    /// The properties' names with commas between, already encoded by [`encode_properties`].
+    pub properties: &'r str,
+}
+
+/// `paging` of an answer.
+#[derive(Debug, Deserialize)]
+pub(super) struct Paging {
+    next: Option<Next>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Next {
+    after: Option<String>,
+}
+
+impl Paging {
+    pub(super) fn after(&self) -> Option<String> {
+        self.next.as_ref()?.after.clone()
+    }
+}
+
+/// The value of a `properties` query parameter.
+pub fn encode_properties<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(encode).collect();
+    names.join(",")
+}
+
+impl Client {
+    /// A page of a list, read by `decode` from the answer's body. The list is HubSpot's strongly consistent path.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; status 414 when the properties' names make the URL too long.
+    pub async fn list_objects<T>(
+        &self,
+        request: ListRequest<'_>,
+        decode: impl Fn(Bytes) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
+        let mut url = self.paths.objects(request.object_type);
+        url.push_str(&format!("?limit={}&archived={}", request.limit, request.archived));
+        if let Some(PageCursor(cursor)) = request.after {
+            url.push_str("&after=");
+            url.push_str(&encode(cursor));
+        }
+        if !request.properties.is_empty() {
+            url.push_str("&properties=");
+            url.push_str(request.properties);
+        }
+        self.call(Request::get(Endpoint::List, url), decode).await
+    }
+
+    /// Up to 100 objects by id, read by `decode` from the answer's body. Missing ids are missing in the answer; a
+    /// merged one answers with the record that it was merged into, under that record's id.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn batch_read_objects<T>(
+        &self,
+        object_type: &ObjectType,
+        ids: &[ObjectId],
+        properties: &[&str],
+        decode: impl Fn(Bytes) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
+        debug_assert!(ids.len() <= MAX_BATCH, "HubSpot reads at most 100 objects at once");
+        let inputs: Vec<_> = ids.iter().map(|id| json!({"id": id.to_string()})).collect();
+        let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+        let url = format!("{}/batch/read?archived=false", self.paths.objects(object_type));
+        self.call(Request::post_json(Endpoint::BatchRead, url, body.to_string().into_bytes()), decode).await
+    }
+}
+
+/// Decodes a JSON answer.
+pub(super) fn json<T: DeserializeOwned>(body: Bytes) -> Result<T, Malformed> {
+    serde_json::from_slice(&body).map_err(|error| Malformed(error.to_string()))
+}

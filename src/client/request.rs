@@ -1,0 +1,206 @@
+//! What is asked for: endpoints, their pools, and the one module that knows HubSpot's paths.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use super::ids::ObjectType;
+
+/// An endpoint, as the ledger counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// The portal's own details.
+    Account,
+    /// A page of one object's associations with another type.
+    Associations,
+    /// Up to 100 objects by id.
+    BatchRead,
+    /// The day's quota.
+    DailyUsage,
+    /// A page of objects.
+    List,
+    /// A page of users.
+    Owners,
+    /// All pipelines of a type with their stages.
+    Pipelines,
+    /// All property definitions of a type.
+    Properties,
+    /// A new access token.
+    Token,
+}
+
+/// Number of endpoints.
+pub(super) const ENDPOINTS: usize = 9;
+
+/// The rate limits that HubSpot keeps apart.
+/// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pool {
+    /// Per ten seconds and app; told in the headers.
+    General,
+    /// Association endpoints, exempt from the general pool, with a limit of their own.
+    Associations,
+    /// The token endpoint, which no limit is documented for.
+    Unlimited,
+}
+
+impl Endpoint {
+    /// Its name in logs and reports.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Account => "account details",
+            Self::Associations => "associations batch read",
+            Self::BatchRead => "batch read",
+            Self::DailyUsage => "daily usage",
+            Self::List => "list",
+            Self::Owners => "owners",
+            Self::Pipelines => "pipelines",
+            Self::Properties => "properties",
+            Self::Token => "token",
+        }
+    }
+
+    pub(super) fn pool(self) -> Pool {
+        match self {
+            Self::Associations => Pool::Associations,
+            Self::Token => Pool::Unlimited,
+            _ => Pool::General,
+        }
+    }
+
+    /// Whether sending it twice does what sending it once does. Batch reads are POSTs that read; a token request whose
+    /// answer was lost may have rotated the refresh token, but sending it again is the only way to find out.
+    pub(super) fn is_idempotent(self) -> bool {
+        true
+    }
+}
+
+/// A request, whole.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) endpoint: Endpoint,
+    pub(super) method: Method,
+    pub(super) url: String,
+    /// Content type and body.
+    pub(super) body: Option<(&'static str, Bytes)>,
+}
+
+impl Request {
+    pub(super) fn get(endpoint: Endpoint, url: String) -> Self {
+        Self { endpoint, method: Method::GET, url, body: None }
+    }
+
+    pub(super) fn post_json(endpoint: Endpoint, url: String, body: Vec<u8>) -> Self {
+        Self { endpoint, method: Method::POST, url, body: Some(("application/json", body.into())) }
+    }
+
+    pub(super) fn post_form(endpoint: Endpoint, url: String, body: String) -> Self {
+        Self { endpoint, method: Method::POST, url, body: Some(("application/x-www-form-urlencoded", body.into())) }
+    }
+}
+
+/// Paths of one API version. The date versions differ from v3 and v4 in shape, not only in prefix.
+#[derive(Debug)]
+pub(super) struct Paths {
+    base: String,
+    /// None: v3, with v4 associations.
+    date: Option<String>,
+}
+
+impl Paths {
+    pub(super) fn new(base_url: &str, api_version: &str) -> Self {
+        let date = (api_version != "v3").then(|| api_version.to_owned());
+        Self { base: base_url.trim_end_matches('/').to_owned(), date }
+    }
+
+    /// `/crm/objects/2026-03/tickets`, `/crm/v3/objects/tickets`.
+    pub(super) fn objects(&self, object_type: &ObjectType) -> String {
+        self.crm("objects", "v3", object_type.as_str())
+    }
+
+    pub(super) fn properties(&self, object_type: &ObjectType) -> String {
+        self.crm("properties", "v3", object_type.as_str())
+    }
+
+    pub(super) fn pipelines(&self, object_type: &ObjectType) -> String {
+        self.crm("pipelines", "v3", object_type.as_str())
+    }
+
+    /// `/crm/associations/2026-03/tickets/contacts`, `/crm/v4/associations/tickets/contacts`.
+    pub(super) fn associations(&self, from: &ObjectType, to: &ObjectType) -> String {
+        self.crm("associations", "v4", &format!("{}/{}", encode(from.as_str()), encode(to.as_str())))
+    }
+
+    pub(super) fn owners(&self) -> String {
+        match &self.date {
+            Some(date) => format!("{}/crm/owners/{date}", self.base),
+            None => format!("{}/crm/v3/owners", self.base),
+        }
+    }
+
+    pub(super) fn account(&self, what: &str) -> String {
+        let version = self.date.as_deref().unwrap_or("v3");
+        format!("{}/account-info/{version}/{what}", self.base)
+    }
+
+    /// v1 of the token endpoint is switched off in February 2027.
+    pub(super) fn token(&self) -> String {
+        let version = self.date.as_deref().unwrap_or("v3");
+        format!("{}/oauth/{version}/token", self.base)
+    }
+
+    fn crm(&self, area: &str, undated: &str, rest: &str) -> String {
+        let rest = if area == "associations" { rest.to_owned() } else { encode(rest) };
+        match &self.date {
+            Some(date) => format!("{}/crm/{area}/{date}/{rest}", self.base),
+            None => format!("{}/crm/{undated}/{area}/{rest}", self.base),
+        }
+    }
+}
+
+/// Percent-encodes what may not stand in a path segment or a query value; commas stay, since HubSpot's own lists of
+/// properties have them.
+pub(super) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' => {
+                encoded.push(char::from(byte))
+            }
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_shapes_of_paths_are_known() {
+        let dated = Paths::new("http://h/", "2026-03");
+        let undated = Paths::new("http://h", "v3");
+        let tickets = &ObjectType::TICKETS;
+        for (path, date, v3) in [
+            (
+                Paths::objects as fn(&Paths, &ObjectType) -> String,
+                "crm/objects/2026-03/tickets",
+                "crm/v3/objects/tickets",
+            ),
+            (Paths::properties, "crm/properties/2026-03/tickets", "crm/v3/properties/tickets"),
+            (Paths::pipelines, "crm/pipelines/2026-03/tickets", "crm/v3/pipelines/tickets"),
+        ] {
+            assert_eq!(path(&dated, tickets), format!("http://h/{date}"));
+            assert_eq!(path(&undated, tickets), format!("http://h/{v3}"));
+        }
+        let (from, to) = (tickets, &ObjectType::CONTACTS);
+        assert_eq!(dated.associations(from, to), "http://h/crm/associations/2026-03/tickets/contacts");
+        assert_eq!(undated.associations(from, to), "http://h/crm/v4/associations/tickets/contacts");
+        assert_eq!(dated.owners(), "http://h/crm/owners/2026-03");
+        assert_eq!(undated.owners(), "http://h/crm/v3/owners");
+        assert_eq!(dated.account("details"), "http://h/account-info/2026-03/details");
+        assert_eq!(undated.account("details"), "http://h/account-info/v3/details");
+        assert_eq!(dated.token(), "http://h/oauth/2026-03/token");
+        assert_eq!(undated.token(), "http://h/oauth/v3/token");
+    }
+}

@@ -1,0 +1,174 @@
+//! The catalog of a portal, in the shape that Meltano's SDK gives one.
+
+use serde_json::{Map, Value, json};
+use wildmatch::WildMatch;
+
+use super::{Field, Portal, Role, STREAMS, Stream, association_column};
+use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, MISSING_SCOPE, Metadata};
+use crate::client::{ObjectType, Property};
+use crate::property::{Kind, column_name};
+
+/// What is in the catalog and selected by default.
+#[derive(Debug)]
+pub struct Choices {
+    /// Property names or globs; none: all but the clock-driven and sensitive ones.
+    pub properties: Option<Vec<String>>,
+    /// Object types whose associations are offered.
+    pub associations: Vec<ObjectType>,
+    /// All properties in one JSON column.
+    pub one_column: bool,
+}
+
+/// Builds an entry field by field.
+struct EntryBuilder<'s> {
+    stream: &'s Stream,
+    properties: Map<String, Value>,
+    metadata: Vec<Metadata>,
+}
+
+/// Makes the catalog of a portal.
+pub fn build_catalog(portal: &Portal, choices: &Choices) -> Catalog {
+    let streams = STREAMS
+        .iter()
+        .filter(|stream| stream.name != "ticket_associations" || !choices.associations.is_empty())
+        .map(|stream| build_entry(stream, portal, choices))
+        .collect();
+    Catalog { streams }
+}
+
+fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEntry {
+    let mut entry = EntryBuilder { stream, properties: Map::new(), metadata: Vec::new() };
+    for field in stream.fields {
+        match field.name {
+            "primary_contact" => {
+                entry.add_associations(portal, choices);
+                entry.add_primary(field, &ObjectType::CONTACTS, portal, choices);
+            }
+            "primary_company" => entry.add_primary(field, &ObjectType::COMPANIES, portal, choices),
+            _ => entry.add_field(field),
+        }
+        if field.name == "merged_into" {
+            entry.add_properties(&portal.properties, choices);
+        }
+    }
+    let missing = (stream.name == "owners").then(|| portal.access.owners.clone()).flatten();
+    entry.finish(&portal.account.portal_id.to_string(), missing.as_deref())
+}
+
+impl EntryBuilder<'_> {
+    fn add_field(&mut self, field: &Field) {
+        let mut schema = field.kind.schema();
+        if field.role == Role::Key {
+            schema["type"] = json!(["string"]);
+        }
+        let inclusion = if field.role == Role::Available { "available" } else { "automatic" };
+        self.add(field.name, schema, json!({"inclusion": inclusion}));
+    }
+
+    fn add_properties(&mut self, properties: &[Property], choices: &Choices) {
+        let patterns: Option<Vec<WildMatch>> =
+            choices.properties.as_ref().map(|names| names.iter().map(|name| WildMatch::new(name)).collect());
+        let selected = |property: &Property| match &patterns {
+            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(&property.name)),
+            None => is_selected_by_default(property),
+        };
+        if !choices.one_column {
+            for property in properties {
+                self.add(
+                    &column_name(&property.name),
+                    property_schema(property),
+                    property_metadata(property, selected(property)),
+                );
+            }
+            return;
+        }
+        let nested: Map<String, Value> =
+            properties.iter().map(|property| (property.name.clone(), property_schema(property))).collect();
+        let mut schema = Kind::Object.schema();
+        schema["properties"] = Value::Object(nested);
+        self.add("properties", schema, json!({"inclusion": "available"}));
+        for property in properties {
+            let breadcrumb = ["properties", "properties", "properties", &property.name].map(str::to_owned).to_vec();
+            let Value::Object(metadata) = property_metadata(property, selected(property)) else { continue };
+            self.metadata.push(Metadata { breadcrumb, metadata });
+        }
+    }
+
+    fn add_associations(&mut self, portal: &Portal, choices: &Choices) {
+        for object_type in &choices.associations {
+            let metadata = association_metadata(object_type, portal);
+            self.add(&association_column(object_type), Kind::Ids.schema(), metadata);
+        }
+    }
+
+    fn add_primary(&mut self, field: &Field, object_type: &ObjectType, portal: &Portal, choices: &Choices) {
+        if choices.associations.contains(object_type) {
+            self.add(field.name, field.kind.schema(), association_metadata(object_type, portal));
+        }
+    }
+
+    fn add(&mut self, name: &str, schema: Value, metadata: Value) {
+        self.properties.insert(name.to_owned(), schema);
+        let Value::Object(metadata) = metadata else { return };
+        self.metadata.push(Metadata { breadcrumb: vec!["properties".to_owned(), name.to_owned()], metadata });
+    }
+
+    fn finish(mut self, portal_id: &str, missing_scope: Option<&str>) -> CatalogEntry {
+        let selected = missing_scope.is_none();
+        let mut metadata = Map::new();
+        metadata.insert("inclusion".to_owned(), "available".into());
+        metadata.insert("selected".to_owned(), selected.into());
+        metadata.insert("selected-by-default".to_owned(), selected.into());
+        metadata.insert("table-key-properties".to_owned(), json!(self.stream.key_properties));
+        if let Some(key) = self.stream.replication_key {
+            metadata.insert("replication-key".to_owned(), key.into());
+            metadata.insert("valid-replication-keys".to_owned(), json!([key]));
+        }
+        metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        if let Some(scope) = missing_scope {
+            metadata.insert(MISSING_SCOPE.to_owned(), scope.into());
+        }
+        self.metadata.push(Metadata { breadcrumb: Vec::new(), metadata });
+        let method = if self.stream.replication_key.is_some() { "INCREMENTAL" } else { "FULL_TABLE" };
+        CatalogEntry {
+            tap_stream_id: self.stream.name.to_owned(),
+            replication_key: self.stream.replication_key.map(str::to_owned),
+            replication_method: Some(method.to_owned()),
+            key_properties: self.stream.key_properties.iter().map(|key| (*key).to_owned()).collect(),
+            schema: json!({
+                "properties": self.properties,
+                "type": "object",
+                "required": self.stream.key_properties,
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+            }),
+            stream: self.stream.name.to_owned(),
+            metadata: self.metadata,
+            selected: None,
+        }
+    }
+}
+
+/// Clock-driven properties differ on every read without a change of the ticket; sensitive ones are the user's decision.
+fn is_selected_by_default(property: &Property) -> bool {
+    let sensitive = property.data_sensitivity.as_deref().is_some_and(|level| level != "non_sensitive");
+    property.field_type != "calculation_read_time" && !sensitive
+}
+
+fn property_schema(property: &Property) -> Value {
+    let mut schema = Kind::of_hubspot(&property.hubspot_type).schema();
+    if !property.label.is_empty() {
+        schema["description"] = property.label.as_str().into();
+    }
+    schema
+}
+
+fn property_metadata(property: &Property, selected: bool) -> Value {
+    json!({"inclusion": "available", "selected-by-default": selected, HUBSPOT_PROPERTY: property.name})
+}
+
+fn association_metadata(object_type: &ObjectType, portal: &Portal) -> Value {
+    match portal.access.missing_for(object_type) {
+        None => json!({"inclusion": "available"}),
+        Some(scope) => json!({"inclusion": "available", "selected-by-default": false, MISSING_SCOPE: scope}),
+    }
+}

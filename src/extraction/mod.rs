@@ -1,0 +1,145 @@
+//! Reading a portal: from plans and cursors to the encoded records of pages, with checkpoints between them.
+
+mod chunk;
+mod encoder;
+mod links;
+mod page;
+mod pass;
+mod plan;
+mod primaries;
+mod small;
+mod stamp;
+mod summary;
+mod tombstone;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::client::{Client, ClientError};
+use crate::state::State;
+
+pub use plan::{AssociationSettings, Plan, PlanError, StreamSchema, wanted_associations};
+pub use small::{SmallRecords, read_small_streams};
+pub use stamp::Stamp;
+pub use summary::{StreamSummary, Summary, SummaryHandle};
+
+/// What extraction yields. Order holds: a checkpoint covers what was yielded before it.
+#[derive(Debug)]
+pub enum Yield {
+    /// Records of one page.
+    Records(Records),
+    /// All records of a stream's version have been yielded; rows of older versions are gone.
+    ActivateVersion {
+        /// The stream.
+        stream: &'static str,
+        /// Its version.
+        version: i64,
+    },
+    /// A state that is true once everything before it has arrived.
+    Checkpoint(State),
+}
+
+/// Encoded records of one stream, of one page.
+#[derive(Debug)]
+pub struct Records {
+    /// The stream.
+    pub stream: &'static str,
+    /// JSON objects without their closing part, one behind another.
+    pub bodies: Vec<u8>,
+    /// Where each of `bodies` ends.
+    pub ends: Vec<usize>,
+    /// What closes each object: the columns that all records of the page share, and the brace.
+    pub tail: Vec<u8>,
+    /// The stream's version.
+    pub version: i64,
+    /// When the page was read, by HubSpot's clock.
+    pub extracted_at: DateTime<Utc>,
+}
+
+impl Records {
+    /// The beginnings of the objects, each to be followed by the tail.
+    pub fn bodies(&self) -> impl Iterator<Item = &[u8]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |end| &self.bodies[std::mem::replace(&mut begin, *end)..*end])
+    }
+}
+
+/// Where extraction puts what it yields; bounded, so that a slow reader slows the reading.
+pub type Sink = mpsc::Sender<Yield>;
+
+/// What a run is bounded by.
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// Records a page.
+    pub page_size: u32,
+    /// Pages between checkpoints.
+    pub checkpoint_every_pages: u32,
+    /// What is read again before a bookmark.
+    pub lookback: TimeDelta,
+    /// Rows modified earlier are left out; inclusive.
+    pub since: Option<DateTime<Utc>>,
+    /// Rows modified at or after this are left out.
+    pub until: Option<DateTime<Utc>>,
+    /// Read the archive.
+    pub include_archived: bool,
+}
+
+/// Why a run ended before its end.
+#[derive(Debug, Error)]
+pub enum ExtractError {
+    /// HubSpot did not give what was asked for.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A selected stream that the token may not read.
+    #[error("the stream {stream} cannot be read: {source}")]
+    Stream {
+        /// The stream.
+        stream: &'static str,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// Nobody takes the records any more; the writer knows why.
+    #[error("the output was closed")]
+    OutputClosed,
+    /// A worker panicked, which is a defect.
+    #[error("a worker failed: {0}")]
+    Worker(String),
+}
+
+/// A run that is ready: what it reads, as whom, from where on.
+#[derive(Debug)]
+pub struct Run {
+    /// What is selected.
+    pub plan: Plan,
+    /// The small streams, read already.
+    pub small: Vec<SmallRecords>,
+    /// Whose run it is.
+    pub stamp: Stamp,
+    /// What bounds it.
+    pub bounds: Bounds,
+    /// Where it goes on.
+    pub state: State,
+}
+
+/// Extracts what a run's plan selects: the small streams, then tickets with their associations.
+///
+/// # Errors
+/// Everything yielded before the error stands, and the last checkpoint covers it.
+pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
+    let Run { plan, small, stamp, bounds, mut state } = run;
+    for records in small {
+        small::yield_small(records, &stamp, &mut state, sink, summary).await?;
+    }
+    if plan.reads_tickets() {
+        pass::run(client, plan, stamp, bounds, state, sink, summary).await?;
+    }
+    Ok(())
+}
+
+async fn send(sink: &Sink, yielded: Yield) -> Result<(), ExtractError> {
+    sink.send(yielded).await.map_err(|_| ExtractError::OutputClosed)
+}

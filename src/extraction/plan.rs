@@ -1,0 +1,351 @@
+//! What a run is to read and write, from the catalog, the config's association types and the state's types.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
+use crate::client::ObjectType;
+use crate::discovery::{Access, Field, Role, STREAMS, Stream, association_column, stream};
+use crate::property::{Kind, column_name};
+use crate::state::{Bookmark, Selected, State};
+
+/// More columns than this, the target's own ones aside, and a Postgres table cannot be made.
+const MAX_COLUMNS: usize = 1593;
+/// More columns than this hold more than a Postgres row of 8 KB once they have values.
+const COMFORTABLE_COLUMNS: usize = 400;
+
+/// A run's work.
+#[derive(Debug)]
+pub struct Plan {
+    /// The SCHEMA of each selected stream, in the order in which they are read.
+    pub schemas: Vec<StreamSchema>,
+    /// What the user should know before it begins.
+    pub warnings: Vec<String>,
+    pub(super) small: Vec<(&'static Stream, Vec<&'static Field>)>,
+    pub(super) tickets: Option<TicketColumns>,
+    /// Whether `ticket_associations` is selected, and its label with it.
+    pub(super) associations: Option<AssociationColumns>,
+    /// Object types whose associations are read.
+    pub(super) types: Vec<ObjectType>,
+}
+
+/// A stream's SCHEMA message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamSchema {
+    /// The stream.
+    pub stream: &'static str,
+    /// The JSON Schema of a record.
+    pub schema: Value,
+    /// The columns that identify a row.
+    pub key_properties: &'static [&'static str],
+    /// The column that bookmarks bound.
+    pub replication_key: Option<&'static str>,
+}
+
+/// The columns of a ticket.
+#[derive(Debug)]
+pub(super) struct TicketColumns {
+    pub(super) full_table: bool,
+    pub(super) created_at: bool,
+    pub(super) archived: bool,
+    pub(super) archived_at: bool,
+    pub(super) merged_into: bool,
+    pub(super) properties: Vec<PropertyColumn>,
+    /// All properties in one column.
+    pub(super) one_column: bool,
+    /// Columns of associated ids, each with the index of its type in [`Plan::types`].
+    pub(super) associated: Vec<(usize, String)>,
+    pub(super) primary_contact: Option<usize>,
+    pub(super) primary_company: Option<usize>,
+    pub(super) unparsed: bool,
+    pub(super) extraction_type: bool,
+    pub(super) page_number: bool,
+}
+
+/// A property and its column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PropertyColumn {
+    pub(super) property: String,
+    pub(super) column: String,
+    pub(super) kind: Kind,
+}
+
+/// The columns of an association.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AssociationColumns {
+    pub(super) label: bool,
+}
+
+/// Why a catalog cannot be carried out.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The catalog itself is wrong.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// An association type that the user asked for and the token may not read.
+    #[error(
+        "associations with {object_type} cannot be read: add the scope {scope} to the private app, service key or OAuth app, or leave {object_type} out of the setting associations"
+    )]
+    MissingScope {
+        /// The type.
+        object_type: ObjectType,
+        /// The scope.
+        scope: String,
+    },
+}
+
+/// What the config says of association types.
+#[derive(Debug, Clone)]
+pub struct AssociationSettings {
+    /// The types.
+    pub types: Vec<ObjectType>,
+    /// Whether the user named them, so that a missing scope is an error.
+    pub chosen: bool,
+}
+
+/// The association types that a catalog's selection needs.
+pub fn wanted_associations(catalog: &Catalog, types: &[ObjectType]) -> Vec<ObjectType> {
+    let whole = catalog.entry("ticket_associations").is_some_and(|entry| entry.selection().stream_selected());
+    let tickets = catalog.entry("tickets").filter(|entry| entry.selection().stream_selected());
+    types
+        .iter()
+        .filter(|object_type| {
+            whole
+                || tickets.is_some_and(|entry| {
+                    has_field(entry, &association_column(object_type))
+                        || primary_column(object_type).is_some_and(|column| has_field(entry, column))
+                })
+        })
+        .cloned()
+        .collect()
+}
+
+impl Plan {
+    /// Plans a run.
+    ///
+    /// # Errors
+    /// When the catalog is wrong or selects what the token may not read.
+    pub fn new(
+        catalog: &Catalog,
+        settings: &AssociationSettings,
+        access: &Access,
+        state: &State,
+    ) -> Result<Self, PlanError> {
+        let mut warnings = Vec::new();
+        let mut types = wanted_associations(catalog, &settings.types);
+        if let Some((object_type, scope)) = access.associations.iter().find(|(denied, _)| types.contains(denied)) {
+            if settings.chosen {
+                return Err(PlanError::MissingScope { object_type: object_type.clone(), scope: scope.clone() });
+            }
+            for (denied, scope) in &access.associations {
+                warnings.push(format!(
+                    "associations with {denied} are left out, since the token lacks the scope {scope}; their columns stay as they are"
+                ));
+            }
+            types.retain(|object_type| access.missing_for(object_type).is_none());
+        }
+        let mut plan =
+            Self { schemas: Vec::new(), warnings, small: Vec::new(), tickets: None, associations: None, types };
+        for definition in &STREAMS {
+            let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) else {
+                continue;
+            };
+            plan.add(definition, entry, state)?;
+        }
+        Ok(plan)
+    }
+
+    /// Whether tickets have to be read at all.
+    pub fn reads_tickets(&self) -> bool {
+        self.tickets.is_some() || self.associations.is_some()
+    }
+
+    /// The selected streams.
+    pub fn streams(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.schemas.iter().map(|schema| schema.stream)
+    }
+
+    fn add(&mut self, definition: &'static Stream, entry: &CatalogEntry, state: &State) -> Result<(), PlanError> {
+        let full_table = entry.full_table()?;
+        let mut fields: Vec<&'static Field> = definition
+            .fields
+            .iter()
+            .filter(|field| field.role != Role::Available || has_field(entry, field.name))
+            .collect();
+        match definition.name {
+            "tickets" => {
+                let type_of = |wanted: &ObjectType| self.types.iter().position(|known| known == wanted);
+                let (contacts, companies) = (type_of(&ObjectType::CONTACTS), type_of(&ObjectType::COMPANIES));
+                fields.retain(|field| match field.name {
+                    "primary_contact" => contacts.is_some(),
+                    "primary_company" => companies.is_some(),
+                    _ => true,
+                });
+                let has = |name: &str| fields.iter().any(|field| field.name == name);
+                let (properties, one_column) = property_columns(entry, state.bookmark("tickets").as_ref());
+                let columns = TicketColumns {
+                    full_table,
+                    created_at: has("created_at"),
+                    archived: has("archived"),
+                    archived_at: has("archived_at"),
+                    merged_into: has("merged_into"),
+                    properties,
+                    one_column,
+                    associated: self.associated_columns(entry),
+                    primary_contact: contacts.filter(|_| has("primary_contact")),
+                    primary_company: companies.filter(|_| has("primary_company")),
+                    unparsed: has("_unparsed"),
+                    extraction_type: has("_extraction_type"),
+                    page_number: has("_page_number"),
+                };
+                self.warn_of_width(&columns);
+                self.schemas.push(ticket_schema(definition, &fields, &columns));
+                self.tickets = Some(columns);
+                return Ok(());
+            }
+            "ticket_associations" if self.types.is_empty() => {
+                self.warnings.push("ticket_associations is left out: there is no association type to read".to_owned());
+                return Ok(());
+            }
+            "ticket_associations" => {
+                let label = fields.iter().any(|field| field.name == "label");
+                self.associations = Some(AssociationColumns { label });
+            }
+            _ => self.small.push((definition, fields.clone())),
+        }
+        let columns = fields.iter().map(|field| (field.name.to_owned(), field_schema(field))).collect();
+        self.schemas.push(stream_schema(definition, columns));
+        Ok(())
+    }
+
+    fn associated_columns(&self, entry: &CatalogEntry) -> Vec<(usize, String)> {
+        self.types
+            .iter()
+            .enumerate()
+            .map(|(index, object_type)| (index, association_column(object_type)))
+            .filter(|(_, column)| has_field(entry, column))
+            .collect()
+    }
+
+    fn warn_of_width(&mut self, columns: &TicketColumns) {
+        let count = columns.properties.len();
+        if columns.one_column || count <= COMFORTABLE_COLUMNS {
+            return;
+        }
+        let consequence = match count > MAX_COLUMNS {
+            true => format!("more than the {MAX_COLUMNS} that a Postgres table can have"),
+            false => {
+                "a Postgres row holds 8 KB of values, so a ticket with most of them filled fails to load".to_owned()
+            }
+        };
+        self.warnings.push(format!(
+            "{count} properties are selected: {consequence}; select fewer, or set properties_layout to object"
+        ));
+    }
+
+    /// Fingerprints of what is selected, for one stream's bookmark.
+    pub(super) fn selected(&self, name: &str) -> Selected {
+        let types = self.types.iter().map(ObjectType::as_str);
+        match &self.tickets {
+            Some(columns) if name == "tickets" => {
+                let associated = columns.associated.iter().map(|(_, column)| column.as_str());
+                Selected::of(columns.properties.iter().map(|one| one.column.as_str()).chain(associated))
+            }
+            _ => Selected::of(types),
+        }
+    }
+}
+
+impl TicketColumns {
+    /// The types of columns that are not text, as the state remembers them.
+    pub(super) fn remember(&self, bookmark: &mut Bookmark) {
+        for PropertyColumn { column, kind, .. } in &self.properties {
+            if let Some(kind) = kind.remembered() {
+                bookmark.types.entry(kind.to_owned()).or_default().insert(column.clone());
+            }
+        }
+    }
+}
+
+fn primary_column(object_type: &ObjectType) -> Option<&'static str> {
+    match object_type.as_str() {
+        "contacts" => Some("primary_contact"),
+        "companies" => Some("primary_company"),
+        _ => None,
+    }
+}
+
+/// Whether a column is in the catalog's schema and selected.
+fn has_field(entry: &CatalogEntry, name: &str) -> bool {
+    entry.schema["properties"].get(name).is_some() && entry.selection().field_selected(&[name])
+}
+
+/// The selected property columns, and whether they go into one column.
+fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<PropertyColumn>, bool) {
+    let remembered: BTreeMap<&str, Kind> = bookmark
+        .iter()
+        .flat_map(|bookmark| &bookmark.types)
+        .filter_map(|(kind, columns)| Some((Kind::of_remembered(kind)?, columns)))
+        .flat_map(|(kind, columns)| columns.iter().map(move |column| (column.as_str(), kind)))
+        .collect();
+    let selection = entry.selection();
+    let nested = entry.schema["properties"]["properties"]["properties"].as_object();
+    let one_column = nested.is_some();
+    let own: Vec<&str> = stream("tickets").fields.iter().map(|field| field.name).collect();
+    let is_property = |name: &str| !own.contains(&name) && !name.starts_with("associated_");
+    let candidates = nested.or_else(|| entry.schema["properties"].as_object());
+    let mut columns = Vec::new();
+    for (name, schema) in candidates.into_iter().flatten() {
+        let path: &[&str] = if one_column { &["properties", name] } else { &[name] };
+        if !(one_column || is_property(name)) || !selection.field_selected(path) {
+            continue;
+        }
+        let breadcrumb: Vec<&str> = path.iter().flat_map(|name| ["properties", name]).collect();
+        let property = entry.keyword(&breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
+        // A property that the user added to the catalog by hand gets a safe column, too.
+        let column = if one_column || property != name { name.clone() } else { column_name(name).into_owned() };
+        let kind = remembered.get(column.as_str()).copied().unwrap_or_else(|| Kind::of_schema(schema));
+        columns.push(PropertyColumn { property: property.to_owned(), column, kind });
+    }
+    (columns, one_column)
+}
+
+fn ticket_schema(definition: &'static Stream, fields: &[&'static Field], columns: &TicketColumns) -> StreamSchema {
+    let property_columns = || columns.properties.iter().map(|one| (one.column.clone(), one.kind.schema()));
+    let mut schema = Map::new();
+    let mut properties_written = false;
+    for field in fields {
+        let begins_ours = matches!(field.name, "primary_contact" | "primary_company" | "_unparsed" | "_tenant_id");
+        if begins_ours && !std::mem::replace(&mut properties_written, true) {
+            if columns.one_column {
+                let mut nested = Kind::Object.schema();
+                nested["properties"] = property_columns().collect::<Map<_, _>>().into();
+                schema.insert("properties".to_owned(), nested);
+            } else {
+                schema.extend(property_columns());
+            }
+            schema.extend(columns.associated.iter().map(|(_, column)| (column.clone(), Kind::Ids.schema())));
+        }
+        schema.insert(field.name.to_owned(), field_schema(field));
+    }
+    stream_schema(definition, schema)
+}
+
+fn field_schema(field: &Field) -> Value {
+    let mut schema = field.kind.schema();
+    if field.role == Role::Key {
+        schema["type"] = json!(["string"]);
+    }
+    schema
+}
+
+fn stream_schema(definition: &'static Stream, properties: Map<String, Value>) -> StreamSchema {
+    StreamSchema {
+        stream: definition.name,
+        schema: json!({"properties": properties, "type": "object"}),
+        key_properties: definition.key_properties,
+        replication_key: definition.replication_key,
+    }
+}

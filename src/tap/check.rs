@@ -1,0 +1,95 @@
+//! `--test`: is everything there that a sync would need?
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use tokio::sync::mpsc;
+
+use super::cli::{Arguments, TestMode};
+use super::exit::TapError;
+use super::portal::Session;
+use super::sync::prepare;
+use crate::extraction::{Bounds, Records, SummaryHandle, Yield, extract};
+use crate::messages::encode_records;
+
+/// `--test`: reports the portal, the scopes each stream has or lacks, and the quota.
+pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
+    let session = Session::open(arguments)?;
+    let portal = session.discover().await?;
+    // OAuth apps have no such figure.
+    let usage = session.client.daily_usage().await.ok().flatten();
+    let account = &portal.account;
+    let mut report = format!("portal {}", account.portal_id);
+    if let Some(account_type) = &account.account_type {
+        write!(report, ", {account_type}").expect("writing to a String does not fail");
+    }
+    report.push('\n');
+    let mut lines = vec![
+        ("tickets".to_owned(), None),
+        ("ticket_properties".to_owned(), None),
+        ("ticket_pipelines, ticket_pipeline_stages".to_owned(), None),
+        ("owners".to_owned(), portal.access.owners.clone()),
+    ];
+    lines.extend(session.associations.types.iter().map(|object_type| {
+        (format!("associations with {object_type}"), portal.access.missing_for(object_type).map(str::to_owned))
+    }));
+    for (what, missing) in lines {
+        let verdict = missing.map_or_else(|| "ok".to_owned(), |scope| format!("missing: add the scope {scope}"));
+        writeln!(report, "{what}: {verdict}").expect("writing to a String does not fail");
+    }
+    writeln!(report, "{} ticket properties", portal.properties.len()).expect("writing to a String does not fail");
+    if let Some(usage) = usage {
+        let left = usage.limit.saturating_sub(usage.used);
+        writeln!(report, "{left} of {} API calls left today", usage.limit).expect("writing to a String does not fail");
+    }
+    io::stdout().write_all(report.as_bytes()).map_err(TapError::Output)
+}
+
+/// `--test=schema` and `--test=records`: writes SCHEMA messages, and a record of each stream that has one.
+pub(super) async fn messages(arguments: &Arguments, mode: TestMode) -> Result<(), TapError> {
+    let session = Session::open(arguments)?;
+    let (mut run, preamble) = prepare(&session, arguments).await?;
+    io::stdout().write_all(&preamble).map_err(TapError::Output)?;
+    if mode == TestMode::Schema {
+        return Ok(());
+    }
+    let wanted: BTreeSet<&str> = run.plan.streams().collect();
+    // One page of live tickets is enough.
+    run.bounds = Bounds { checkpoint_every_pages: 1, include_archived: false, ..run.bounds };
+    let (sink, yields) = mpsc::channel(1);
+    let summary = SummaryHandle::default();
+    let extraction = extract(session.client.clone(), run, &sink, &summary);
+    tokio::select! {
+        written = write_first_records(yields, &wanted) => written.map_err(TapError::Output),
+        extracted = extraction => extracted.map_err(TapError::from),
+    }
+}
+
+/// Writes the first record of each stream, until each has one or the first page of tickets is through.
+async fn write_first_records(mut yields: mpsc::Receiver<Yield>, wanted: &BTreeSet<&str>) -> io::Result<()> {
+    let mut written: BTreeSet<&str> = BTreeSet::new();
+    let small = wanted.iter().filter(|stream| !matches!(**stream, "tickets" | "ticket_associations")).count();
+    let mut checkpoints = 0;
+    while let Some(yielded) = yields.recv().await {
+        match yielded {
+            Yield::Records(mut records) if !records.ends.is_empty() && written.insert(records.stream) => {
+                keep_first(&mut records);
+                let mut lines = Vec::new();
+                encode_records(&records, &mut lines)?;
+                io::stdout().write_all(&lines)?;
+            }
+            Yield::Checkpoint(_) => checkpoints += 1,
+            _ => {}
+        }
+        if written.len() == wanted.len() || checkpoints > small {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn keep_first(records: &mut Records) {
+    records.ends.truncate(1);
+    records.bodies.truncate(records.ends[0]);
+}

@@ -1,0 +1,93 @@
+//! How a run ends: the errors by consequence, and the exit codes.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::catalog::CatalogError;
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::discovery::DiscoveryError;
+use crate::extraction::{ExtractError, PlanError};
+use crate::state::StateError;
+
+/// A setting, catalog, state or argument is wrong: fix it, then run again.
+pub(super) const USAGE: u8 = 2;
+/// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
+const REFUSED: u8 = 3;
+/// HubSpot could not be reached or kept failing: run again later with the last state.
+const UNAVAILABLE: u8 = 4;
+/// The daily quota is used up: run again after midnight in the portal's time zone.
+const QUOTA: u8 = 6;
+/// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
+const OUTPUT: u8 = 7;
+/// A defect of the tap.
+const DEFECT: u8 = 70;
+/// SIGINT, as shells count it.
+const INTERRUPTED: u8 = 130;
+/// SIGTERM, as shells count it.
+const TERMINATED: u8 = 143;
+
+/// Why a run ended before its end.
+#[derive(Debug, Error)]
+pub(super) enum TapError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Extract(#[from] ExtractError),
+    #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
+    Output(#[source] io::Error),
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(#[source] io::Error),
+    #[error("stopped by SIGINT; the last STATE written is safe to go on from")]
+    Interrupted,
+    #[error("stopped by SIGTERM; the last STATE written is safe to go on from")]
+    Terminated,
+}
+
+impl TapError {
+    /// The exit code by consequence.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Catalog(_) | Self::State(_) => USAGE,
+            Self::Plan(PlanError::Catalog(_)) => USAGE,
+            Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
+            Self::Discovery(DiscoveryError::Client(error))
+            | Self::Client(error)
+            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
+                of_client(error)
+            }
+            Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
+            Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) => DEFECT,
+            Self::Interrupted => INTERRUPTED,
+            Self::Terminated => TERMINATED,
+        }
+    }
+
+    /// A reader that left knows why; a shell pipeline shows its error, not ours.
+    pub(super) fn is_quiet(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn of_client(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Setup { .. } => USAGE,
+        ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
+        ClientError::DailyLimit { .. } => QUOTA,
+        ClientError::Migrating { .. }
+        | ClientError::Failing { .. }
+        | ClientError::Unreachable { .. }
+        | ClientError::Malformed { .. } => UNAVAILABLE,
+    }
+}
