@@ -134,9 +134,6 @@ impl Interrupted {
     /// Runs with one of them killed each time after so many lines, going on from the last state that the target
     /// printed, and then to the end.
     fn load(&mut self, target: impl Fn(&Tap) -> Command, victims: &[Victim], lines: usize) {
-        // The small streams come first.
-        let small =
-            self.portal.truth().tables(&self.catalog)[..4].iter().map(|table| table.rows.len() + 1).sum::<usize>();
         let mut state: Option<Value> = None;
         for victim in victims.iter().copied().map(Some).chain([None]) {
             let mut arguments = vec!["--catalog", "catalog.json"];
