@@ -43,8 +43,10 @@ impl Parameters {
             .collect()
     }
 
+    /// The official Python client sends `True`.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.get(name) == Some("true")
+        self.get(name)
+            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 }
 

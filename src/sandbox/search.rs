@@ -149,12 +149,18 @@ pub(super) fn search(
     let names = body.properties.as_deref().unwrap_or_default();
     let selection = scene.selection(kind, names.iter().map(String::as_str));
     let mut out = format!("{{\"total\":{},\"results\":[", found.total).into_bytes();
-    let shown = found.records.iter().skip(after).take(limit);
+    let table = scene.portal.table(kind);
+    let shown = found
+        .rows
+        .iter()
+        .skip(after)
+        .take(limit)
+        .filter_map(|row| table.load(row));
     for (at, record) in shown.enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        selection.write(&mut out, record, scene.context(None), None);
+        selection.write(&mut out, &record, scene.context(None), None);
     }
     out.push(b']');
     if found.total > after + limit && limit > 0 {
@@ -316,7 +322,7 @@ fn sort(scene: &Scene<'_>, kind: ObjectType, sorts: &[Value]) -> Result<Sort, Re
 struct Found {
     total: usize,
     /// The first `wanted` matches in order.
-    records: Vec<Arc<Record>>,
+    rows: Vec<Row>,
 }
 
 /// The order of one match.
@@ -338,8 +344,8 @@ fn find(
     let portal = scene.portal;
     let table = portal.table(kind);
     let horizon = scene.now - portal.lag;
-    let mut matches: Vec<(Key, u64, Arc<Record>)> = Vec::new();
-    let mut ids: Vec<(u64, Row)> = Vec::new();
+    let mut matches: Vec<(Key, u64, Row)> = Vec::new();
+    let mut ids: Vec<Row> = Vec::new();
     let by_id = sort.field == Field::Id && !sort.descending;
     let mut total = 0;
     for (id, row) in table.rows(least_id(groups)) {
@@ -367,19 +373,15 @@ fn find(
         total += 1;
         if by_id {
             if ids.len() < wanted {
-                ids.push((id, row));
+                ids.push(row);
             }
             continue;
         }
         let key = key_of(table, sort, &mut candidate, disorder);
-        let record = candidate.record.take().or_else(|| table.load(&row));
-        matches.extend(record.map(|record| (key, id, record)));
+        matches.push((key, id, row));
     }
     if by_id {
-        return Found {
-            total,
-            records: ids.iter().filter_map(|(_, row)| table.load(row)).collect(),
-        };
+        return Found { total, rows: ids };
     }
     matches.sort_by(|(a, a_id, _), (b, b_id, _)| {
         let order = compare_keys(a, b);
@@ -391,10 +393,8 @@ fn find(
         .then(a_id.cmp(b_id))
     });
     matches.truncate(wanted);
-    Found {
-        total,
-        records: matches.into_iter().map(|(_, _, record)| record).collect(),
-    }
+    let rows = matches.into_iter().map(|(_, _, row)| row).collect();
+    Found { total, rows }
 }
 
 /// The id below which no record can match, so that keyset paging does not read what it has passed.
