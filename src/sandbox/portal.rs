@@ -193,25 +193,50 @@ impl Portal {
     fn enter_stage(&self, record: &mut Record, left: Option<&[u8]>, entered: &[u8], now: Millis) {
         let at = instant_text(now);
         if let Some(stage) = left.map(decode) {
-            self.derive(record, &format!("hs_date_exited_{stage}"), &at);
-            self.derive(record, &format!("hs_v2_date_exited_{stage}"), &at);
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                &format!("hs_date_exited_{stage}"),
+                &at,
+            );
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                &format!("hs_v2_date_exited_{stage}"),
+                &at,
+            );
         }
         let stage = decode(entered);
-        self.derive(record, &format!("hs_date_entered_{stage}"), &at);
-        self.derive(record, &format!("hs_v2_date_entered_{stage}"), &at);
+        self.derive(
+            ObjectType::Tickets,
+            record,
+            &format!("hs_date_entered_{stage}"),
+            &at,
+        );
+        self.derive(
+            ObjectType::Tickets,
+            record,
+            &format!("hs_v2_date_entered_{stage}"),
+            &at,
+        );
         let mut stages = self
             .pipelines(ObjectType::Tickets)
             .iter()
             .filter_map(|p| p.stage(&stage));
         if stages.any(|stage| stage.closed) {
-            self.derive(record, "closed_date", &at);
-            self.derive(record, "time_to_close", &(now - record.created).to_string());
+            self.derive(ObjectType::Tickets, record, "closed_date", &at);
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                "time_to_close",
+                &(now - record.created).to_string(),
+            );
         }
     }
 
-    /// Sets a ticket property that the portal may lack.
-    fn derive(&self, record: &mut Record, name: &str, value: &str) {
-        if let Some(slot) = self.properties(ObjectType::Tickets).slot(name) {
+    /// Sets a property that the portal may lack.
+    fn derive(&self, kind: ObjectType, record: &mut Record, name: &str, value: &str) {
+        if let Some(slot) = self.properties(kind).slot(name) {
             record.values.set_text(slot, value);
         }
     }
@@ -280,6 +305,11 @@ impl Portal {
         merged.push(loser.to_string());
         if let Some(slot) = slot {
             kept.values.set_text(slot, &merged.join(";"));
+        }
+        if kind == ObjectType::Contacts {
+            let vids = merged.iter().map(|id| format!("{id}:{now}"));
+            let vids = vids.collect::<Vec<_>>().join(";");
+            self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids);
         }
         kept.id = survivor;
         kept.updated = now;

@@ -332,6 +332,7 @@ impl Service {
     /// Spoils an answer that was already made.
     fn distort(&self, fault: &Fault, label: &str, reply: &mut Reply) {
         match fault {
+            Fault::SlowMs(_) | Fault::LostReply | Fault::ResetMidBody | Fault::EndlessBody => {}
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {
                 let bodies = held(&self.last_bodies);
