@@ -11,7 +11,7 @@ use super::object_type::ObjectType;
 use super::owners::Owner;
 use super::pipelines::{Pipeline, Stage};
 use super::properties::{Properties, PropertyDef};
-use super::record::{Record, Standing, Values, json_text};
+use super::record::{Record, Standing, Values, decode, json_text};
 use super::table::{Head, Table};
 
 #[derive(Debug)]
@@ -63,11 +63,14 @@ impl Portal {
     }
 
     pub(super) fn is_live(&self, kind: ObjectType, id: u64) -> bool {
-        self.head(kind, id).is_some_and(|head| head.standing == Standing::Live)
+        self.head(kind, id)
+            .is_some_and(|head| head.standing == Standing::Live)
     }
 
     fn existing(&self, kind: ObjectType, id: u64) -> Result<Record, Refusal> {
-        let record = self.get(kind, id).ok_or_else(|| format!("no {} {id}", kind.singular()))?;
+        let record = self
+            .get(kind, id)
+            .ok_or_else(|| format!("no {} {id}", kind.singular()))?;
         Ok(Record::clone(&record))
     }
 
@@ -78,9 +81,20 @@ impl Portal {
     }
 
     /// Creates a record with a fresh id; names that HubSpot sets itself may be given too.
-    pub(super) fn create(&mut self, kind: ObjectType, values: &[(&str, &str)], now: Millis) -> Result<u64, Refusal> {
+    pub(super) fn create(
+        &mut self,
+        kind: ObjectType,
+        values: &[(&str, &str)],
+        now: Millis,
+    ) -> Result<u64, Refusal> {
         let id = self.table(kind).last_id().max(1_000_000_000) + self.rng.u64(1..900);
-        let mut record = Record { id, created: now, updated: now, standing: Standing::Live, values: Values::default() };
+        let mut record = Record {
+            id,
+            created: now,
+            updated: now,
+            standing: Standing::Live,
+            values: Values::default(),
+        };
         if kind == ObjectType::Tickets {
             let first = &self.pipelines(kind)[0];
             let (pipeline, stage) = (first.id.clone(), first.stages[0].id.clone());
@@ -102,8 +116,7 @@ impl Portal {
         Ok(id)
     }
 
-    /// Changes values; `bump` is the new modified date, `None` leaves it as a calculated property's
-    /// change does.
+    /// Changes values; without `bump` the modified date stays, as when a calculated property changes.
     pub(super) fn update(
         &mut self,
         kind: ObjectType,
@@ -164,8 +177,9 @@ impl Portal {
         now: Millis,
     ) -> Result<(), Refusal> {
         let properties = self.properties(kind);
-        let slot =
-            properties.slot(name).ok_or_else(|| format!("property {name} of {} is not defined", kind.plural()))?;
+        let slot = properties
+            .slot(name)
+            .ok_or_else(|| format!("property {name} of {} is not defined", kind.plural()))?;
         let before = record.values.get(slot).map(<[u8]>::to_vec);
         record.values.set(slot, Some(fragment));
         let moved = before.as_deref() != Some(fragment);
@@ -177,37 +191,76 @@ impl Portal {
 
     /// Keeps the dates that HubSpot derives from a ticket's stage.
     fn enter_stage(&self, record: &mut Record, left: Option<&[u8]>, entered: &[u8], now: Millis) {
-        let properties = self.properties(ObjectType::Tickets);
         let at = instant_text(now);
-        let set = |values: &mut Values, name: String, value: &str| {
-            if let Some(slot) = properties.slot(&name) {
-                values.set_text(slot, value);
-            }
-        };
-        if let Some(stage) = left.map(super::record::decode) {
-            set(&mut record.values, format!("hs_date_exited_{stage}"), &at);
-            set(&mut record.values, format!("hs_v2_date_exited_{stage}"), &at);
+        if let Some(stage) = left.map(decode) {
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                &format!("hs_date_exited_{stage}"),
+                &at,
+            );
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                &format!("hs_v2_date_exited_{stage}"),
+                &at,
+            );
         }
-        let stage = super::record::decode(entered);
-        set(&mut record.values, format!("hs_date_entered_{stage}"), &at);
-        set(&mut record.values, format!("hs_v2_date_entered_{stage}"), &at);
-        let pipelines = self.pipelines(ObjectType::Tickets);
-        if pipelines.iter().filter_map(|pipeline| pipeline.stage(&stage)).any(|stage| stage.closed) {
-            set(&mut record.values, "closed_date".to_owned(), &at);
-            let taken = (now - record.created).to_string();
-            set(&mut record.values, "time_to_close".to_owned(), &taken);
+        let stage = decode(entered);
+        self.derive(
+            ObjectType::Tickets,
+            record,
+            &format!("hs_date_entered_{stage}"),
+            &at,
+        );
+        self.derive(
+            ObjectType::Tickets,
+            record,
+            &format!("hs_v2_date_entered_{stage}"),
+            &at,
+        );
+        let mut stages = self
+            .pipelines(ObjectType::Tickets)
+            .iter()
+            .filter_map(|p| p.stage(&stage));
+        if stages.any(|stage| stage.closed) {
+            self.derive(ObjectType::Tickets, record, "closed_date", &at);
+            self.derive(
+                ObjectType::Tickets,
+                record,
+                "time_to_close",
+                &(now - record.created).to_string(),
+            );
+        }
+    }
+
+    /// Sets a property that the portal may lack.
+    fn derive(&self, kind: ObjectType, record: &mut Record, name: &str, value: &str) {
+        if let Some(slot) = self.properties(kind).slot(name) {
+            record.values.set_text(slot, value);
         }
     }
 
     /// Moves a record to the recycle bin; its modified date stays.
-    pub(super) fn archive(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), Refusal> {
+    pub(super) fn archive(
+        &mut self,
+        kind: ObjectType,
+        id: u64,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         let mut record = self.existing(kind, id)?;
         record.standing = Standing::Archived { at: now };
         self.put(kind, record, now);
         Ok(())
     }
 
-    pub(super) fn restore(&mut self, kind: ObjectType, id: u64, bump: bool, now: Millis) -> Result<(), Refusal> {
+    pub(super) fn restore(
+        &mut self,
+        kind: ObjectType,
+        id: u64,
+        bump: bool,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         let mut record = self.existing(kind, id)?;
         record.standing = Standing::Live;
         if bump {
@@ -229,7 +282,10 @@ impl Portal {
         let mut kept = self.existing(kind, winner)?;
         let lost = self.existing(kind, loser)?;
         if winner == loser || !kept.is_live() || !lost.is_live() {
-            return Err(format!("{winner} and {loser} are not two live {}", kind.plural()));
+            return Err(format!(
+                "{winner} and {loser} are not two live {}",
+                kind.plural()
+            ));
         }
         let slot = self.properties(kind).slot("hs_merged_object_ids");
         let mut merged: Vec<String> = Vec::new();
@@ -238,13 +294,22 @@ impl Portal {
                 merged.extend(values.text(slot).filter(|text| !text.is_empty()));
             }
         }
-        let survivor = if new_id { self.table(kind).last_id() + self.rng.u64(1..900) } else { winner };
+        let survivor = if new_id {
+            self.table(kind).last_id() + self.rng.u64(1..900)
+        } else {
+            winner
+        };
         if new_id {
             merged.push(winner.to_string());
         }
         merged.push(loser.to_string());
         if let Some(slot) = slot {
             kept.values.set_text(slot, &merged.join(";"));
+        }
+        if kind == ObjectType::Contacts {
+            let vids = merged.iter().map(|id| format!("{id}:{now}"));
+            let vids = vids.collect::<Vec<_>>().join(";");
+            self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids);
         }
         kept.id = survivor;
         kept.updated = now;
@@ -258,7 +323,12 @@ impl Portal {
         Ok(survivor)
     }
 
-    pub(super) fn delete_forever(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), Refusal> {
+    pub(super) fn delete_forever(
+        &mut self,
+        kind: ObjectType,
+        id: u64,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         self.existing(kind, id)?;
         self.version += 1;
         let lag = self.lag;
@@ -277,16 +347,25 @@ impl Portal {
     ) -> Result<(), Refusal> {
         self.existing(kind, from)?;
         self.existing(to_kind, to)?;
-        let key = TypeKey { user_defined: label.is_some(), type_id };
+        let key = TypeKey {
+            user_defined: label.is_some(),
+            type_id,
+        };
         if let Some(label) = label {
-            self.associations.define_label((kind, to_kind), type_id, label);
+            self.associations
+                .define_label((kind, to_kind), type_id, label);
         }
         self.version += 1;
-        self.associations.associate((kind, to_kind), from, to, Some(key).filter(|_| type_id > 0));
+        self.associations
+            .associate((kind, to_kind), from, to, Some(key).filter(|_| type_id > 0));
         Ok(())
     }
 
-    pub(super) fn dissociate(&mut self, (kind, from): (ObjectType, u64), (to_kind, to): (ObjectType, u64)) {
+    pub(super) fn dissociate(
+        &mut self,
+        (kind, from): (ObjectType, u64),
+        (to_kind, to): (ObjectType, u64),
+    ) {
         self.version += 1;
         self.associations.dissociate((kind, to_kind), from, to);
     }
@@ -306,10 +385,17 @@ impl Portal {
         self.properties[kind.index()].define(def);
     }
 
-    pub(super) fn archive_property(&mut self, kind: ObjectType, name: &str, now: Millis) -> Result<(), Refusal> {
+    pub(super) fn archive_property(
+        &mut self,
+        kind: ObjectType,
+        name: &str,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         self.version += 1;
         let archived = self.properties[kind.index()].archive(name, now);
-        archived.then_some(()).ok_or_else(|| format!("property {name} is not defined"))
+        archived
+            .then_some(())
+            .ok_or_else(|| format!("property {name} is not defined"))
     }
 
     pub(super) fn change_property(
@@ -343,9 +429,20 @@ impl Portal {
         Ok(())
     }
 
-    pub(super) fn rename_stage(&mut self, kind: ObjectType, id: &str, label: &str, now: Millis) -> Result<(), Refusal> {
+    pub(super) fn rename_stage(
+        &mut self,
+        kind: ObjectType,
+        id: &str,
+        label: &str,
+        now: Millis,
+    ) -> Result<(), Refusal> {
         self.version += 1;
-        let stages = self.pipelines.entry(kind).or_default().iter_mut().flat_map(|p| &mut p.stages);
+        let stages = self
+            .pipelines
+            .entry(kind)
+            .or_default()
+            .iter_mut()
+            .flat_map(|p| &mut p.stages);
         let stage = stages.into_iter().find(|stage| stage.id == id);
         let stage = stage.ok_or_else(|| format!("no stage {id}"))?;
         label.clone_into(&mut stage.label);
@@ -364,12 +461,18 @@ impl Portal {
     ) -> Result<(), Refusal> {
         self.version += 1;
         let pipelines = self.pipelines.entry(ObjectType::Tickets).or_default();
-        let pipeline = pipelines.iter_mut().find(|pipeline| pipeline.id == pipeline_id);
+        let pipeline = pipelines
+            .iter_mut()
+            .find(|pipeline| pipeline.id == pipeline_id);
         let pipeline = pipeline.ok_or_else(|| format!("no pipeline {pipeline_id}"))?;
         let stage = Stage::new(id, label, closed, now);
         let pipeline_label = pipeline.label.clone();
         pipeline.stages.push(stage.clone());
-        self.properties[ObjectType::Tickets.index()].define_stage(&stage, &pipeline_label, Some(now));
+        self.properties[ObjectType::Tickets.index()].define_stage(
+            &stage,
+            &pipeline_label,
+            Some(now),
+        );
         Ok(())
     }
 }

@@ -1,20 +1,14 @@
 //! Answers requests: faults, limits, authorization, then the endpoint.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, header};
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use futures_util::StreamExt;
-use futures_util::stream;
+use axum::http::Response;
 use serde_json::{Value, json};
 
-use super::clock::{Clock, Millis, http_date};
+use super::clock::{Clock, Millis};
 use super::faults::{Fault, Faults};
 use super::founding::found;
 use super::journal::Journal;
@@ -23,6 +17,7 @@ use super::links;
 use super::oauth::Tokens;
 use super::objects::{self, Scene};
 use super::options::Options;
+use super::outgoing;
 use super::portal::Portal;
 use super::reply::{Errors, Reply};
 use super::request::{Incoming, Request, fingerprint, parse_form};
@@ -33,8 +28,6 @@ use super::wire::Scissors;
 
 /// Longest path and query that the edge lets through.
 const URI_MAX: usize = 16_384;
-/// Smaller bodies are not worth compressing.
-const GZIP_MIN: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Service {
@@ -120,9 +113,13 @@ impl Service {
     pub(super) async fn answer(&self, incoming: Incoming, scissors: &Scissors) -> Response<Body> {
         let errors = Errors::new();
         let routed = route(&incoming.method, &incoming.path);
-        let label = routed.as_ref().map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
+        let label = routed
+            .as_ref()
+            .map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
         let pool = routed.as_ref().map_or(Pool::None, Endpoint::pool);
-        let number = self.journal().arrived(self.record(&incoming, label.clone(), pool));
+        let number = self
+            .journal()
+            .arrived(self.record(&incoming, label.clone(), pool));
         let line = format!("{} {}?{}", incoming.method, incoming.path, incoming.query);
         let fault = self.faults().strike(&line, &incoming.body);
         let latency = *held(&self.latency);
@@ -134,10 +131,13 @@ impl Service {
         }
         let struck = fault.as_ref().filter(|fault| fault.replaces());
         let mut reply = match struck {
-            Some(fault) => self.faulty(fault, &errors),
+            Some(fault) => outgoing::faulty(fault, self.now(), &errors),
             None => self.regular(&incoming, routed, &errors),
         };
-        if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
+        if let Some(fault) = fault
+            .as_ref()
+            .filter(|fault| !fault.replaces() && reply.status < 300)
+        {
             self.distort(fault, &label, &mut reply);
         }
         if reply.status < 300
@@ -147,12 +147,19 @@ impl Service {
         }
         let cut = matches!(fault, Some(Fault::ResetBeforeBody | Fault::LostReply));
         let status = if cut { 0 } else { reply.status };
-        self.journal().answered(number, status, fault.as_ref().map(Fault::name));
+        self.journal()
+            .answered(number, status, fault.as_ref().map(Fault::name));
         if cut {
             scissors.cut();
         }
         self.usage().add_headers(pool, &mut reply);
-        self.respond(reply, &errors, incoming.gzip, fault.as_ref())
+        outgoing::respond(
+            reply,
+            &errors,
+            self.now(),
+            incoming.gzip && self.options.gzip,
+            fault.as_ref(),
+        )
     }
 
     fn record(&self, incoming: &Incoming, endpoint: String, pool: Pool) -> Request {
@@ -171,7 +178,12 @@ impl Service {
         }
     }
 
-    fn regular(&self, incoming: &Incoming, routed: Result<Endpoint, Unroutable>, errors: &Errors) -> Reply {
+    fn regular(
+        &self,
+        incoming: &Incoming,
+        routed: Result<Endpoint, Unroutable>,
+        errors: &Errors,
+    ) -> Reply {
         if incoming.path.len() + incoming.query.len() > URI_MAX {
             return Reply::html(414, "Request-URI Too Large");
         }
@@ -190,27 +202,52 @@ impl Service {
     }
 
     /// The scopes of a request that is let through.
-    fn admitted(&self, incoming: &Incoming, endpoint: &Endpoint, errors: &Errors) -> Result<Vec<String>, Box<Reply>> {
+    fn admitted(
+        &self,
+        incoming: &Incoming,
+        endpoint: &Endpoint,
+        errors: &Errors,
+    ) -> Result<Vec<String>, Box<Reply>> {
         let now = self.now();
         if !endpoint.needs_token() {
             return Ok(Vec::new());
         }
-        let scopes = self.tokens().check(incoming.token.as_deref(), now, errors)?;
+        let scopes = self
+            .tokens()
+            .check(incoming.token.as_deref(), now, errors)?;
         let mut usage = self.usage();
         usage.admit(endpoint.pool(), now).map_err(|limit| {
             let reply = errors.rate_limited(limit);
             let wait = usage.retry_after(limit, now);
-            Box::new(if usage.sends_retry_after() { reply.header("Retry-After", wait) } else { reply })
+            Box::new(if usage.sends_retry_after() {
+                reply.header("Retry-After", wait)
+            } else {
+                reply
+            })
         })?;
-        match endpoint.scopes().into_iter().find(|scope| !scopes.iter().any(|held| held == scope)) {
+        match endpoint
+            .scopes()
+            .into_iter()
+            .find(|scope| !scopes.iter().any(|held| held == scope))
+        {
             Some(missing) => Err(Box::new(errors.missing_scopes(&[missing]))),
             None => Ok(scopes),
         }
     }
 
-    fn read(&self, incoming: &Incoming, endpoint: &Endpoint, scopes: &[String], errors: &Errors) -> Reply {
+    fn read(
+        &self,
+        incoming: &Incoming,
+        endpoint: &Endpoint,
+        scopes: &[String],
+        errors: &Errors,
+    ) -> Reply {
         let portal = self.portal();
-        let sensitive = |kind| scopes.iter().any(|scope| schema::is_sensitive_scope(kind, scope));
+        let sensitive = |kind| {
+            scopes
+                .iter()
+                .any(|scope| schema::is_sensitive_scope(kind, scope))
+        };
         let kind = match endpoint {
             Endpoint::List(kind)
             | Endpoint::Get(kind, _)
@@ -238,13 +275,26 @@ impl Service {
                 links::record_associations(&scene, *from, id, *to, &parameters)
             }
             Endpoint::AssociationsBatchRead(from, to) => {
-                let Options { association_batch_max, association_page_size, .. } = self.options;
-                links::batch_read(&scene, *from, *to, body, association_batch_max, association_page_size)
+                let Options {
+                    association_batch_max,
+                    association_page_size,
+                    ..
+                } = self.options;
+                links::batch_read(
+                    &scene,
+                    *from,
+                    *to,
+                    body,
+                    association_batch_max,
+                    association_page_size,
+                )
             }
             Endpoint::AssociationLabels(from, to) => Ok(links::labels(&scene, *from, *to)),
             Endpoint::Properties(kind) => schema::properties(&scene, *kind, &parameters),
             Endpoint::Property(kind, name) => schema::property(&scene, *kind, name),
-            Endpoint::PropertiesBatchRead(kind) => schema::properties_batch_read(&scene, *kind, body),
+            Endpoint::PropertiesBatchRead(kind) => {
+                schema::properties_batch_read(&scene, *kind, body)
+            }
             Endpoint::Pipelines(kind) => Ok(schema::pipelines(&scene, *kind)),
             Endpoint::Pipeline(kind, id) => schema::pipeline(&scene, *kind, id, false),
             Endpoint::Stages(kind, id) => schema::pipeline(&scene, *kind, id, true),
@@ -258,10 +308,15 @@ impl Service {
             }
             Endpoint::Introspect => {
                 let form = parse_form(&String::from_utf8_lossy(body));
-                let token = form.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value);
+                let token = form
+                    .iter()
+                    .find(|(key, _)| key == "token")
+                    .map_or("", |(_, value)| value);
                 Ok(self.introspect(token, portal.id, scene.now, errors))
             }
-            Endpoint::TokenDetails(token) => Ok(self.introspect(token, portal.id, scene.now, errors)),
+            Endpoint::TokenDetails(token) => {
+                Ok(self.introspect(token, portal.id, scene.now, errors))
+            }
         };
         answer.unwrap_or_else(|refused| *refused)
     }
@@ -274,34 +329,10 @@ impl Service {
         Reply::json(200, &body)
     }
 
-    /// The answer of a fault that keeps the request from being carried out.
-    fn faulty(&self, fault: &Fault, errors: &Errors) -> Reply {
-        match fault {
-            Fault::Status { code, headers, body } => {
-                let mut reply = match body {
-                    Some(body) => Reply::bytes(*code, body.clone().into_bytes()),
-                    None => errors.plain(*code, "internal error"),
-                };
-                reply.headers.extend(headers.iter().cloned());
-                reply
-            }
-            Fault::RateLimited { limit, retry_after } => {
-                let reply = errors.rate_limited(*limit);
-                match retry_after {
-                    Some(seconds) => reply.header("Retry-After", seconds),
-                    None => reply,
-                }
-            }
-            Fault::ExpiredToken => errors.expired(1, &super::clock::instant_text(self.now() - 1_000)),
-            Fault::Html(code) => Reply::html(*code, "Bad Gateway"),
-            Fault::NotJson => Reply::bytes(200, b"<!doctype html><title>Just a moment...</title>".to_vec()),
-            _ => Reply::bytes(200, Vec::new()),
-        }
-    }
-
     /// Spoils an answer that was already made.
     fn distort(&self, fault: &Fault, label: &str, reply: &mut Reply) {
         match fault {
+            Fault::SlowMs(_) | Fault::LostReply | Fault::ResetMidBody | Fault::EndlessBody => {}
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {
                 let bodies = held(&self.last_bodies);
@@ -311,96 +342,10 @@ impl Service {
             }
             _ => {
                 if let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) {
-                    distort_json(fault, &mut body);
+                    outgoing::distort_json(fault, &mut body);
                     reply.body = body.to_string().into_bytes();
                 }
             }
         }
     }
-
-    fn respond(&self, reply: Reply, errors: &Errors, gzip: bool, fault: Option<&Fault>) -> Response<Body> {
-        let content_type = if reply.html { "text/html" } else { "application/json;charset=utf-8" };
-        let mut response = Response::builder()
-            .status(reply.status)
-            .header(header::CONTENT_TYPE, content_type)
-            .header(header::DATE, http_date(self.now()))
-            .header("X-HubSpot-Correlation-Id", &errors.correlation_id)
-            .header(header::SERVER, "cloudflare");
-        for (name, value) in &reply.headers {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                response = response.header(name, value);
-            }
-        }
-        let mut body = Bytes::from(reply.body);
-        if gzip && self.options.gzip && body.len() > GZIP_MIN {
-            response = response.header(header::CONTENT_ENCODING, "gzip").header(header::VARY, "Accept-Encoding");
-            body = compressed(&body);
-        }
-        let body = match fault {
-            Some(Fault::ResetMidBody) => cut_short(body),
-            Some(Fault::EndlessBody) => endless(body),
-            _ => Body::from(body),
-        };
-        response.body(body).unwrap_or_default()
-    }
-}
-
-fn distort_json(fault: &Fault, body: &mut Value) {
-    let first = body["results"][0]["id"].as_str().map(str::to_owned);
-    match fault {
-        Fault::ResultsMissing => {
-            body.as_object_mut().map(|body| body.shift_remove("results"));
-        }
-        Fault::ResultsNotAnArray => body["results"] = json!({"0": {}}),
-        Fault::EmptyPage => {
-            body["results"] = json!([]);
-            body.as_object_mut().map(|body| body.shift_remove("paging"));
-        }
-        Fault::CursorBackwards => {
-            let after = first.unwrap_or_else(|| "0".to_owned());
-            body["paging"] = json!({"next": {"after": after}});
-        }
-        Fault::IdsOutOfOrder => {
-            if let Some(results) = body["results"].as_array_mut() {
-                results.reverse();
-            }
-        }
-        Fault::RecordMissing => {
-            if let Some(results) = body["results"].as_array_mut().filter(|results| !results.is_empty()) {
-                results.remove(results.len() / 2);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn compressed(body: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
-    // Writing into a vector cannot fail.
-    drop(encoder.write_all(body));
-    Bytes::from(encoder.finish().unwrap_or_default())
-}
-
-/// Half of the body, then a broken connection.
-fn cut_short(body: Bytes) -> Body {
-    let half = body.slice(..body.len() / 2);
-    let pieces = [Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
-    // The half must leave before the error is seen.
-    Body::from_stream(stream::iter(pieces).then(async |piece| {
-        if piece.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        piece
-    }))
-}
-
-/// The body, then blanks for ever.
-fn endless(body: Bytes) -> Body {
-    let most = body.len().saturating_sub(1);
-    let blanks = stream::repeat(Bytes::from_static(&[b' '; 256])).then(async |blank| {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        blank
-    });
-    let head = stream::once(async move { body.slice(..most) });
-    Body::from_stream(head.chain(blanks).map(Ok::<_, std::convert::Infallible>))
 }
