@@ -114,6 +114,13 @@ impl State {
         self.root["bookmarks"][stream] = value;
     }
 
+    /// Forgets what was read of a stream, so that it is read again; its version is kept, for the next one to be greater.
+    pub fn forget(&mut self, stream: &str) {
+        if let Some(Bookmark { version, other, .. }) = self.bookmark(stream) {
+            self.set(stream, &Bookmark { version, other, ..Bookmark::default() });
+        }
+    }
+
     /// The `value` of a STATE message.
     pub fn value(&self) -> &Map<String, Value> {
         &self.root
