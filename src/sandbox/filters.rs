@@ -76,81 +76,46 @@ pub(super) fn groups(
 ) -> Result<Vec<Vec<Filter>>, Refused> {
     let invalid = |message: String| Box::new(scene.errors.invalid(&message));
     if lists.len() > GROUPS_MAX {
-        return Err(invalid(format!(
-            "The maximum number of filter groups is {GROUPS_MAX}"
-        )));
+        return Err(invalid(format!("The maximum number of filter groups is {GROUPS_MAX}")));
     }
     if lists.iter().any(|list| list.len() > FILTERS_PER_GROUP) {
-        return Err(invalid(format!(
-            "The maximum number of filters in a group is {FILTERS_PER_GROUP}"
-        )));
+        return Err(invalid(format!("The maximum number of filters in a group is {FILTERS_PER_GROUP}")));
     }
     if lists.iter().map(|list| list.len()).sum::<usize>() > FILTERS_MAX {
-        return Err(invalid(format!(
-            "The maximum number of filters is {FILTERS_MAX}"
-        )));
+        return Err(invalid(format!("The maximum number of filters is {FILTERS_MAX}")));
     }
-    lists
-        .iter()
-        .map(|list| list.iter().map(|body| filter(scene, kind, body)).collect())
-        .collect()
+    lists.iter().map(|list| list.iter().map(|body| filter(scene, kind, body)).collect()).collect()
 }
 
 fn text_of(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn filter(scene: &Scene<'_>, kind: ObjectType, body: &FilterBody) -> Result<Filter, Refused> {
     let invalid = |message: String| Box::new(scene.errors.invalid(&message));
     let (field, shape) = field(scene, kind, &body.property_name)?;
-    let mut operands: Vec<String> = body
-        .value
-        .iter()
-        .chain(&body.high_value)
-        .map(text_of)
-        .collect();
+    let mut operands: Vec<String> = body.value.iter().chain(&body.high_value).map(text_of).collect();
     if let Some(values) = &body.values {
         operands = values.iter().map(text_of).collect();
     }
     let needed = match body.operator.as_str() {
-        "EQ" | "NEQ" | "LT" | "LTE" | "GT" | "GTE" | "CONTAINS_TOKEN" | "NOT_CONTAINS_TOKEN"
-        | "IN" | "NOT_IN" => 1,
+        "EQ" | "NEQ" | "LT" | "LTE" | "GT" | "GTE" | "CONTAINS_TOKEN" | "NOT_CONTAINS_TOKEN" | "IN" | "NOT_IN" => 1,
         "BETWEEN" => 2,
         "HAS_PROPERTY" | "NOT_HAS_PROPERTY" => 0,
         other => return Err(invalid(format!("Invalid operator {other}"))),
     };
     if operands.len() < needed {
-        return Err(invalid(format!(
-            "operator {} requires a value",
-            body.operator
-        )));
+        return Err(invalid(format!("operator {} requires a value", body.operator)));
     }
     if shape == Shape::Instant && operands.iter().any(|text| parse_instant(text).is_none()) {
-        return Err(invalid(format!(
-            "Invalid date value for property {}",
-            body.property_name
-        )));
+        return Err(invalid(format!("Invalid date value for property {}", body.property_name)));
     }
-    Ok(Filter {
-        field,
-        shape,
-        operator: body.operator.clone(),
-        operands,
-    })
+    Ok(Filter { field, shape, operator: body.operator.clone(), operands })
 }
 
-pub(super) fn field(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    name: &str,
-) -> Result<(Field, Shape), Refused> {
+pub(super) fn field(scene: &Scene<'_>, kind: ObjectType, name: &str) -> Result<(Field, Shape), Refused> {
     if let Some(other) = name.strip_prefix("associations.") {
-        return Ok((
-            Field::Associated(object_type(scene.errors, other)?),
-            Shape::Number,
-        ));
+        return Ok((Field::Associated(object_type(scene.errors, other)?), Shape::Number));
     }
     match name {
         "hs_object_id" | "hs_ticket_id" => return Ok((Field::Id, Shape::Number)),
@@ -161,8 +126,7 @@ pub(super) fn field(
     }
     let properties = scene.portal.properties(kind);
     let slot = properties.slot(name).ok_or_else(|| {
-        let message =
-            format!("There was a problem with the request. Property \"{name}\" does not exist");
+        let message = format!("There was a problem with the request. Property \"{name}\" does not exist");
         Box::new(scene.errors.invalid(&message))
     })?;
     let shape = match properties.def(slot).kind.as_str() {
@@ -196,11 +160,7 @@ pub(super) fn matches_groups(
     candidate: &mut Candidate<'_>,
 ) -> bool {
     groups.is_empty()
-        || groups.iter().any(|group| {
-            group
-                .iter()
-                .all(|filter| holds(portal, kind, table, filter, candidate))
-        })
+        || groups.iter().any(|group| group.iter().all(|filter| holds(portal, kind, table, filter, candidate)))
 }
 
 impl Candidate<'_> {
@@ -213,20 +173,11 @@ impl Candidate<'_> {
 
     /// The value as text; empty counts as none.
     pub(super) fn text(&mut self, table: &Table, slot: Slot) -> Option<String> {
-        self.record(table)?
-            .values
-            .text(slot)
-            .filter(|text| !text.is_empty())
+        self.record(table)?.values.text(slot).filter(|text| !text.is_empty())
     }
 }
 
-fn holds(
-    portal: &Portal,
-    kind: ObjectType,
-    table: &Table,
-    filter: &Filter,
-    candidate: &mut Candidate<'_>,
-) -> bool {
+fn holds(portal: &Portal, kind: ObjectType, table: &Table, filter: &Filter, candidate: &mut Candidate<'_>) -> bool {
     let at: fn(&str) -> Option<i128> = |text| parse_instant(text).map(i128::from);
     match filter.field {
         Field::Nothing => false,
@@ -269,36 +220,21 @@ fn holds_number(filter: &Filter, value: Option<i128>, parse: fn(&str) -> Option<
     };
     let order = operand(0).map(|bound| value.cmp(&bound));
     match filter.operator.as_str() {
-        "BETWEEN" => {
-            order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high)
-        }
-        "IN" => filter
-            .operands
-            .iter()
-            .any(|text| parse(text) == Some(value)),
-        "NOT_IN" => !filter
-            .operands
-            .iter()
-            .any(|text| parse(text) == Some(value)),
+        "BETWEEN" => order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high),
+        "IN" => filter.operands.iter().any(|text| parse(text) == Some(value)),
+        "NOT_IN" => !filter.operands.iter().any(|text| parse(text) == Some(value)),
         operator => ordered(operator, order),
     }
 }
 
 fn holds_decimal(filter: &Filter, value: Option<&str>) -> bool {
-    let operand = |at: usize| {
-        filter
-            .operands
-            .get(at)
-            .and_then(|text| text.parse::<f64>().ok())
-    };
+    let operand = |at: usize| filter.operands.get(at).and_then(|text| text.parse::<f64>().ok());
     let Some(value) = value.and_then(|text| text.parse::<f64>().ok()) else {
         return without_value(filter);
     };
     let order = operand(0).and_then(|bound| value.partial_cmp(&bound));
     match filter.operator.as_str() {
-        "BETWEEN" => {
-            order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high)
-        }
+        "BETWEEN" => order.is_some_and(Ordering::is_ge) && operand(1).is_some_and(|high| value <= high),
         operator => ordered(operator, order),
     }
 }
@@ -317,10 +253,7 @@ fn ordered(operator: &str, order: Option<Ordering>) -> bool {
 }
 
 fn without_value(filter: &Filter) -> bool {
-    matches!(
-        filter.operator.as_str(),
-        "NOT_HAS_PROPERTY" | "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN"
-    )
+    matches!(filter.operator.as_str(), "NOT_HAS_PROPERTY" | "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN")
 }
 
 /// Options are compared as they are, each of several joined by `;` on its own.
@@ -328,16 +261,11 @@ fn holds_choice(filter: &Filter, value: Option<&str>) -> bool {
     let Some(value) = value else {
         return without_value(filter);
     };
-    let any = value
-        .split(';')
-        .any(|one| filter.operands.iter().any(|operand| operand == one));
+    let any = value.split(';').any(|one| filter.operands.iter().any(|operand| operand == one));
     match filter.operator.as_str() {
         "EQ" | "IN" | "CONTAINS_TOKEN" => any,
         "NEQ" | "NOT_IN" | "NOT_CONTAINS_TOKEN" => !any,
-        operator => ordered(
-            operator,
-            filter.operands.first().map(|operand| value.cmp(operand)),
-        ),
+        operator => ordered(operator, filter.operands.first().map(|operand| value.cmp(operand))),
     }
 }
 
@@ -345,24 +273,14 @@ fn holds_text(filter: &Filter, value: Option<&str>) -> bool {
     let Some(value) = value.map(str::to_lowercase) else {
         return without_value(filter);
     };
-    let operand = filter
-        .operands
-        .first()
-        .map(|text| text.to_lowercase())
-        .unwrap_or_default();
+    let operand = filter.operands.first().map(|text| text.to_lowercase()).unwrap_or_default();
     match filter.operator.as_str() {
         // The index holds lower case, and IN does not lower what it is given.
         "IN" => filter.operands.contains(&value),
         "NOT_IN" => !filter.operands.contains(&value),
         "CONTAINS_TOKEN" => has_token(&value, &operand),
         "NOT_CONTAINS_TOKEN" => !has_token(&value, &operand),
-        "BETWEEN" => {
-            value >= operand
-                && filter
-                    .operands
-                    .get(1)
-                    .is_some_and(|high| value <= high.to_lowercase())
-        }
+        "BETWEEN" => value >= operand && filter.operands.get(1).is_some_and(|high| value <= high.to_lowercase()),
         operator => ordered(operator, Some(value.cmp(&operand))),
     }
 }
@@ -370,11 +288,7 @@ fn holds_text(filter: &Filter, value: Option<&str>) -> bool {
 /// Whether a word of the value equals the token; `*` stands for anything at its ends.
 fn has_token(value: &str, token: &str) -> bool {
     let core = token.trim_matches('*');
-    let words = || {
-        value
-            .split(|c: char| !c.is_alphanumeric())
-            .chain(value.split_whitespace())
-    };
+    let words = || value.split(|c: char| !c.is_alphanumeric()).chain(value.split_whitespace());
     match (token.starts_with('*'), token.ends_with('*')) {
         (true, true) => value.contains(core),
         (true, false) => words().any(|word| word.ends_with(core)),
@@ -388,9 +302,5 @@ pub(super) fn contains(table: &Table, needle: Option<&str>, candidate: &mut Cand
     let Some(record) = candidate.record(table) else {
         return false;
     };
-    record.values.iter().any(|(_, fragment)| {
-        String::from_utf8_lossy(fragment)
-            .to_lowercase()
-            .contains(needle)
-    })
+    record.values.iter().any(|(_, fragment)| String::from_utf8_lossy(fragment).to_lowercase().contains(needle))
 }

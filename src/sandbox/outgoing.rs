@@ -22,11 +22,7 @@ const GZIP_MIN: usize = 1_024;
 /// The answer of a fault that keeps the request from being carried out.
 pub(super) fn faulty(fault: &Fault, now: Millis, errors: &Errors) -> Reply {
     match fault {
-        Fault::Status {
-            code,
-            headers,
-            body,
-        } => {
+        Fault::Status { code, headers, body } => {
             let mut reply = match body {
                 Some(body) => Reply::bytes(*code, body.clone().into_bytes()),
                 None => errors.plain(*code, "internal error"),
@@ -43,27 +39,14 @@ pub(super) fn faulty(fault: &Fault, now: Millis, errors: &Errors) -> Reply {
         }
         Fault::ExpiredToken => errors.expired(1, &instant_text(now - 1_000)),
         Fault::Html(code) => Reply::html(*code, "Bad Gateway"),
-        Fault::NotJson => Reply::bytes(
-            200,
-            b"<!doctype html><title>Just a moment...</title>".to_vec(),
-        ),
+        Fault::NotJson => Reply::bytes(200, b"<!doctype html><title>Just a moment...</title>".to_vec()),
         _ => Reply::bytes(200, Vec::new()),
     }
 }
 
 /// Turns a reply into what goes out; `gzip` is whether compressing is wanted.
-pub(super) fn respond(
-    reply: Reply,
-    errors: &Errors,
-    now: Millis,
-    gzip: bool,
-    fault: Option<&Fault>,
-) -> Response<Body> {
-    let content_type = if reply.html {
-        "text/html"
-    } else {
-        "application/json;charset=utf-8"
-    };
+pub(super) fn respond(reply: Reply, errors: &Errors, now: Millis, gzip: bool, fault: Option<&Fault>) -> Response<Body> {
+    let content_type = if reply.html { "text/html" } else { "application/json;charset=utf-8" };
     let mut response = Response::builder()
         .status(reply.status)
         .header(header::CONTENT_TYPE, content_type)
@@ -77,9 +60,7 @@ pub(super) fn respond(
     }
     let mut body = Bytes::from(reply.body);
     if gzip && body.len() > GZIP_MIN {
-        response = response
-            .header(header::CONTENT_ENCODING, "gzip")
-            .header(header::VARY, "Accept-Encoding");
+        response = response.header(header::CONTENT_ENCODING, "gzip").header(header::VARY, "Accept-Encoding");
         body = compressed(&body);
     }
     let body = match fault {
@@ -95,8 +76,7 @@ pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
     let first = body["results"][0]["id"].as_str().map(str::to_owned);
     match fault {
         Fault::ResultsMissing => {
-            body.as_object_mut()
-                .map(|body| body.shift_remove("results"));
+            body.as_object_mut().map(|body| body.shift_remove("results"));
         }
         Fault::ResultsNotAnArray => body["results"] = json!({"0": {}}),
         Fault::EmptyPage => {
@@ -113,10 +93,7 @@ pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
             }
         }
         Fault::RecordMissing => {
-            if let Some(results) = body["results"]
-                .as_array_mut()
-                .filter(|results| !results.is_empty())
-            {
+            if let Some(results) = body["results"].as_array_mut().filter(|results| !results.is_empty()) {
                 results.remove(results.len() / 2);
             }
         }
@@ -134,10 +111,7 @@ fn compressed(body: &[u8]) -> Bytes {
 /// Half of the body, then a broken connection.
 fn cut_short(body: Bytes) -> Body {
     let half = body.slice(..body.len() / 2);
-    let pieces = [
-        Ok(half),
-        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
-    ];
+    let pieces = [Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
     // The half must leave before the error is seen.
     Body::from_stream(stream::iter(pieces).then(async |piece| {
         if piece.is_err() {

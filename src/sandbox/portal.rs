@@ -63,14 +63,11 @@ impl Portal {
     }
 
     pub(super) fn is_live(&self, kind: ObjectType, id: u64) -> bool {
-        self.head(kind, id)
-            .is_some_and(|head| head.standing == Standing::Live)
+        self.head(kind, id).is_some_and(|head| head.standing == Standing::Live)
     }
 
     fn existing(&self, kind: ObjectType, id: u64) -> Result<Record, Refusal> {
-        let record = self
-            .get(kind, id)
-            .ok_or_else(|| format!("no {} {id}", kind.singular()))?;
+        let record = self.get(kind, id).ok_or_else(|| format!("no {} {id}", kind.singular()))?;
         Ok(Record::clone(&record))
     }
 
@@ -81,20 +78,9 @@ impl Portal {
     }
 
     /// Creates a record with a fresh id; names that HubSpot sets itself may be given too.
-    pub(super) fn create(
-        &mut self,
-        kind: ObjectType,
-        values: &[(&str, &str)],
-        now: Millis,
-    ) -> Result<u64, Refusal> {
+    pub(super) fn create(&mut self, kind: ObjectType, values: &[(&str, &str)], now: Millis) -> Result<u64, Refusal> {
         let id = self.table(kind).last_id().max(1_000_000_000) + self.rng.u64(1..900);
-        let mut record = Record {
-            id,
-            created: now,
-            updated: now,
-            standing: Standing::Live,
-            values: Values::default(),
-        };
+        let mut record = Record { id, created: now, updated: now, standing: Standing::Live, values: Values::default() };
         if kind == ObjectType::Tickets {
             let first = &self.pipelines(kind)[0];
             let (pipeline, stage) = (first.id.clone(), first.stages[0].id.clone());
@@ -177,9 +163,8 @@ impl Portal {
         now: Millis,
     ) -> Result<(), Refusal> {
         let properties = self.properties(kind);
-        let slot = properties
-            .slot(name)
-            .ok_or_else(|| format!("property {name} of {} is not defined", kind.plural()))?;
+        let slot =
+            properties.slot(name).ok_or_else(|| format!("property {name} of {} is not defined", kind.plural()))?;
         let before = record.values.get(slot).map(<[u8]>::to_vec);
         record.values.set(slot, Some(fragment));
         let moved = before.as_deref() != Some(fragment);
@@ -193,44 +178,16 @@ impl Portal {
     fn enter_stage(&self, record: &mut Record, left: Option<&[u8]>, entered: &[u8], now: Millis) {
         let at = instant_text(now);
         if let Some(stage) = left.map(decode) {
-            self.derive(
-                ObjectType::Tickets,
-                record,
-                &format!("hs_date_exited_{stage}"),
-                &at,
-            );
-            self.derive(
-                ObjectType::Tickets,
-                record,
-                &format!("hs_v2_date_exited_{stage}"),
-                &at,
-            );
+            self.derive(ObjectType::Tickets, record, &format!("hs_date_exited_{stage}"), &at);
+            self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_exited_{stage}"), &at);
         }
         let stage = decode(entered);
-        self.derive(
-            ObjectType::Tickets,
-            record,
-            &format!("hs_date_entered_{stage}"),
-            &at,
-        );
-        self.derive(
-            ObjectType::Tickets,
-            record,
-            &format!("hs_v2_date_entered_{stage}"),
-            &at,
-        );
-        let mut stages = self
-            .pipelines(ObjectType::Tickets)
-            .iter()
-            .filter_map(|p| p.stage(&stage));
+        self.derive(ObjectType::Tickets, record, &format!("hs_date_entered_{stage}"), &at);
+        self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_entered_{stage}"), &at);
+        let mut stages = self.pipelines(ObjectType::Tickets).iter().filter_map(|p| p.stage(&stage));
         if stages.any(|stage| stage.closed) {
             self.derive(ObjectType::Tickets, record, "closed_date", &at);
-            self.derive(
-                ObjectType::Tickets,
-                record,
-                "time_to_close",
-                &(now - record.created).to_string(),
-            );
+            self.derive(ObjectType::Tickets, record, "time_to_close", &(now - record.created).to_string());
         }
     }
 
@@ -242,25 +199,14 @@ impl Portal {
     }
 
     /// Moves a record to the recycle bin; its modified date stays.
-    pub(super) fn archive(
-        &mut self,
-        kind: ObjectType,
-        id: u64,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    pub(super) fn archive(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), Refusal> {
         let mut record = self.existing(kind, id)?;
         record.standing = Standing::Archived { at: now };
         self.put(kind, record, now);
         Ok(())
     }
 
-    pub(super) fn restore(
-        &mut self,
-        kind: ObjectType,
-        id: u64,
-        bump: bool,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    pub(super) fn restore(&mut self, kind: ObjectType, id: u64, bump: bool, now: Millis) -> Result<(), Refusal> {
         let mut record = self.existing(kind, id)?;
         record.standing = Standing::Live;
         if bump {
@@ -282,10 +228,7 @@ impl Portal {
         let mut kept = self.existing(kind, winner)?;
         let lost = self.existing(kind, loser)?;
         if winner == loser || !kept.is_live() || !lost.is_live() {
-            return Err(format!(
-                "{winner} and {loser} are not two live {}",
-                kind.plural()
-            ));
+            return Err(format!("{winner} and {loser} are not two live {}", kind.plural()));
         }
         let slot = self.properties(kind).slot("hs_merged_object_ids");
         let mut merged: Vec<String> = Vec::new();
@@ -294,11 +237,7 @@ impl Portal {
                 merged.extend(values.text(slot).filter(|text| !text.is_empty()));
             }
         }
-        let survivor = if new_id {
-            self.table(kind).last_id() + self.rng.u64(1..900)
-        } else {
-            winner
-        };
+        let survivor = if new_id { self.table(kind).last_id() + self.rng.u64(1..900) } else { winner };
         if new_id {
             merged.push(winner.to_string());
         }
@@ -323,12 +262,7 @@ impl Portal {
         Ok(survivor)
     }
 
-    pub(super) fn delete_forever(
-        &mut self,
-        kind: ObjectType,
-        id: u64,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    pub(super) fn delete_forever(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), Refusal> {
         self.existing(kind, id)?;
         self.version += 1;
         let lag = self.lag;
@@ -347,25 +281,16 @@ impl Portal {
     ) -> Result<(), Refusal> {
         self.existing(kind, from)?;
         self.existing(to_kind, to)?;
-        let key = TypeKey {
-            user_defined: label.is_some(),
-            type_id,
-        };
+        let key = TypeKey { user_defined: label.is_some(), type_id };
         if let Some(label) = label {
-            self.associations
-                .define_label((kind, to_kind), type_id, label);
+            self.associations.define_label((kind, to_kind), type_id, label);
         }
         self.version += 1;
-        self.associations
-            .associate((kind, to_kind), from, to, Some(key).filter(|_| type_id > 0));
+        self.associations.associate((kind, to_kind), from, to, Some(key).filter(|_| type_id > 0));
         Ok(())
     }
 
-    pub(super) fn dissociate(
-        &mut self,
-        (kind, from): (ObjectType, u64),
-        (to_kind, to): (ObjectType, u64),
-    ) {
+    pub(super) fn dissociate(&mut self, (kind, from): (ObjectType, u64), (to_kind, to): (ObjectType, u64)) {
         self.version += 1;
         self.associations.dissociate((kind, to_kind), from, to);
     }
@@ -385,17 +310,10 @@ impl Portal {
         self.properties[kind.index()].define(def);
     }
 
-    pub(super) fn archive_property(
-        &mut self,
-        kind: ObjectType,
-        name: &str,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    pub(super) fn archive_property(&mut self, kind: ObjectType, name: &str, now: Millis) -> Result<(), Refusal> {
         self.version += 1;
         let archived = self.properties[kind.index()].archive(name, now);
-        archived
-            .then_some(())
-            .ok_or_else(|| format!("property {name} is not defined"))
+        archived.then_some(()).ok_or_else(|| format!("property {name} is not defined"))
     }
 
     pub(super) fn change_property(
@@ -429,20 +347,9 @@ impl Portal {
         Ok(())
     }
 
-    pub(super) fn rename_stage(
-        &mut self,
-        kind: ObjectType,
-        id: &str,
-        label: &str,
-        now: Millis,
-    ) -> Result<(), Refusal> {
+    pub(super) fn rename_stage(&mut self, kind: ObjectType, id: &str, label: &str, now: Millis) -> Result<(), Refusal> {
         self.version += 1;
-        let stages = self
-            .pipelines
-            .entry(kind)
-            .or_default()
-            .iter_mut()
-            .flat_map(|p| &mut p.stages);
+        let stages = self.pipelines.entry(kind).or_default().iter_mut().flat_map(|p| &mut p.stages);
         let stage = stages.into_iter().find(|stage| stage.id == id);
         let stage = stage.ok_or_else(|| format!("no stage {id}"))?;
         label.clone_into(&mut stage.label);
@@ -461,18 +368,12 @@ impl Portal {
     ) -> Result<(), Refusal> {
         self.version += 1;
         let pipelines = self.pipelines.entry(ObjectType::Tickets).or_default();
-        let pipeline = pipelines
-            .iter_mut()
-            .find(|pipeline| pipeline.id == pipeline_id);
+        let pipeline = pipelines.iter_mut().find(|pipeline| pipeline.id == pipeline_id);
         let pipeline = pipeline.ok_or_else(|| format!("no pipeline {pipeline_id}"))?;
         let stage = Stage::new(id, label, closed, now);
         let pipeline_label = pipeline.label.clone();
         pipeline.stages.push(stage.clone());
-        self.properties[ObjectType::Tickets.index()].define_stage(
-            &stage,
-            &pipeline_label,
-            Some(now),
-        );
+        self.properties[ObjectType::Tickets.index()].define_stage(&stage, &pipeline_label, Some(now));
         Ok(())
     }
 }

@@ -38,8 +38,7 @@ impl Parameters {
 
     /// The official Python client sends `True`.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+        self.get(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 }
 

@@ -6,9 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::clock::{HOUR, Millis, SECOND, parse_instant};
-use super::filters::{
-    Candidate, Field, Filter, FilterBody, Shape, contains, field, groups, least_id, matches_groups,
-};
+use super::filters::{Candidate, Field, Filter, FilterBody, Shape, contains, field, groups, least_id, matches_groups};
 use super::object_type::ObjectType;
 use super::objects::Scene;
 use super::record::Standing;
@@ -41,80 +39,40 @@ struct GroupBody {
 
 type Refused = Box<Reply>;
 
-pub(super) fn search(
-    scene: &Scene<'_>,
-    kind: ObjectType,
-    body: &[u8],
-    disorder: bool,
-) -> Result<Reply, Refused> {
-    let body: SearchBody =
-        serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
+pub(super) fn search(scene: &Scene<'_>, kind: ObjectType, body: &[u8], disorder: bool) -> Result<Reply, Refused> {
+    let body: SearchBody = serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
     let invalid = |message: &str| Box::new(scene.errors.invalid(message));
     let limit = body.limit.unwrap_or(10);
     if limit > LIMIT_MAX {
-        return Err(invalid(&format!(
-            "Invalid limit: {limit}. The maximum allowed limit is {LIMIT_MAX}."
-        )));
+        return Err(invalid(&format!("Invalid limit: {limit}. The maximum allowed limit is {LIMIT_MAX}.")));
     }
     let after = match &body.after {
         Value::Null => 0,
         Value::String(text) if text.is_empty() => 0,
-        Value::String(text) => text
-            .parse()
-            .map_err(|_| invalid("after must be a number"))?,
-        Value::Number(number) => number
-            .as_u64()
-            .and_then(|n| usize::try_from(n).ok())
-            .unwrap_or(usize::MAX),
+        Value::String(text) => text.parse().map_err(|_| invalid("after must be a number"))?,
+        Value::Number(number) => number.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX),
         _ => return Err(invalid("after must be a number")),
     };
     if after >= RESULTS_MAX || after + limit > RESULTS_MAX {
-        return Err(invalid(
-            "There was a problem with the request. Paging beyond 10000 results is not possible.",
-        ));
+        return Err(invalid("There was a problem with the request. Paging beyond 10000 results is not possible."));
     }
-    if body
-        .query
-        .as_ref()
-        .is_some_and(|query| query.chars().count() > QUERY_CHARACTERS_MAX)
-    {
+    if body.query.as_ref().is_some_and(|query| query.chars().count() > QUERY_CHARACTERS_MAX) {
         return Err(invalid("query must be at most 3000 characters"));
     }
-    let mut lists: Vec<&[FilterBody]> = body
-        .filter_groups
-        .iter()
-        .map(|group| group.filters.as_slice())
-        .collect();
+    let mut lists: Vec<&[FilterBody]> = body.filter_groups.iter().map(|group| group.filters.as_slice()).collect();
     // Filters beside the groups count as one more group.
     if !body.filters.is_empty() {
         lists.push(&body.filters);
     }
     let groups = groups(scene, kind, &lists)?;
     let sort = sort(scene, kind, &body.sorts)?;
-    let needle = body
-        .query
-        .as_deref()
-        .map(str::to_lowercase)
-        .filter(|query| !query.is_empty());
-    let found = find(
-        scene,
-        kind,
-        &groups,
-        needle.as_deref(),
-        &sort,
-        after + limit,
-        disorder,
-    );
+    let needle = body.query.as_deref().map(str::to_lowercase).filter(|query| !query.is_empty());
+    let found = find(scene, kind, &groups, needle.as_deref(), &sort, after + limit, disorder);
     let names = body.properties.as_deref().unwrap_or_default();
     let selection = scene.selection(kind, names.iter().map(String::as_str));
     let mut out = format!("{{\"total\":{},\"results\":[", found.total).into_bytes();
     let table = scene.portal.table(kind);
-    let shown = found
-        .rows
-        .iter()
-        .skip(after)
-        .take(limit)
-        .filter_map(|row| table.load(row));
+    let shown = found.rows.iter().skip(after).take(limit).filter_map(|row| table.load(row));
     for (at, record) in shown.enumerate() {
         if at > 0 {
             out.push(b',');
@@ -126,10 +84,7 @@ pub(super) fn search(
         let next = after + limit;
         let link = "https://api.hubapi.com".to_owned() + scene.path;
         out.extend_from_slice(
-            format!(
-                ",\"paging\":{{\"next\":{{\"after\":\"{next}\",\"link\":\"{link}?after={next}\"}}}}"
-            )
-            .as_bytes(),
+            format!(",\"paging\":{{\"next\":{{\"after\":\"{next}\",\"link\":\"{link}?after={next}\"}}}}").as_bytes(),
         );
     }
     out.push(b'}');
@@ -148,25 +103,14 @@ fn sort(scene: &Scene<'_>, kind: ObjectType, sorts: &[Value]) -> Result<Sort, Re
         return Err(invalid("Only one sort rule is supported"));
     }
     let Some(rule) = sorts.first() else {
-        return Ok(Sort {
-            field: Field::Created,
-            shape: Shape::Instant,
-            descending: false,
-        });
+        return Ok(Sort { field: Field::Created, shape: Shape::Instant, descending: false });
     };
     let (name, descending) = match rule {
         Value::String(name) => (name.trim_start_matches('-'), name.starts_with('-')),
-        _ => (
-            rule["propertyName"].as_str().unwrap_or_default(),
-            rule["direction"] == "DESCENDING",
-        ),
+        _ => (rule["propertyName"].as_str().unwrap_or_default(), rule["direction"] == "DESCENDING"),
     };
     let (field, shape) = field(scene, kind, name)?;
-    Ok(Sort {
-        field,
-        shape,
-        descending,
-    })
+    Ok(Sort { field, shape, descending })
 }
 
 struct Found {
@@ -204,20 +148,11 @@ fn find(
             Some(None) => continue,
             Some(Some(old)) => Row::Held(old),
         };
-        let Some(head) = table
-            .head(&row)
-            .filter(|head| head.standing == Standing::Live)
-        else {
+        let Some(head) = table.head(&row).filter(|head| head.standing == Standing::Live) else {
             continue;
         };
-        let mut candidate = Candidate {
-            head,
-            row: &row,
-            record: None,
-        };
-        if !matches_groups(portal, kind, table, groups, &mut candidate)
-            || !contains(table, needle, &mut candidate)
-        {
+        let mut candidate = Candidate { head, row: &row, record: None };
+        if !matches_groups(portal, kind, table, groups, &mut candidate) || !contains(table, needle, &mut candidate) {
             continue;
         }
         total += 1;
@@ -235,12 +170,7 @@ fn find(
     }
     matches.sort_by(|(a, a_id, _), (b, b_id, _)| {
         let order = compare_keys(a, b);
-        if sort.descending {
-            order.reverse()
-        } else {
-            order
-        }
-        .then(a_id.cmp(b_id))
+        if sort.descending { order.reverse() } else { order }.then(a_id.cmp(b_id))
     });
     matches.truncate(wanted);
     let rows = matches.into_iter().map(|(_, _, row)| row).collect();
@@ -248,12 +178,7 @@ fn find(
 }
 
 fn key_of(table: &Table, sort: &Sort, candidate: &mut Candidate<'_>, disorder: bool) -> Key {
-    let Head {
-        id,
-        created,
-        updated,
-        ..
-    } = candidate.head;
+    let Head { id, created, updated, .. } = candidate.head;
     match sort.field {
         Field::Id => Key::Number(i128::from(id)),
         Field::Created => Key::Number(i128::from(misplaced(created, id, disorder))),
@@ -282,11 +207,7 @@ fn misplaced(at: Millis, id: u64, disorder: bool) -> Millis {
         return at;
     }
     let draw = mix(at.unsigned_abs(), 67, id);
-    let most = if draw.is_multiple_of(4) {
-        HOUR
-    } else {
-        30 * SECOND
-    };
+    let most = if draw.is_multiple_of(4) { HOUR } else { 30 * SECOND };
     at + Millis::try_from((draw >> 8) % (2 * most).unsigned_abs()).unwrap_or(0) - most
 }
 

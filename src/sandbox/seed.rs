@@ -49,13 +49,9 @@ pub(super) struct Generator {
 impl Generator {
     pub(super) fn new(kind: ObjectType, world: World, properties: &Properties) -> Self {
         let in_force = || properties.iter(false);
-        let slots = in_force()
-            .map(|(slot, def)| (def.name.clone(), slot))
-            .collect();
-        let custom = in_force()
-            .filter(|(_, def)| !def.hubspot_defined)
-            .map(|(slot, def)| (slot, def.clone()))
-            .collect();
+        let slots = in_force().map(|(slot, def)| (def.name.clone(), slot)).collect();
+        let custom =
+            in_force().filter(|(_, def)| !def.hubspot_defined).map(|(slot, def)| (slot, def.clone())).collect();
         let count = match kind {
             ObjectType::Tickets => world.tickets,
             ObjectType::Contacts => world.contacts,
@@ -63,13 +59,7 @@ impl Generator {
             ObjectType::Deals => world.deals,
             _ => 0,
         };
-        Self {
-            kind,
-            world,
-            count,
-            slots,
-            custom,
-        }
+        Self { kind, world, count, slots, custom }
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -99,11 +89,7 @@ impl Generator {
         let block = distance / (BLOCK * WIDE_GAP);
         let within = (distance % (BLOCK * WIDE_GAP) / id_gap(self.world.seed, block)).min(BLOCK);
         let index = (block * BLOCK + within).min(self.count);
-        if index < self.count && self.id(index) < id {
-            index + 1
-        } else {
-            index
-        }
+        if index < self.count && self.id(index) < id { index + 1 } else { index }
     }
 
     pub(super) fn rng(&self, stream: u64, index: u64) -> Rng {
@@ -135,12 +121,7 @@ impl Generator {
         } else {
             Standing::Live
         };
-        Head {
-            id: self.id(index),
-            created,
-            updated,
-            standing,
-        }
+        Head { id: self.id(index), created, updated, standing }
     }
 
     /// The id that the record of another type at `index` has.
@@ -211,11 +192,7 @@ pub(super) struct Links {
 }
 
 fn id_gap(seed: u64, block: u64) -> u64 {
-    if mix(seed, 77, block).is_multiple_of(3) {
-        NARROW_GAP
-    } else {
-        WIDE_GAP
-    }
+    if mix(seed, 77, block).is_multiple_of(3) { NARROW_GAP } else { WIDE_GAP }
 }
 
 fn id_at(seed: u64, kind: ObjectType, index: u64) -> u64 {

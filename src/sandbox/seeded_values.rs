@@ -37,8 +37,7 @@ impl Writer<'_> {
     /// A value that counts the milliseconds since an instant.
     fn since(&mut self, name: &str, at: Millis) {
         if let Some(slot) = self.slots.get(name) {
-            self.values
-                .push(*slot, format!("{}{at}", char::from(SINCE)).as_bytes());
+            self.values.push(*slot, format!("{}{at}", char::from(SINCE)).as_bytes());
         }
     }
 }
@@ -47,10 +46,7 @@ impl Generator {
     pub(super) fn record(&self, index: u64) -> Record {
         let head = self.head(index);
         let mut rng = self.rng(2, index);
-        let mut out = Writer {
-            slots: &self.slots,
-            values: Values::default(),
-        };
+        let mut out = Writer { slots: &self.slots, values: Values::default() };
         self.write_source(&mut out, &mut rng);
         match self.kind {
             ObjectType::Tickets => self.write_ticket(&mut out, &mut rng, index, &head),
@@ -76,30 +72,14 @@ impl Generator {
             }
         }
         out.values.sort();
-        let Head {
-            id,
-            created,
-            updated,
-            standing,
-        } = head;
-        Record {
-            id,
-            created,
-            updated,
-            standing,
-            values: out.values,
-        }
+        let Head { id, created, updated, standing } = head;
+        Record { id, created, updated, standing, values: out.values }
     }
 
     fn write_source(&self, out: &mut Writer<'_>, rng: &mut Rng) {
         let (source, label) = *pick(
             rng,
-            &[
-                &("CRM_UI", "CRM_UI"),
-                &("INTEGRATION", "INTEGRATION"),
-                &("FORM", "FORM"),
-                &("EMAIL", "EMAIL"),
-            ],
+            &[&("CRM_UI", "CRM_UI"), &("INTEGRATION", "INTEGRATION"), &("FORM", "FORM"), &("EMAIL", "EMAIL")],
         );
         out.text("hs_object_source", source);
         out.text("hs_object_source_label", label);
@@ -117,34 +97,19 @@ impl Generator {
 
     fn write_ticket(&self, out: &mut Writer<'_>, rng: &mut Rng, index: u64, head: &Head) {
         let links = self.ticket_links(index);
-        let contacts: Vec<_> = links
-            .contacts
-            .iter()
-            .map(|at| person(&self.world, *at))
-            .collect();
+        let contacts: Vec<_> = links.contacts.iter().map(|at| person(&self.world, *at)).collect();
         let company = links.companies.first().map(|at| company(&self.world, *at));
         let company_name = company.as_ref().map_or("no company", |(name, _)| name);
         out.text("subject", &wording::ticket_subject(rng, company_name));
         let writer = contacts.first().map_or("", |person| person.first);
         out.text("content", &wording::ticket_content(rng, writer));
-        out.text(
-            "hs_ticket_priority",
-            pick(rng, &["LOW", "MEDIUM", "MEDIUM", "HIGH", "URGENT"]),
-        );
+        out.text("hs_ticket_priority", pick(rng, &["LOW", "MEDIUM", "MEDIUM", "HIGH", "URGENT"]));
         if rng.u8(..6) > 0 {
-            let category = [
-                "PRODUCT_ISSUE",
-                "BILLING_ISSUE",
-                "FEATURE_REQUEST",
-                "GENERAL_INQUIRY",
-                "PRODUCT_ISSUE;BILLING_ISSUE",
-            ];
+            let category =
+                ["PRODUCT_ISSUE", "BILLING_ISSUE", "FEATURE_REQUEST", "GENERAL_INQUIRY", "PRODUCT_ISSUE;BILLING_ISSUE"];
             out.text("hs_ticket_category", pick(rng, &category));
         }
-        out.text(
-            "source_type",
-            pick(rng, &["EMAIL", "EMAIL", "CHAT", "FORM", "PHONE"]),
-        );
+        out.text("source_type", pick(rng, &["EMAIL", "EMAIL", "CHAT", "FORM", "PHONE"]));
         let created = head.created;
         out.instant("hs_createdate", created);
         out.instant("hs_helpdesk_sort_timestamp", created);
@@ -173,35 +138,19 @@ impl Generator {
             out.instant("hs_first_agent_message_sent_at", replied);
             out.instant("hs_last_message_sent_at", replied);
             out.put("time_to_first_agent_reply", replied - created);
-            out.text(
-                "hs_time_to_first_response_sla_status",
-                pick(rng, &["1", "2", "4"]),
-            );
+            out.text("hs_time_to_first_response_sla_status", pick(rng, &["1", "2", "4"]));
             out.instant("hs_time_to_first_response_sla_at", created + 4 * HOUR);
         }
-        let joined =
-            |field: fn(&Person) -> &str| contacts.iter().map(field).collect::<Vec<_>>().join(";");
+        let joined = |field: fn(&Person) -> &str| contacts.iter().map(field).collect::<Vec<_>>().join(";");
         if !contacts.is_empty() {
-            out.text(
-                "hs_all_associated_contact_emails",
-                &joined(|person| &person.email),
-            );
-            out.text(
-                "hs_all_associated_contact_firstnames",
-                &joined(|person| person.first),
-            );
-            out.text(
-                "hs_all_associated_contact_lastnames",
-                &joined(|person| person.last),
-            );
+            out.text("hs_all_associated_contact_emails", &joined(|person| &person.email));
+            out.text("hs_all_associated_contact_firstnames", &joined(|person| person.first));
+            out.text("hs_all_associated_contact_lastnames", &joined(|person| person.last));
         }
         if let (Some((name, _)), Some(at)) = (&company, links.companies.first()) {
             out.text("hs_primary_company", name);
             out.text("hs_primary_company_name", name);
-            out.put(
-                "hs_primary_company_id",
-                self.id_of(ObjectType::Companies, *at),
-            );
+            out.put("hs_primary_company_id", self.id_of(ObjectType::Companies, *at));
         }
         self.write_stage(out, rng, head);
     }
@@ -210,11 +159,7 @@ impl Generator {
         let choice = usize::from(rng.u8(..5) == 0).min(self.world.ticket_stages.len() - 1);
         let (pipeline, stages) = &self.world.ticket_stages[choice];
         // Most tickets of a real portal are closed.
-        let reached = if rng.u8(..3) > 0 {
-            stages.len() - 1
-        } else {
-            rng.usize(..stages.len())
-        };
+        let reached = if rng.u8(..3) > 0 { stages.len() - 1 } else { rng.usize(..stages.len()) };
         out.text("hs_pipeline", pipeline);
         out.text("hs_pipeline_stage", &stages[reached]);
         let whole = (head.updated - head.created) / (reached as i64 + 1);
@@ -237,10 +182,7 @@ impl Generator {
             out.instant("closed_date", closed);
             out.instant("hs_last_closed_date", closed);
             out.put("time_to_close", closed - head.created);
-            out.text(
-                "hs_resolution",
-                pick(rng, &["ISSUE_FIXED", "FEATURE_SHIPPED", "DUPLICATE"]),
-            );
+            out.text("hs_resolution", pick(rng, &["ISSUE_FIXED", "FEATURE_SHIPPED", "DUPLICATE"]));
             out.put("hs_is_one_touch_ticket", rng.u8(..4) == 0);
         }
     }
@@ -250,24 +192,12 @@ impl Generator {
         out.text("firstname", person.first);
         out.text("lastname", person.last);
         out.text("email", &person.email);
-        out.put(
-            "hs_full_name_or_email",
-            format_args!("{} {}", person.first, person.last),
-        );
+        out.put("hs_full_name_or_email", format_args!("{} {}", person.first, person.last));
         out.put("phone", format_args!("+1 617 555 {:04}", rng.u16(..10_000)));
-        let stages = [
-            "subscriber",
-            "lead",
-            "marketingqualifiedlead",
-            "opportunity",
-            "customer",
-        ];
+        let stages = ["subscriber", "lead", "marketingqualifiedlead", "opportunity", "customer"];
         out.text("lifecyclestage", pick(rng, &stages));
         out.text("hs_is_contact", "true");
-        out.text(
-            "jobtitle",
-            pick(rng, &["Support lead", "Office manager", "CTO", "Buyer"]),
-        );
+        out.text("jobtitle", pick(rng, &["Support lead", "Office manager", "CTO", "Buyer"]));
         let (city, state, country) = CITIES[rng.usize(..CITIES.len())];
         out.text("city", city);
         out.text("state", state);
@@ -288,17 +218,11 @@ impl Generator {
         out.text("city", city);
         out.text("state", state);
         out.text("country", country);
-        out.text(
-            "industry",
-            pick(rng, &["COMPUTER_SOFTWARE", "RETAIL", "FINANCIAL_SERVICES"]),
-        );
+        out.text("industry", pick(rng, &["COMPUTER_SOFTWARE", "RETAIL", "FINANCIAL_SERVICES"]));
         out.put("numberofemployees", rng.u32(3..5_000));
         out.put("annualrevenue", rng.u64(100_000..90_000_000));
         out.put("founded_year", rng.u16(1890..2024));
-        out.text(
-            "lifecyclestage",
-            pick(rng, &["lead", "opportunity", "customer"]),
-        );
+        out.text("lifecyclestage", pick(rng, &["lead", "opportunity", "customer"]));
     }
 
     fn write_deal(&self, out: &mut Writer<'_>, rng: &mut Rng, head: &Head, index: u64) {
@@ -306,13 +230,7 @@ impl Generator {
             Some(at) => company(&self.world, at).0,
             None => "New customer".to_owned(),
         };
-        out.put(
-            "dealname",
-            format_args!(
-                "{buyer} - {} plan",
-                pick(rng, &["Starter", "Team", "Business"])
-            ),
-        );
+        out.put("dealname", format_args!("{buyer} - {} plan", pick(rng, &["Starter", "Team", "Business"])));
         let cents = rng.u64(50_000..9_000_000);
         out.put("amount", format_args!("{}.{:02}", cents / 100, cents % 100));
         out.text("deal_currency_code", "USD");
@@ -329,10 +247,7 @@ impl Generator {
         out.text("dealstage", stage);
         out.put("hs_is_closed", stage.starts_with("closed"));
         out.put("hs_is_closed_won", stage == "closedwon");
-        out.text(
-            "hs_deal_stage_probability",
-            "0.200000000000000011102230246251565404236316680908203125",
-        );
+        out.text("hs_deal_stage_probability", "0.200000000000000011102230246251565404236316680908203125");
         out.instant("closedate", head.created + rng.i64(DAY..90 * DAY));
         out.put("hs_open_deal_create_date", head.created);
         out.instant("hs_v2_time_in_current_stage", head.updated);
@@ -353,11 +268,7 @@ fn person(world: &World, index: u64) -> Person {
     } else {
         "mailbox.example".to_owned()
     };
-    let email = format!(
-        "{}.{}.{index}@{domain}",
-        wording::ascii_name(first),
-        wording::ascii_name(last)
-    );
+    let email = format!("{}.{}.{index}@{domain}", wording::ascii_name(first), wording::ascii_name(last));
     Person { first, last, email }
 }
 
@@ -368,17 +279,11 @@ fn company(world: &World, index: u64) -> (String, String) {
 fn custom_value(rng: &mut Rng, def: &PropertyDef, head: &Head) -> Option<String> {
     let some = |text: &str| Some(text.to_owned());
     match (def.kind.as_str(), def.field_type.as_str()) {
-        ("number", _) if def.name.contains("amount") => {
-            Some(format!("{}.{:02}", rng.u32(..5_000), rng.u8(..100)))
-        }
+        ("number", _) if def.name.contains("amount") => Some(format!("{}.{:02}", rng.u32(..5_000), rng.u8(..100))),
         ("number", _) => Some(rng.u32(..10_000).to_string()),
         ("bool", _) => Some(rng.bool().to_string()),
         ("enumeration", "checkbox") => {
-            let chosen = MODULES
-                .iter()
-                .filter(|_| rng.bool())
-                .copied()
-                .collect::<Vec<_>>();
+            let chosen = MODULES.iter().filter(|_| rng.bool()).copied().collect::<Vec<_>>();
             (!chosen.is_empty()).then(|| chosen.join(";"))
         }
         ("enumeration", _) => {
@@ -388,17 +293,9 @@ fn custom_value(rng: &mut Rng, def: &PropertyDef, head: &Head) -> Option<String>
         ("date", _) => Some(date_text(head.created + rng.i64(-400..400) * DAY)),
         ("datetime", _) => Some(instant_text(head.created - rng.i64(0..DAY))),
         ("phone_number", _) => Some(format!("+1617555{:04}", rng.u16(..10_000))),
-        ("json", _) => Some(format!(
-            "{{\"browser\":\"Firefox\",\"build\":{},\"tags\":[\"a\",\"b\"]}}",
-            rng.u16(..900)
-        )),
-        ("object_coordinates", _) => {
-            Some(format!("0-48:{}", rng.u64(1_000_000_000..9_999_999_999)))
-        }
-        (_, "textarea") => Some(format!(
-            "Windows 11\nChrome {}\nproxy: none",
-            rng.u8(90..140)
-        )),
+        ("json", _) => Some(format!("{{\"browser\":\"Firefox\",\"build\":{},\"tags\":[\"a\",\"b\"]}}", rng.u16(..900))),
+        ("object_coordinates", _) => Some(format!("0-48:{}", rng.u64(1_000_000_000..9_999_999_999))),
+        (_, "textarea") => Some(format!("Windows 11\nChrome {}\nproxy: none", rng.u8(90..140))),
         _ => Some(format!("SO-{:06}", rng.u32(..1_000_000))),
     }
 }

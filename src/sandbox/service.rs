@@ -113,13 +113,9 @@ impl Service {
     pub(super) async fn answer(&self, incoming: Incoming, scissors: &Scissors) -> Response<Body> {
         let errors = Errors::new();
         let routed = route(&incoming.method, &incoming.path);
-        let label = routed
-            .as_ref()
-            .map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
+        let label = routed.as_ref().map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
         let pool = routed.as_ref().map_or(Pool::None, Endpoint::pool);
-        let number = self
-            .journal()
-            .arrived(self.record(&incoming, label.clone(), pool));
+        let number = self.journal().arrived(self.record(&incoming, label.clone(), pool));
         let line = format!("{} {}?{}", incoming.method, incoming.path, incoming.query);
         let fault = self.faults().strike(&line, &incoming.body);
         let latency = *held(&self.latency);
@@ -134,10 +130,7 @@ impl Service {
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
             None => self.regular(&incoming, routed, &errors),
         };
-        if let Some(fault) = fault
-            .as_ref()
-            .filter(|fault| !fault.replaces() && reply.status < 300)
-        {
+        if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
             self.distort(fault, &label, &mut reply);
         }
         if reply.status < 300
@@ -147,19 +140,12 @@ impl Service {
         }
         let cut = matches!(fault, Some(Fault::ResetBeforeBody | Fault::LostReply));
         let status = if cut { 0 } else { reply.status };
-        self.journal()
-            .answered(number, status, fault.as_ref().map(Fault::name));
+        self.journal().answered(number, status, fault.as_ref().map(Fault::name));
         if cut {
             scissors.cut();
         }
         self.usage().add_headers(pool, &mut reply);
-        outgoing::respond(
-            reply,
-            &errors,
-            self.now(),
-            incoming.gzip && self.options.gzip,
-            fault.as_ref(),
-        )
+        outgoing::respond(reply, &errors, self.now(), incoming.gzip && self.options.gzip, fault.as_ref())
     }
 
     fn record(&self, incoming: &Incoming, endpoint: String, pool: Pool) -> Request {
@@ -178,12 +164,7 @@ impl Service {
         }
     }
 
-    fn regular(
-        &self,
-        incoming: &Incoming,
-        routed: Result<Endpoint, Unroutable>,
-        errors: &Errors,
-    ) -> Reply {
+    fn regular(&self, incoming: &Incoming, routed: Result<Endpoint, Unroutable>, errors: &Errors) -> Reply {
         if incoming.path.len() + incoming.query.len() > URI_MAX {
             return Reply::html(414, "Request-URI Too Large");
         }
@@ -202,52 +183,27 @@ impl Service {
     }
 
     /// The scopes of a request that is let through.
-    fn admitted(
-        &self,
-        incoming: &Incoming,
-        endpoint: &Endpoint,
-        errors: &Errors,
-    ) -> Result<Vec<String>, Box<Reply>> {
+    fn admitted(&self, incoming: &Incoming, endpoint: &Endpoint, errors: &Errors) -> Result<Vec<String>, Box<Reply>> {
         let now = self.now();
         if !endpoint.needs_token() {
             return Ok(Vec::new());
         }
-        let scopes = self
-            .tokens()
-            .check(incoming.token.as_deref(), now, errors)?;
+        let scopes = self.tokens().check(incoming.token.as_deref(), now, errors)?;
         let mut usage = self.usage();
         usage.admit(endpoint.pool(), now).map_err(|limit| {
             let reply = errors.rate_limited(limit);
             let wait = usage.retry_after(limit, now);
-            Box::new(if usage.sends_retry_after() {
-                reply.header("Retry-After", wait)
-            } else {
-                reply
-            })
+            Box::new(if usage.sends_retry_after() { reply.header("Retry-After", wait) } else { reply })
         })?;
-        match endpoint
-            .scopes()
-            .into_iter()
-            .find(|scope| !scopes.iter().any(|held| held == scope))
-        {
+        match endpoint.scopes().into_iter().find(|scope| !scopes.iter().any(|held| held == scope)) {
             Some(missing) => Err(Box::new(errors.missing_scopes(&[missing]))),
             None => Ok(scopes),
         }
     }
 
-    fn read(
-        &self,
-        incoming: &Incoming,
-        endpoint: &Endpoint,
-        scopes: &[String],
-        errors: &Errors,
-    ) -> Reply {
+    fn read(&self, incoming: &Incoming, endpoint: &Endpoint, scopes: &[String], errors: &Errors) -> Reply {
         let portal = self.portal();
-        let sensitive = |kind| {
-            scopes
-                .iter()
-                .any(|scope| schema::is_sensitive_scope(kind, scope))
-        };
+        let sensitive = |kind| scopes.iter().any(|scope| schema::is_sensitive_scope(kind, scope));
         let kind = match endpoint {
             Endpoint::List(kind)
             | Endpoint::Get(kind, _)
@@ -275,26 +231,13 @@ impl Service {
                 links::record_associations(&scene, *from, id, *to, &parameters)
             }
             Endpoint::AssociationsBatchRead(from, to) => {
-                let Options {
-                    association_batch_max,
-                    association_page_size,
-                    ..
-                } = self.options;
-                links::batch_read(
-                    &scene,
-                    *from,
-                    *to,
-                    body,
-                    association_batch_max,
-                    association_page_size,
-                )
+                let Options { association_batch_max, association_page_size, .. } = self.options;
+                links::batch_read(&scene, *from, *to, body, association_batch_max, association_page_size)
             }
             Endpoint::AssociationLabels(from, to) => Ok(links::labels(&scene, *from, *to)),
             Endpoint::Properties(kind) => schema::properties(&scene, *kind, &parameters),
             Endpoint::Property(kind, name) => schema::property(&scene, *kind, name),
-            Endpoint::PropertiesBatchRead(kind) => {
-                schema::properties_batch_read(&scene, *kind, body)
-            }
+            Endpoint::PropertiesBatchRead(kind) => schema::properties_batch_read(&scene, *kind, body),
             Endpoint::Pipelines(kind) => Ok(schema::pipelines(&scene, *kind)),
             Endpoint::Pipeline(kind, id) => schema::pipeline(&scene, *kind, id, false),
             Endpoint::Stages(kind, id) => schema::pipeline(&scene, *kind, id, true),
@@ -308,15 +251,10 @@ impl Service {
             }
             Endpoint::Introspect => {
                 let form = parse_form(&String::from_utf8_lossy(body));
-                let token = form
-                    .iter()
-                    .find(|(key, _)| key == "token")
-                    .map_or("", |(_, value)| value);
+                let token = form.iter().find(|(key, _)| key == "token").map_or("", |(_, value)| value);
                 Ok(self.introspect(token, portal.id, scene.now, errors))
             }
-            Endpoint::TokenDetails(token) => {
-                Ok(self.introspect(token, portal.id, scene.now, errors))
-            }
+            Endpoint::TokenDetails(token) => Ok(self.introspect(token, portal.id, scene.now, errors)),
         };
         answer.unwrap_or_else(|refused| *refused)
     }

@@ -12,12 +12,7 @@ use super::render::value_json;
 /// Writes every object of every type: records that were merged away carry `merged_into` and are
 /// neither live nor archived to the API. Text that is no Unicode has U+FFFD where it is not.
 pub(super) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
-    let mut out = format!(
-        "{{\"portal_id\":{},\"now\":\"{}\"",
-        portal.id,
-        instant_text(now)
-    )
-    .into_bytes();
+    let mut out = format!("{{\"portal_id\":{},\"now\":\"{}\"", portal.id, instant_text(now)).into_bytes();
     for kind in ObjectType::HELD {
         out.extend_from_slice(format!(",\"{}\":[", kind.plural()).as_bytes());
         let table = portal.table(kind);
@@ -41,36 +36,19 @@ pub(super) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
 }
 
 fn by_type(value: impl Fn(ObjectType) -> Value) -> Value {
-    ObjectType::HELD
-        .into_iter()
-        .map(|kind| (kind.plural().to_owned(), value(kind)))
-        .collect()
+    ObjectType::HELD.into_iter().map(|kind| (kind.plural().to_owned(), value(kind))).collect()
 }
 
 fn properties(properties: &Properties) -> Value {
-    let both = properties
-        .iter(false)
-        .chain(properties.iter(true))
-        .enumerate();
+    let both = properties.iter(false).chain(properties.iter(true)).enumerate();
     both.map(|(order, (_, def))| def.to_json(order)).collect()
 }
 
 fn pipelines(portal: &Portal, kind: ObjectType) -> Value {
-    portal
-        .pipelines(kind)
-        .iter()
-        .enumerate()
-        .map(|(order, pipeline)| pipeline.to_json(order))
-        .collect()
+    portal.pipelines(kind).iter().enumerate().map(|(order, pipeline)| pipeline.to_json(order)).collect()
 }
 
-fn write_record(
-    out: &mut Vec<u8>,
-    portal: &Portal,
-    kind: ObjectType,
-    record: &Record,
-    now: Millis,
-) {
+fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &Record, now: Millis) {
     let merged_into = match record.standing {
         Standing::Merged { into } => json!(into.to_string()),
         _ => Value::Null,
@@ -95,14 +73,8 @@ fn write_record(
         out.push(b':');
         let value = value_json(portal, kind, record, slot, now);
         // Only surrogate escapes can make a fragment unreadable.
-        let suspect = value
-            .windows(3)
-            .any(|three| three == b"\\ud" || three == b"\\uD");
-        out.extend(if suspect {
-            json_text(&decode(&value))
-        } else {
-            value
-        });
+        let suspect = value.windows(3).any(|three| three == b"\\ud" || three == b"\\uD");
+        out.extend(if suspect { json_text(&decode(&value)) } else { value });
     }
     out.extend_from_slice(b"},\"associations\":");
     out.extend_from_slice(associations(portal, kind, record).to_string().as_bytes());
@@ -113,9 +85,7 @@ fn write_record(
 fn associations(portal: &Portal, kind: ObjectType, record: &Record) -> Value {
     by_type(|to| {
         let ends = portal.associations.ends(kind, record.id, to);
-        let live = ends
-            .iter()
-            .filter(|(end, _)| record.is_live() && portal.is_live(to, **end));
+        let live = ends.iter().filter(|(end, _)| record.is_live() && portal.is_live(to, **end));
         live.map(|(end, types)| {
             let types: Vec<Value> = types
                 .iter()
