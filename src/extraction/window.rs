@@ -142,7 +142,7 @@ impl Searcher {
 
     /// Reads ranges of ids, each halved until its rows fit one page, so that no order matters.
     async fn read_id_ranges(&self, piece: &Millis, rows: &mut WindowRows) -> Result<(), ClientError> {
-        let mut ranges: Vec<Range<i64>> = Vec::from([0..MAX_ID]);
+        let mut ranges: Vec<Range<i64>> = std::iter::once(0..MAX_ID).collect();
         while let Some(range) = ranges.pop() {
             let mut criteria = self.inside(piece).to_vec();
             criteria.push(id_criterion("GTE", range.start));
