@@ -1,10 +1,12 @@
 //! Whole pipelines: the sandbox portal, the tap and real Singer targets, and the tables they leave held against the
 //! portal's truth.
 
+use std::process::Command;
+
 use serde_json::Value;
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::cell::Numbers;
+use crate::support::cell::Fidelity;
 use crate::support::messages::fold;
 use crate::support::pipeline::{self, Victim};
 use crate::support::portal::Portal;
@@ -22,9 +24,9 @@ fn hostile_portal() -> Portal {
     Portal::start(Options { hostile: true, ..Options::with_tickets(200) })
 }
 
-fn assert_postgres_holds(tables: &[Table], database: &Database, numbers: Numbers) {
+fn assert_postgres_holds(tables: &[Table], database: &Database, fidelity: Fidelity) {
     for table in tables {
-        table.assert_held(&table.in_postgres(database, SCHEMA), numbers);
+        table.assert_held(&table.in_postgres(database, SCHEMA), fidelity);
     }
     let unmarked = format!("select count(*) from {SCHEMA}.tickets where archived <> (_sdc_deleted_at is not null)");
     assert_eq!(database.number(&unmarked), 0, "archived tickets are marked as deleted, and no others");
@@ -34,15 +36,15 @@ fn assert_target_postgres_holds(portal: &Portal) {
     let (tap, database) = (Tap::of(portal), Database::create());
     let catalog = tap.discover();
     pipeline::run(&tap, &["--catalog", "catalog.json"], targets::target_postgres(&tap, &database)).succeeded();
-    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Numbers::Exact);
+    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Fidelity::Exact);
 }
 
 fn assert_pipelinewise_target_postgres_holds(portal: &Portal) {
     let (tap, database) = (Tap::of(portal), Database::create());
     let catalog = tap.discover();
-    let target = targets::pipelinewise_target_postgres(&tap, &database);
+    let target = targets::pipelinewise_target_postgres(&tap, &database, 100, true);
     pipeline::run(&tap, &["--catalog", "catalog.json"], target).succeeded();
-    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Numbers::Double);
+    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Fidelity::DoublesAndEscapes);
 }
 
 #[test]
@@ -78,7 +80,7 @@ fn target_jsonl_holds_the_portal_field_by_field() {
             let record: Value = serde_json::from_str(line).expect("a record");
             record.as_object().expect("an object").keys().cloned().collect::<Vec<_>>()
         });
-        table.assert_held(&Held { columns: columns.collect(), rows }, Numbers::Double);
+        table.assert_held(&Held { columns: columns.collect(), rows }, Fidelity::Doubles);
     }
 }
 
@@ -89,7 +91,7 @@ fn the_messages_themselves_hold_the_portal_field_by_field() {
         let catalog = tap.discover();
         let tables = fold(&tap.sync(None).succeeded().messages());
         for table in portal.truth().tables(&catalog) {
-            table.assert_held(&table.in_messages(&tables), Numbers::Exact);
+            table.assert_held(&table.in_messages(&tables), Fidelity::Exact);
         }
     }
 }
@@ -106,72 +108,101 @@ fn output_passes_singer_check_tap() {
     }
 }
 
-/// Settings under which a load of 300 tickets has a dozen checkpoints.
-fn small_steps(tap: &mut Tap) {
-    tap.set("page_size", 10.into()).set("checkpoint_every_pages", 2.into());
+/// Lines after which a load of all streams is in its tickets: the small streams, which come first, have about 250.
+const LINES: usize = 450;
+
+/// A load of many checkpoints, interrupted in many ways.
+struct Interrupted {
+    portal: Portal,
+    tap: Tap,
+    catalog: Value,
+    /// Pages that the list requests of each run asked for.
+    pages: Vec<u64>,
 }
 
-/// Runs with somebody killed each time, resuming from the last state that the target printed, and then to the end;
-/// gives how many list pages each run asked for.
-fn load_with_kills(
-    portal: &Portal,
-    tap: &Tap,
-    target: impl Fn() -> std::process::Command,
-    victims: &[Victim],
-) -> Vec<u64> {
-    // Beyond the small streams, which come first.
-    const LINES: usize = 450;
-    let mut state: Option<Value> = None;
-    let mut pages = Vec::new();
-    for victim in victims.iter().copied().map(Some).chain([None]) {
-        let mut arguments = vec!["--catalog", "catalog.json"];
-        if let Some(state) = &state {
-            tap.write("state.json", state);
-            arguments.extend(["--state", "state.json"]);
-        }
-        portal.clear_requests();
-        let loaded = match victim {
-            Some(victim) => pipeline::run_until(tap, &arguments, target(), victim, LINES),
-            None => pipeline::run(tap, &arguments, target()).succeeded(),
-        };
-        match victim {
-            Some(Victim::Tap | Victim::TapBetweenLines) => assert_eq!(loaded.tap_code, None, "{}", loaded.logs),
-            Some(Victim::Target) => {
-                assert_eq!(loaded.target_code, None, "{}", loaded.logs);
-                assert!(loaded.tap_code.is_some_and(|code| code != 0), "a broken pipe is a failure: {}", loaded.logs);
-            }
-            None => {}
-        }
-        pages.push(portal.request_counts().get("list tickets").copied().unwrap_or(0));
-        state = loaded.states.last().cloned().or(state);
+impl Interrupted {
+    const PAGE_SIZE: u64 = 10;
+
+    fn new(checkpoint_every_pages: u32) -> Self {
+        let portal = portal();
+        let mut tap = Tap::of(&portal);
+        tap.set("page_size", Self::PAGE_SIZE.into()).set("checkpoint_every_pages", checkpoint_every_pages.into());
+        let catalog = tap.discover();
+        Self { portal, tap, catalog, pages: Vec::new() }
     }
-    pages
+
+    /// Runs with one of them killed each time after so many lines, going on from the last state that the target
+    /// printed, and then to the end.
+    fn load(&mut self, target: impl Fn(&Tap) -> Command, victims: &[Victim], lines: usize) {
+        // The small streams come first.
+        let small =
+            self.portal.truth().tables(&self.catalog)[..4].iter().map(|table| table.rows.len() + 1).sum::<usize>();
+        let mut state: Option<Value> = None;
+        for victim in victims.iter().copied().map(Some).chain([None]) {
+            let mut arguments = vec!["--catalog", "catalog.json"];
+            if let Some(state) = &state {
+                self.tap.write("state.json", state);
+                arguments.extend(["--state", "state.json"]);
+            }
+            self.portal.clear_requests();
+            let loaded = match victim {
+                Some(victim) => pipeline::run_until(&self.tap, &arguments, target(&self.tap), victim, lines),
+                None => pipeline::run(&self.tap, &arguments, target(&self.tap)).succeeded(),
+            };
+            match victim {
+                Some(Victim::Tap | Victim::TapBetweenLines) => assert_eq!(loaded.tap_code, None, "{}", loaded.logs),
+                Some(Victim::Target) => {
+                    assert_eq!(loaded.target_code, None, "{}", loaded.logs);
+                    assert!(loaded.tap_code.is_some_and(|code| code != 0), "rows were lost: {}", loaded.logs);
+                }
+                None => {}
+            }
+            self.pages.push(self.portal.request_counts().get("list tickets").copied().unwrap_or(0));
+            state = loaded.states.last().cloned().or(state);
+        }
+    }
+
+    /// Asserts that the last run read less than a load has, because the others' work counted.
+    fn assert_went_on(&self) {
+        let truth = self.portal.truth();
+        let pages = |tickets: Vec<String>| u64::try_from(tickets.len()).expect("a count").div_ceil(Self::PAGE_SIZE);
+        let whole = pages(truth.live_tickets()) + pages(truth.archived_tickets());
+        let last = *self.pages.last().expect("a run");
+        assert!(last + 4 < whole, "{last} of {whole} pages in the last run; in all runs {:?}", self.pages);
+    }
 }
 
 #[test]
 fn killed_again_and_again_a_load_through_target_postgres_loses_nothing() {
-    let portal = portal();
-    let (mut tap, database) = (Tap::of(&portal), Database::create());
-    small_steps(&mut tap);
-    let catalog = tap.discover();
-    let target = || targets::target_postgres(&tap, &database);
+    let (mut load, database) = (Interrupted::new(2), Database::create());
     let victims = [Victim::TapBetweenLines, Victim::Tap, Victim::Target, Victim::TapBetweenLines];
-    let pages = load_with_kills(&portal, &tap, target, &victims);
-    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Numbers::Exact);
-    assert!(pages.last() < Some(&20), "the last run went on where the others had come to: {pages:?}");
+    load.load(|tap| targets::target_postgres(tap, &database), &victims, LINES);
+    assert_postgres_holds(&load.portal.truth().tables(&load.catalog), &database, Fidelity::Exact);
+    load.assert_went_on();
 }
 
 #[test]
 fn killed_again_and_again_a_load_through_pipelinewise_target_postgres_loses_nothing() {
-    let portal = portal();
-    let (mut tap, database) = (Tap::of(&portal), Database::create());
-    small_steps(&mut tap);
-    let catalog = tap.discover();
-    let target = || targets::pipelinewise_target_postgres(&tap, &database);
+    let (mut load, database) = (Interrupted::new(2), Database::create());
     let victims = [Victim::Tap, Victim::Tap, Victim::Target, Victim::Tap];
-    let pages = load_with_kills(&portal, &tap, target, &victims);
-    assert_postgres_holds(&portal.truth().tables(&catalog), &database, Numbers::Double);
-    assert!(pages.last() < Some(&20), "the last run went on where the others had come to: {pages:?}");
+    load.load(|tap| targets::pipelinewise_target_postgres(tap, &database, 100, true), &victims, LINES);
+    assert_postgres_holds(&load.portal.truth().tables(&load.catalog), &database, Fidelity::DoublesAndEscapes);
+    load.assert_went_on();
+}
+
+/// Without `flush_all_streams` that target takes the first STATE it gets for written, all streams of it, and prints it
+/// when it writes any stream.
+#[test]
+fn a_target_that_prints_a_state_before_all_its_rows_are_written_loses_nothing() {
+    let (mut load, database) = (Interrupted::new(10), Database::create());
+    let streams = ["tickets", "ticket_associations"];
+    load.tap.select_streams(&load.catalog, &streams);
+    // At 300 rows the associations are written while the tickets of the first checkpoint still wait.
+    let target = |tap: &Tap| targets::pipelinewise_target_postgres(tap, &database, 300, false);
+    load.load(target, &[Victim::Tap], 650);
+    let mut tables = load.portal.truth().tables(&load.catalog);
+    tables.retain(|table| streams.contains(&table.stream));
+    assert_postgres_holds(&tables, &database, Fidelity::DoublesAndEscapes);
 }
 
 #[test]
@@ -193,5 +224,5 @@ fn a_second_run_brings_what_changed_and_nothing_else() {
     pipeline::run(&tap, &["--catalog", "catalog.json", "--state", "state.json"], target()).succeeded();
     let tables = portal.truth().tables(&catalog);
     let tickets = tables.iter().find(|table| table.stream == "tickets").expect("tickets");
-    tickets.assert_held(&tickets.in_postgres(&database, SCHEMA), Numbers::Exact);
+    tickets.assert_held(&tickets.in_postgres(&database, SCHEMA), Fidelity::Exact);
 }

@@ -86,12 +86,15 @@ impl fmt::Display for Decimal {
     }
 }
 
-/// How exactly a target keeps numbers.
+/// How exactly a target keeps what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbers {
+pub(crate) enum Fidelity {
     Exact,
-    /// As the nearest double.
-    Double,
+    /// Numbers become the nearest double.
+    Doubles,
+    /// Numbers become the nearest double, and a control character in a text stays the escape that JSON has for it:
+    /// a line's end is stored as `\n`.
+    DoublesAndEscapes,
 }
 
 impl Cell {
@@ -149,14 +152,26 @@ impl Cell {
     }
 
     /// Whether this, in a target, is what was expected.
-    pub(crate) fn matches(&self, expected: &Self, numbers: Numbers) -> bool {
+    pub(crate) fn matches(&self, expected: &Self, fidelity: Fidelity) -> bool {
         match (self, expected) {
-            (Self::Number(held), Self::Number(expected)) if numbers == Numbers::Double => {
+            (Self::Number(held), Self::Number(expected)) if fidelity != Fidelity::Exact => {
                 held.nearest() == expected.nearest()
+            }
+            (Self::Text(held), Self::Text(expected)) if fidelity == Fidelity::DoublesAndEscapes => {
+                *held == with_escapes(expected)
             }
             _ => self == expected,
         }
     }
+}
+
+/// Control characters as JSON escapes them, all else as it is.
+fn with_escapes(text: &str) -> String {
+    let escaped = |character: char| match character {
+        '\0'..='\x1f' => serde_json::to_string(&character).expect("JSON").trim_matches('"').to_owned(),
+        other => other.to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn micros(text: &str) -> Option<i64> {

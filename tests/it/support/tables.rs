@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cell::{Cell, Kind, Numbers};
+use super::cell::{Cell, Fidelity, Kind};
 use super::messages;
 use super::postgres::Database;
 
@@ -76,40 +76,74 @@ impl Table {
 
     /// Panics, telling the first differences, unless `held` has exactly these columns and rows.
     #[track_caller]
-    pub(crate) fn assert_held(&self, held: &Held, numbers: Numbers) {
-        let differences = self.differences(held, numbers);
+    pub(crate) fn assert_held(&self, held: &Held, fidelity: Fidelity) {
+        assert!(!self.rows.is_empty(), "{}: nothing to compare", self.stream);
+        let differences = self.differences(held, fidelity);
         let shown: Vec<_> = differences.iter().take(12).map(String::as_str).collect();
         let count = differences.len();
         assert!(count == 0, "{}: {count} differences from the portal:\n  {}", self.stream, shown.join("\n  "));
     }
 
-    fn differences(&self, held: &Held, numbers: Numbers) -> Vec<String> {
+    fn differences(&self, held: &Held, fidelity: Fidelity) -> Vec<String> {
         let expected: BTreeSet<&String> = self.columns.keys().collect();
         let own: BTreeSet<&String> = held.columns.iter().filter(|name| !name.starts_with("_sdc_")).collect();
         let mut differences: Vec<String> = expected.difference(&own).map(|name| format!("no column {name}")).collect();
         differences.extend(own.difference(&expected).map(|name| format!("a column {name} that should not be there")));
-        let key = |row: &Row| self.key.iter().map(|name| format!("{:?}", row.get(*name))).collect::<Vec<_>>();
+        let shown = |cell: Option<&Cell>| match cell {
+            Some(Cell::Text(text)) => text.clone(),
+            other => format!("{other:?}"),
+        };
+        let key = |row: &Row| self.key.iter().map(|name| shown(row.get(*name))).collect::<Vec<_>>().join(" ");
         let mut left: BTreeMap<_, _> = self.rows.iter().map(|row| (key(row), row)).collect();
         assert_eq!(left.len(), self.rows.len(), "{}: the expected rows' keys are not unique", self.stream);
         for row in &held.rows {
             let key = key(row);
             match left.remove(&key) {
-                None => differences.push(format!("{key:?} is not in the portal, or twice in the table")),
-                Some(expected) => differences.extend(self.cell_differences(&key, row, expected, numbers)),
+                None => differences.push(format!("{key} is not in the portal, or twice in the table")),
+                Some(expected) => differences.extend(self.cell_differences(&key, row, expected, fidelity)),
             }
         }
-        differences.extend(left.keys().map(|key| format!("{key:?} is missing")));
+        differences.extend(left.keys().map(|key| format!("{key} is missing")));
         differences
     }
 
-    fn cell_differences(&self, key: &[String], held: &Row, expected: &Row, numbers: Numbers) -> Vec<String> {
+    fn cell_differences(&self, key: &str, held: &Row, expected: &Row, fidelity: Fidelity) -> Vec<String> {
         let wrong = |(column, cell): (&String, &Cell)| {
             let of_the_run = OF_THE_RUN.iter().any(|(name, _)| name == column);
             let expected = expected.get(column).unwrap_or(&Cell::Null);
-            let right = if of_the_run { *cell != Cell::Null } else { cell.matches(expected, numbers) };
+            let right = if of_the_run { *cell != Cell::Null } else { cell.matches(expected, fidelity) };
             let wanted = if of_the_run { "a value".to_owned() } else { format!("{expected:?}") };
-            (!right).then(|| format!("{key:?} {column}: {cell:?} instead of {wanted}"))
+            (!right).then(|| format!("{key}, {column}: {cell:?} instead of {wanted}"))
         };
         held.iter().filter_map(wrong).collect()
+    }
+}
+
+#[test]
+fn every_kind_of_difference_is_told() {
+    let row = |id: &str, label: Option<&str>| {
+        let label = label.map_or(Cell::Null, Cell::text);
+        Row::from([("id".to_owned(), Cell::text(id)), ("label".to_owned(), label)])
+    };
+    let columns = BTreeMap::from([("id", Kind::Text), ("label", Kind::Text), ("archived", Kind::Boolean)]);
+    let table = Table {
+        stream: "ticket_pipelines",
+        key: &["id"],
+        columns: columns.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect(),
+        rows: vec![row("0", Some("Support")), row("1", None), row("2", Some("Sales"))],
+    };
+    let columns = ["id", "label", "stray", "_sdc_sequence"].map(str::to_owned).into();
+    let rows = vec![row("0", Some("Sales")), row("1", Some("")), row("3", None), row("0", None)];
+    let differences = table.differences(&Held { columns, rows }, Fidelity::Exact).join("\n");
+    for told in [
+        "no column archived",
+        "a column stray",
+        "0, label: Text(\"Sales\") instead of Text(\"Support\")",
+        "1, label: Text(\"\") instead of Null",
+        "3 is not in the portal",
+        "0 is not in the portal, or twice in the table",
+        "2 is missing",
+    ] {
+        assert!(differences.contains(told), "{told} in:\n{differences}");
     }
 }

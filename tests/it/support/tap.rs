@@ -92,6 +92,18 @@ impl Tap {
         catalog
     }
 
+    /// Keeps a discovered catalog as `catalog.json` with these streams selected and no others.
+    pub(crate) fn select_streams(&self, catalog: &Value, streams: &[&str]) {
+        let mut catalog = catalog.clone();
+        for entry in catalog["streams"].as_array_mut().expect("streams") {
+            let selected = streams.iter().any(|name| entry["stream"] == *name);
+            let metadata = entry["metadata"].as_array_mut().expect("metadata");
+            let of_stream = metadata.iter_mut().find(|one| one["breadcrumb"] == json!([])).expect("the stream's own");
+            of_stream["metadata"]["selected"] = selected.into();
+        }
+        self.write("catalog.json", &catalog);
+    }
+
     /// Syncs from a state, or from none.
     pub(crate) fn sync(&self, state: Option<&Value>) -> Finished {
         match state {

@@ -13,9 +13,6 @@ use super::tap::Tap;
 /// The schema that the targets load into.
 pub(crate) const SCHEMA: &str = "hubspot_tickets_245001234";
 
-/// Rows that pipelinewise-target-postgres collects before it writes them.
-const BATCH_ROWS: u32 = 100;
-
 /// target-postgres of the Meltano SDK, which prints one state, at the end.
 pub(crate) fn target_postgres(tap: &Tap, database: &Database) -> Command {
     let url = database.url().replace("postgresql:", "postgresql+psycopg:");
@@ -27,14 +24,21 @@ pub(crate) fn target_postgres(tap: &Tap, database: &Database) -> Command {
     configured(tap, "target-postgres", "target-postgres", &config)
 }
 
-/// The older target-postgres of PipelineWise, which prints a state after every `BATCH_ROWS` rows of a stream.
-pub(crate) fn pipelinewise_target_postgres(tap: &Tap, database: &Database) -> Command {
+/// The older target-postgres of PipelineWise, which writes a stream, and prints a state, whenever it has collected
+/// `batch_rows` rows of it; with `flush_all` it then writes all streams.
+pub(crate) fn pipelinewise_target_postgres(
+    tap: &Tap,
+    database: &Database,
+    batch_rows: u32,
+    flush_all: bool,
+) -> Command {
     let [user, password, host, port, name] = database.parts();
     let config = json!({
         "user": user, "password": password, "host": host, "port": port.parse::<u16>().expect("a port"), "dbname": name,
         "default_target_schema": SCHEMA,
         "add_metadata_columns": true,
-        "batch_size_rows": BATCH_ROWS,
+        "batch_size_rows": batch_rows,
+        "flush_all_streams": flush_all,
     });
     configured(tap, "pipelinewise-target-postgres", "target-postgres", &config)
 }
