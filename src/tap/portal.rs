@@ -10,6 +10,7 @@ use crate::client::{Client, Connection, ObjectType, Property};
 use crate::config::{Config, ConfigSource, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, Portal, STREAMS, build_catalog, discover as discover_portal, discover_access, discover_account,
+    discover_tickets,
 };
 use crate::extraction::{AssociationSettings, wanted_associations};
 
@@ -100,6 +101,9 @@ impl Session {
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
         let portal_id = account.portal_id.to_string();
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
+        if catalog.selects("tickets") || catalog.selects("ticket_associations") {
+            discover_tickets(&self.client).await?;
+        }
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let access = discover_access(&self.client, &wanted, false).await?;
         Ok(Surveyed { portal_id, catalog, access, properties: None })
