@@ -45,6 +45,12 @@ pub enum StateError {
         "state has bookmarks but no portal_id, so another tap wrote it; start without --state to read everything, or give this tap's own state"
     )]
     Foreign,
+    /// A root without bookmarks where they should be.
+    #[error("state: bookmarks is not an object but {found}; repair it, or start without --state to read everything")]
+    NoBookmarks {
+        /// What stands there.
+        found: Value,
+    },
     /// A known key of a wrong shape.
     #[error(
         "state: the bookmark of {stream} has a wrong shape ({reason}); remove the bookmark to read the stream again"
@@ -81,8 +87,7 @@ impl State {
             None | Some(Value::Null) => true,
             Some(Value::Object(bookmarks)) => bookmarks.is_empty(),
             Some(other) => {
-                let reason = format!("bookmarks is not an object but {other}");
-                return Err(StateError::Unreadable { path: String::new(), reason });
+                return Err(StateError::NoBookmarks { found: other.clone() });
             }
         };
         match found {

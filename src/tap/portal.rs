@@ -10,6 +10,7 @@ use crate::client::{Client, Connection, ObjectType, Property};
 use crate::config::{Config, ConfigSource, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, Portal, STREAMS, build_catalog, discover as discover_portal, discover_access, discover_account,
+    discover_tickets,
 };
 use crate::extraction::{AssociationSettings, wanted_associations};
 
@@ -102,6 +103,11 @@ impl Session {
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let access = discover_access(&self.client, &wanted).await?;
+        // Who may read an association may read both its ends.
+        let nothing_shown = access.associations.len() == wanted.len();
+        if nothing_shown && (catalog.selects("tickets") || catalog.selects("ticket_associations")) {
+            discover_tickets(&self.client).await?;
+        }
         Ok(Surveyed { portal_id, catalog, access, properties: None })
     }
 }
