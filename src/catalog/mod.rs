@@ -128,6 +128,11 @@ impl Catalog {
         self.streams.iter().find(|entry| entry.stream == stream || entry.tap_stream_id == stream)
     }
 
+    /// Whether a stream is there and selected.
+    pub fn selects(&self, stream: &str) -> bool {
+        self.entry(stream).is_some_and(|entry| entry.selection().stream_selected())
+    }
+
     /// Removes what ties the catalog to its portal.
     pub fn make_portable(&mut self) {
         for entry in &mut self.streams {

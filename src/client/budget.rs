@@ -15,10 +15,15 @@ const WINDOW: Duration = Duration::from_secs(10);
 const LEAST_GENERAL: u32 = 100;
 /// The general limit from which on a portal is Professional or Enterprise.
 const PROFESSIONAL_GENERAL: u32 = 190;
+/// The greatest limit that HubSpot sells; who sets more talks to a sandbox.
+const MAX_GENERAL: u32 = 250;
 /// Association calls per window: Free and Starter, then Professional and Enterprise; told by no header.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
 const LEAST_ASSOCIATIONS: u32 = 100;
 const PROFESSIONAL_ASSOCIATIONS: u32 = 150;
+/// Searches per window: five a second, for all apps of the account together.
+/// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
+const SEARCHES: u32 = 50;
 /// No more requests than this at once, however much room the share leaves.
 const MAX_BURST: f64 = 10.0;
 /// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
@@ -32,6 +37,7 @@ pub(super) struct Budget {
     fixed: bool,
     general: Mutex<Spread>,
     associations: Mutex<Spread>,
+    search: Mutex<Spread>,
 }
 
 /// Evenly spread grants (the generic cell rate algorithm): a grant each `interval`, and at most `burst` of them early.
@@ -48,12 +54,17 @@ impl Budget {
     pub(super) fn new(requests_per_10s: Option<u32>, share: f64) -> Self {
         let general = requests_per_10s.unwrap_or(LEAST_GENERAL);
         // Who sets a rate above HubSpot's (against a sandbox) means it for everything.
-        let associations = requests_per_10s.filter(|limit| *limit > PROFESSIONAL_GENERAL).unwrap_or(LEAST_ASSOCIATIONS);
+        let unreal = requests_per_10s.filter(|limit| *limit > MAX_GENERAL);
+        let associations = unreal.unwrap_or(LEAST_ASSOCIATIONS);
+        let mut search = Spread::new(unreal.unwrap_or(SEARCHES), share);
+        // The limit is one per second: ten seconds' spare room must not be used in one of them.
+        search.burst = Duration::ZERO;
         Self {
             share,
             fixed: requests_per_10s.is_some(),
             general: Mutex::new(Spread::new(general, share)),
             associations: Mutex::new(Spread::new(associations, share)),
+            search: Mutex::new(search),
         }
     }
 
@@ -89,6 +100,7 @@ impl Budget {
         match pool {
             Pool::General => Some(lock(&self.general)),
             Pool::Associations => Some(lock(&self.associations)),
+            Pool::Search => Some(lock(&self.search)),
             Pool::Unlimited => None,
         }
     }

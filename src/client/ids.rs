@@ -60,6 +60,8 @@ impl ObjectType {
     pub const CONTACTS: Self = Self(Cow::Borrowed("contacts"));
     /// Companies.
     pub const COMPANIES: Self = Self(Cow::Borrowed("companies"));
+    /// Deals.
+    pub const DEALS: Self = Self(Cow::Borrowed("deals"));
     /// Tickets.
     pub const TICKETS: Self = Self(Cow::Borrowed("tickets"));
 

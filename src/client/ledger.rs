@@ -39,6 +39,7 @@ const ALL: [Endpoint; ENDPOINTS] = [
     Endpoint::Owners,
     Endpoint::Pipelines,
     Endpoint::Properties,
+    Endpoint::Search,
     Endpoint::Token,
 ];
 

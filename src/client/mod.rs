@@ -11,6 +11,7 @@ mod metadata;
 mod objects;
 mod request;
 mod retry;
+mod search;
 mod token;
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +31,7 @@ pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage};
 pub use objects::{ListRequest, Malformed, encode_properties};
 pub use request::Endpoint;
+pub use search::{Criterion, Found, Search};
 
 use answer::Answer;
 use associations::BatchSize;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::json;
 
 use super::request::{Endpoint, Request, encode};
@@ -82,6 +82,15 @@ impl Client {
             url.push_str(request.properties);
         }
         self.call(Request::get(Endpoint::List, url), decode).await
+    }
+
+    /// Asks for one object of a type, to see whether the token may.
+    ///
+    /// # Errors
+    /// [`ClientError::MissingScopes`] when it may not; any other.
+    pub async fn probe_objects(&self, object_type: &ObjectType) -> Result<(), ClientError> {
+        let request = ListRequest { object_type, archived: false, after: None, limit: 1, properties: "hs_object_id" };
+        self.list_objects(request, json::<IgnoredAny>).await.map(drop)
     }
 
     /// Up to 100 objects by id, read by `decode` from the answer's body. Missing ids are missing in the answer; a

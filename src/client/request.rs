@@ -24,12 +24,14 @@ pub enum Endpoint {
     Pipelines,
     /// All property definitions of a type.
     Properties,
+    /// A page of a search.
+    Search,
     /// A new access token.
     Token,
 }
 
 /// Number of endpoints.
-pub(super) const ENDPOINTS: usize = 9;
+pub(super) const ENDPOINTS: usize = 10;
 
 /// The rate limits that HubSpot keeps apart.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
@@ -39,6 +41,8 @@ pub(super) enum Pool {
     General,
     /// Association endpoints, exempt from the general pool, with a limit of their own.
     Associations,
+    /// Per second and account, shared by all its apps; told by no header.
+    Search,
     /// The token endpoint, which no limit is documented for.
     Unlimited,
 }
@@ -55,6 +59,7 @@ impl Endpoint {
             Self::Owners => "owners",
             Self::Pipelines => "pipelines",
             Self::Properties => "properties",
+            Self::Search => "search",
             Self::Token => "token",
         }
     }
@@ -62,12 +67,13 @@ impl Endpoint {
     pub(super) fn pool(self) -> Pool {
         match self {
             Self::Associations => Pool::Associations,
+            Self::Search => Pool::Search,
             Self::Token => Pool::Unlimited,
             _ => Pool::General,
         }
     }
 
-    /// Whether sending it twice does what sending it once does. Batch reads are POSTs that read; a token request whose
+    /// Whether sending it twice does what sending it once does. Batch reads and searches are POSTs that read; a token request whose
     /// answer was lost may have rotated the refresh token, but sending it again is the only way to find out.
     pub(super) fn is_idempotent(self) -> bool {
         true

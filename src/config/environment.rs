@@ -84,6 +84,9 @@ fn parse(text: &str, definition: &Value, variable: &str) -> Result<Value, Config
         };
     }
     if is("integer") || is("number") {
+        if is("null") && text.trim() == "null" {
+            return Ok(Value::Null);
+        }
         let number = serde_json::from_str(text.trim()).ok().filter(Value::is_number);
         return number.ok_or_else(|| refuse("a number"));
     }

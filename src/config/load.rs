@@ -12,6 +12,9 @@ use super::{Config, environment};
 /// A misspelt key closer than this to a known one is answered with a suggestion.
 const SIMILAR_ENOUGH: f64 = 0.75;
 
+/// Settings of which null is a value: never.
+const NULLABLE: [&str; 1] = ["sweep_hours"];
+
 /// Where settings come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
@@ -107,8 +110,8 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
     if sources.contains(&ConfigSource::Environment) {
         settings.extend(environment::read(schema, Path::new(".env"))?);
     }
-    // Orchestrators write unset settings as null.
-    settings.retain(|_, value| !value.is_null());
+    // Orchestrators write unset settings as null; for a few settings null says something.
+    settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
 
     let warnings = unknown_keys(&settings, schema);
     let settings = Value::Object(settings);

@@ -55,6 +55,10 @@ pub struct Config {
     /// Only tickets modified before this instant (RFC 3339, exclusive) are read.
     pub end_date: Option<DateTime<Utc>>,
 
+    /// Only records created at or after this instant (RFC 3339, inclusive) are read: what is new since. Such a run moves
+    /// no bookmark.
+    pub created_after: Option<DateTime<Utc>>,
+
     /// Property names or globs (`hs_*`). When set, only these are selected by default; a catalog's selection wins.
     pub properties: Option<Vec<String>>,
 
@@ -123,6 +127,22 @@ pub struct Config {
     #[serde(default = "default_lookback_minutes")]
     #[schemars(range(max = 525_600))]
     pub lookback_minutes: u32,
+
+    /// Hours between two readings of the archive (deleted tickets); 0: on each run.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 87_600))]
+    pub archive_hours: f64,
+
+    /// Hours between two sweeps, which read everything again and find what changes without a trace: removed
+    /// associations, calculated properties, permanent deletions. 0: on each run; null: never. Default: 168.
+    #[serde(default = "default_sweep_hours")]
+    #[schemars(range(min = 0, max = 87_600))]
+    pub sweep_hours: Option<f64>,
+
+    /// Minutes of one run that a sweep may take; the next run goes on with it.
+    #[serde(default = "default_sweep_minutes")]
+    #[schemars(range(min = 0, max = 10_080))]
+    pub sweep_minutes: f64,
 
     /// User-Agent header of every request.
     #[serde(default = "default_user_agent")]
@@ -262,6 +282,15 @@ fn default_checkpoint_every_pages() -> u32 {
 
 fn default_lookback_minutes() -> u32 {
     60
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde's signature")]
+fn default_sweep_hours() -> Option<f64> {
+    Some(168.0)
+}
+
+fn default_sweep_minutes() -> f64 {
+    30.0
 }
 
 fn default_user_agent() -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use wildmatch::WildMatch;
 
-use super::{Field, Portal, Role, STREAMS, Stream, association_column};
+use super::{Field, OBJECT_STREAMS, Portal, Role, STREAMS, Stream, association_column, follows_properties};
 use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, MISSING_SCOPE, Metadata};
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
@@ -38,21 +38,28 @@ pub fn build_catalog(portal: &Portal, choices: &Choices) -> Catalog {
 
 fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEntry {
     let mut entry = EntryBuilder { stream, properties: Map::new(), metadata: Vec::new() };
+    let mut properties_added = !OBJECT_STREAMS.contains(&stream.name);
     for field in stream.fields {
+        if follows_properties(field.name) && !std::mem::replace(&mut properties_added, true) {
+            entry.add_properties(portal.properties_of(stream.name), choices);
+            entry.add_associations(&associations_of(stream.name, choices), portal);
+        }
         match field.name {
-            "primary_contact" => {
-                entry.add_associations(portal, choices);
-                entry.add_primary(field, &ObjectType::CONTACTS, portal, choices);
-            }
+            "primary_contact" => entry.add_primary(field, &ObjectType::CONTACTS, portal, choices),
             "primary_company" => entry.add_primary(field, &ObjectType::COMPANIES, portal, choices),
             _ => entry.add_field(field),
         }
-        if field.name == "merged_into" {
-            entry.add_properties(&portal.properties, choices);
-        }
     }
-    let missing = (stream.name == "owners").then(|| portal.access.owners.clone()).flatten();
-    entry.finish(&portal.account.portal_id.to_string(), missing.as_deref())
+    entry.finish(&portal.account.portal_id.to_string(), portal.access.missing_for_stream(stream.name))
+}
+
+/// The object types whose ids a stream's records carry.
+fn associations_of(stream: &str, choices: &Choices) -> Vec<ObjectType> {
+    match stream {
+        "tickets" => choices.associations.clone(),
+        "contacts" if !choices.associations.is_empty() => vec![ObjectType::DEALS],
+        _ => Vec::new(),
+    }
 }
 
 impl EntryBuilder<'_> {
@@ -66,8 +73,10 @@ impl EntryBuilder<'_> {
     }
 
     fn add_properties(&mut self, properties: &[Property], choices: &Choices) {
+        // The setting is about tickets.
+        let names = choices.properties.as_ref().filter(|_| self.stream.name == "tickets");
         let patterns: Option<Vec<WildMatch>> =
-            choices.properties.as_ref().map(|names| names.iter().map(|name| WildMatch::new(name)).collect());
+            names.map(|names| names.iter().map(|name| WildMatch::new(name)).collect());
         let selected = |property: &Property| match &patterns {
             Some(patterns) => patterns.iter().any(|pattern| pattern.matches(&property.name)),
             None => is_selected_by_default(property),
@@ -94,8 +103,8 @@ impl EntryBuilder<'_> {
         }
     }
 
-    fn add_associations(&mut self, portal: &Portal, choices: &Choices) {
-        for object_type in &choices.associations {
+    fn add_associations(&mut self, types: &[ObjectType], portal: &Portal) {
+        for object_type in types {
             let metadata = association_metadata(object_type, portal);
             self.add(&association_column(object_type), Kind::Ids.schema(), metadata);
         }
@@ -114,7 +123,7 @@ impl EntryBuilder<'_> {
     }
 
     fn finish(mut self, portal_id: &str, missing_scope: Option<&str>) -> CatalogEntry {
-        let selected = missing_scope.is_none();
+        let selected = self.stream.selected_by_default && missing_scope.is_none();
         let mut metadata = Map::new();
         metadata.insert("inclusion".to_owned(), "available".into());
         metadata.insert("selected".to_owned(), selected.into());

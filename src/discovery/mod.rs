@@ -3,13 +3,13 @@
 mod catalog;
 mod streams;
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join4};
 use thiserror::Error;
 
 use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
 pub use catalog::{Choices, build_catalog};
-pub use streams::{Field, Role, STREAMS, Stream, association_column, stream};
+pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.
 const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
@@ -21,6 +21,8 @@ pub struct Portal {
     pub account: Account,
     /// Its ticket properties, sensitive ones that the token may see included.
     pub properties: Vec<Property>,
+    /// The properties of other object types, where they were asked for.
+    pub others: Vec<(&'static str, Vec<Property>)>,
     /// What the token may not read.
     pub access: Access,
 }
@@ -28,8 +30,8 @@ pub struct Portal {
 /// The scopes that a token lacks.
 #[derive(Debug, Default, Clone)]
 pub struct Access {
-    /// For owners.
-    pub owners: Option<String>,
+    /// For whole streams.
+    pub streams: Vec<(&'static str, String)>,
     /// For associations with an object type.
     pub associations: Vec<(ObjectType, String)>,
 }
@@ -52,7 +54,23 @@ pub enum DiscoveryError {
     },
 }
 
+impl Portal {
+    /// The properties of a stream's objects.
+    pub fn properties_of(&self, stream: &str) -> &[Property] {
+        match self.others.iter().find(|(name, _)| *name == stream) {
+            Some((_, properties)) => properties,
+            None if stream == "tickets" => &self.properties,
+            None => &[],
+        }
+    }
+}
+
 impl Access {
+    /// The scope that a stream would need.
+    pub fn missing_for_stream(&self, stream: &str) -> Option<&str> {
+        self.streams.iter().find(|(denied, _)| *denied == stream).map(|(_, scope)| scope.as_str())
+    }
+
     /// The scope that reading associations with a type would need.
     pub fn missing_for(&self, object_type: &ObjectType) -> Option<&str> {
         self.associations.iter().find(|(denied, _)| denied == object_type).map(|(_, scope)| scope.as_str())
@@ -74,31 +92,28 @@ pub async fn discover_account(client: &Client, organization_id: Option<&str>) ->
     }
 }
 
-/// Asks what the token may read of `associations`, and of owners if `owners`.
+/// Asks what the token may read of associations between tickets and `associations`.
 ///
 /// # Errors
 /// Any failure but a missing scope.
-pub async fn discover_access(
-    client: &Client,
-    associations: &[ObjectType],
-    owners: bool,
-) -> Result<Access, DiscoveryError> {
-    let owner_probe = async {
-        match owners {
-            true => denied(client.probe_owners().await),
-            false => Ok(None),
-        }
-    };
-    let association_probes = join_all(associations.iter().map(|object_type| async move {
+pub async fn discover_access(client: &Client, associations: &[ObjectType]) -> Result<Access, ClientError> {
+    let probes = join_all(associations.iter().map(|object_type| async move {
         let scope = denied(client.probe_associations(&ObjectType::TICKETS, object_type).await)?;
         Ok::<_, ClientError>(scope.map(|scope| (object_type.clone(), scope)))
     }));
-    let (owners, associations) = join(owner_probe, association_probes).await;
-    let associations = associations.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Access { owners: owners?, associations: associations.into_iter().flatten().collect() })
+    let associations = probes.await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(Access { streams: Vec::new(), associations: associations.into_iter().flatten().collect() })
 }
 
-/// Describes a portal; all its questions are asked side by side after the first one.
+/// Asks whether the token may read tickets at all, which is better known before the first message than after.
+///
+/// # Errors
+/// [`ClientError::MissingScopes`] when it may not; any other.
+pub async fn discover_tickets(client: &Client) -> Result<(), DiscoveryError> {
+    Ok(client.probe_objects(&ObjectType::TICKETS).await?)
+}
+
+/// Describes a portal, with all object types if `whole`; all its questions are asked side by side after the first one.
 ///
 /// # Errors
 /// When the portal is another than `organization_id`, or a question is not answered.
@@ -106,10 +121,28 @@ pub async fn discover(
     client: &Client,
     organization_id: Option<&str>,
     associations: &[ObjectType],
+    whole: bool,
 ) -> Result<Portal, DiscoveryError> {
     let account = discover_account(client, organization_id).await?;
-    let (properties, access) = join(discover_properties(client), discover_access(client, associations, true)).await;
-    Ok(Portal { account, properties: properties?, access: access? })
+    let owners = async { denied(client.probe_owners().await) };
+    let others =
+        join_all(OBJECT_STREAMS.into_iter().filter(|name| whole && *name != "tickets").map(|name| async move {
+            match client.list_properties(&ObjectType::named(name), "non_sensitive").await {
+                Ok(properties) => Ok((name, properties, None)),
+                Err(error) => denied(Err(error)).map(|scope| (name, Vec::new(), scope)),
+            }
+        }));
+    let (properties, access, owners, others) =
+        join4(discover_properties(client), discover_access(client, associations), owners, others).await;
+    let mut access = access?;
+    access.streams.extend(owners?.map(|scope| ("owners", scope)));
+    let mut found = Vec::new();
+    for other in others {
+        let (name, properties, scope) = other?;
+        access.streams.extend(scope.map(|scope| (name, scope)));
+        found.push((name, properties));
+    }
+    Ok(Portal { account, properties: properties?, others: found, access })
 }
 
 /// All ticket properties that the token may see.

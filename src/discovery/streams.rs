@@ -12,7 +12,9 @@ pub struct Stream {
     pub key_properties: &'static [&'static str],
     /// The column that bookmarks bound.
     pub replication_key: Option<&'static str>,
-    /// Its columns, in the order in which records carry them; a ticket's properties come after `merged_into`.
+    /// Whether it is synced unless the catalog says otherwise.
+    pub selected_by_default: bool,
+    /// Its columns, in the order in which records carry them; an object's properties come after `merged_into`.
     pub fields: &'static [Field],
 }
 
@@ -56,11 +58,12 @@ const EXTRACTED: Field = automatic("_extracted_at", Kind::DateTime);
 
 /// All streams, in the order in which they are read: the small ones first, so that a ticket's owner and stage are there
 /// when the ticket comes.
-pub const STREAMS: [Stream; 6] = [
+pub const STREAMS: [Stream; 10] = [
     Stream {
         name: "owners",
         key_properties: &["id"],
         replication_key: None,
+        selected_by_default: true,
         fields: &[
             key("id"),
             available("email", Kind::String),
@@ -82,6 +85,7 @@ pub const STREAMS: [Stream; 6] = [
         name: "ticket_pipelines",
         key_properties: &["id"],
         replication_key: None,
+        selected_by_default: true,
         fields: &[
             key("id"),
             available("label", Kind::String),
@@ -99,6 +103,7 @@ pub const STREAMS: [Stream; 6] = [
         name: "ticket_pipeline_stages",
         key_properties: &["pipeline_id", "id"],
         replication_key: None,
+        selected_by_default: true,
         fields: &[
             key("pipeline_id"),
             key("id"),
@@ -121,6 +126,7 @@ pub const STREAMS: [Stream; 6] = [
         name: "ticket_properties",
         key_properties: &["name"],
         replication_key: None,
+        selected_by_default: true,
         fields: &[
             key("name"),
             available("column_name", Kind::String),
@@ -153,6 +159,7 @@ pub const STREAMS: [Stream; 6] = [
         name: "tickets",
         key_properties: &["id"],
         replication_key: Some("updated_at"),
+        selected_by_default: true,
         fields: &[
             key("id"),
             available("created_at", Kind::DateTime),
@@ -174,6 +181,7 @@ pub const STREAMS: [Stream; 6] = [
         name: "ticket_associations",
         key_properties: &["ticket_id", "to_object_type", "to_object_id", "category", "type_id"],
         replication_key: None,
+        selected_by_default: true,
         fields: &[
             key("ticket_id"),
             key("to_object_type"),
@@ -186,7 +194,56 @@ pub const STREAMS: [Stream; 6] = [
             EXTRACTED,
         ],
     },
+    object_stream("contacts"),
+    object_stream("companies"),
+    object_stream("deals"),
+    Stream {
+        name: "sync_audit",
+        key_properties: &["_scan_id", "stream", "part"],
+        replication_key: None,
+        selected_by_default: false,
+        fields: &[
+            key("stream"),
+            key("part"),
+            available("expected", Kind::Number),
+            available("written", Kind::Number),
+            available("archived", Kind::Number),
+            available("duplicates", Kind::Number),
+            available("unparsed", Kind::Number),
+            available("api_calls", Kind::Number),
+            available("whole", Kind::Boolean),
+            available("started_at", Kind::DateTime),
+            available("finished_at", Kind::DateTime),
+            TENANT,
+            key("_scan_id"),
+            EXTRACTED,
+        ],
+    },
 ];
+
+/// The columns of other objects than tickets.
+const OBJECT_FIELDS: &[Field] = &[
+    key("id"),
+    available("created_at", Kind::DateTime),
+    automatic("updated_at", Kind::DateTime),
+    available("archived", Kind::Boolean),
+    available("archived_at", Kind::DateTime),
+    available("merged_into", Kind::String),
+    available("_unparsed", Kind::Object),
+    TENANT,
+    SCAN,
+    EXTRACTED,
+    available("_extraction_type", Kind::String),
+    available("_page_number", Kind::Number),
+];
+
+const fn object_stream(name: &'static str) -> Stream {
+    let (key_properties, replication_key) = (&["id"], Some("updated_at"));
+    Stream { name, key_properties, replication_key, selected_by_default: false, fields: OBJECT_FIELDS }
+}
+
+/// The names of the streams whose rows are objects with properties.
+pub const OBJECT_STREAMS: [&str; 4] = ["tickets", "contacts", "companies", "deals"];
 
 /// The definition of a stream by name.
 ///
@@ -194,6 +251,11 @@ pub const STREAMS: [Stream; 6] = [
 /// For a name that is no stream's.
 pub fn stream(name: &str) -> &'static Stream {
     STREAMS.iter().find(|stream| stream.name == name).expect("a stream of this tap")
+}
+
+/// The first column behind an object's properties.
+pub fn follows_properties(name: &str) -> bool {
+    matches!(name, "primary_contact" | "primary_company" | "_unparsed" | "_tenant_id")
 }
 
 /// The column of a ticket that holds the ids of associated records of a type: `associated_contacts`,

@@ -1,4 +1,4 @@
-//! Some pages of tickets that are completed together: their associations, the details of their primaries, their bytes.
+//! Some pages of objects that are completed together: their associations, the details of their primaries, their bytes.
 
 use std::sync::Arc;
 
@@ -7,8 +7,9 @@ use futures_util::future::{OptionFuture, join, try_join_all};
 
 use super::encoder::{Encoder, Misfits, Related};
 use super::links::Links;
-use super::page::{Page, Row};
-use super::plan::{AssociationColumns, Plan};
+use super::list::ID_PROPERTY;
+use super::page::{Layout, Page, Row};
+use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
 use super::primaries::{Details, Primaries};
 use super::tombstone::Tombstone;
 use super::{ExtractError, encoder};
@@ -17,11 +18,14 @@ use crate::client::{Client, ClientError, ObjectId, ObjectType};
 /// All that completing a chunk needs; shared by the workers.
 #[derive(Debug)]
 pub(super) struct Workshop {
-    pub(super) client: Arc<Client>,
-    pub(super) encoder: Option<Encoder>,
-    pub(super) associations: Option<AssociationColumns>,
+    client: Arc<Client>,
+    /// The stream that pages are counted for.
+    pub(super) lead: &'static str,
+    object_type: ObjectType,
+    encoder: Option<Encoder>,
+    associations: Option<AssociationColumns>,
     pub(super) types: Vec<ObjectType>,
-    pub(super) include_archived: bool,
+    include_archived: bool,
     contacts: Primaries,
     companies: Primaries,
 }
@@ -45,12 +49,12 @@ pub(super) struct Encoded {
 /// A page, written.
 #[derive(Debug)]
 pub(super) struct Completed {
-    pub(super) tickets: Encoded,
+    pub(super) objects: Encoded,
     pub(super) associations: Encoded,
     pub(super) extracted_at: DateTime<Utc>,
 }
 
-/// The associations of a chunk's tickets, by type, and their primaries.
+/// The associations of a chunk's records, by type, and their primaries.
 struct Found {
     links: Vec<Links>,
     contacts: Details,
@@ -60,10 +64,12 @@ struct Found {
 }
 
 impl Workshop {
-    pub(super) fn new(client: Arc<Client>, plan: Plan, include_archived: bool) -> Self {
+    pub(super) fn new(client: Arc<Client>, plan: ObjectPlan, include_archived: bool) -> Self {
         Self {
             client,
-            encoder: plan.tickets.map(Encoder::new),
+            lead: plan.streams()[0],
+            object_type: plan.object_type,
+            encoder: plan.columns.map(Encoder::new),
             associations: plan.associations,
             types: plan.types,
             include_archived,
@@ -72,7 +78,20 @@ impl Workshop {
         }
     }
 
-    /// Completes live tickets.
+    /// The columns of the records, when they are selected.
+    pub(super) fn columns(&self) -> Option<&ObjectColumns> {
+        self.encoder.as_ref().map(Encoder::columns)
+    }
+
+    /// What a page keeps for the records.
+    pub(super) fn layout(&self) -> Layout {
+        match &self.encoder {
+            Some(encoder) => Layout::new(encoder.layout().by_slot()),
+            None => Layout::new([ID_PROPERTY]),
+        }
+    }
+
+    /// Completes live records.
     pub(super) async fn complete(&self, chunk: Vec<Kept>) -> Result<(Vec<Completed>, Misfits), ExtractError> {
         let ids: Vec<ObjectId> =
             chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.ids()[*row])).collect();
@@ -84,13 +103,13 @@ impl Workshop {
 
     /// Writes tombstones; they need nothing more.
     pub(super) fn bury(&self, tombstones: &[Tombstone], extracted_at: DateTime<Utc>) -> Completed {
-        let mut tickets = Encoded::default();
+        let mut objects = Encoded::default();
         if let Some(encoder) = &self.encoder {
             for tombstone in tombstones {
-                tickets.push_tombstone(encoder, tombstone);
+                objects.push_tombstone(encoder, tombstone);
             }
         }
-        Completed { tickets, associations: Encoded::default(), extracted_at }
+        Completed { objects, associations: Encoded::default(), extracted_at }
     }
 
     async fn find(&self, ids: &[ObjectId]) -> Result<Found, ClientError> {
@@ -98,10 +117,10 @@ impl Workshop {
             if ids.is_empty() {
                 return Ok(Links::new(Default::default()));
             }
-            self.client.batch_read_associations(&ObjectType::TICKETS, object_type, ids).await.map(Links::new)
+            self.client.batch_read_associations(&self.object_type, object_type, ids).await.map(Links::new)
         });
         let links = try_join_all(reads).await?;
-        let columns = self.encoder.as_ref().map(Encoder::columns);
+        let columns = self.columns();
         let contact_type = columns.and_then(|columns| columns.primary_contact);
         let company_type = columns.and_then(|columns| columns.primary_company);
         let contacts = OptionFuture::from(contact_type.map(|index| {
@@ -123,15 +142,15 @@ impl Workshop {
     }
 
     fn encode(&self, kept: &Kept, found: &Found, misfits: &mut Misfits) -> Completed {
-        let mut tickets = Encoded::default();
+        let mut objects = Encoded::default();
         if let Some(encoder) = &self.encoder {
             // What HubSpot sent is a good guess of what it becomes.
-            tickets.bodies.reserve(kept.page.bytes());
+            objects.bodies.reserve(kept.page.bytes());
             for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
-                encoder.encode(row, found, misfits, &mut tickets.bodies);
-                tickets.ends.push(tickets.bodies.len());
+                encoder.encode(row, found, misfits, &mut objects.bodies);
+                objects.ends.push(objects.bodies.len());
                 if self.include_archived {
-                    tickets.push_merged(encoder, row, kept.extracted_at);
+                    objects.push_merged(encoder, row, kept.extracted_at);
                 }
             }
         }
@@ -144,12 +163,12 @@ impl Workshop {
                 }
             }
         }
-        Completed { tickets, associations, extracted_at: kept.extracted_at }
+        Completed { objects, associations, extracted_at: kept.extracted_at }
     }
 }
 
 impl Encoded {
-    /// Tombstones of the tickets that were merged into this one.
+    /// Tombstones of the records that were merged into this one.
     fn push_merged(&mut self, encoder: &Encoder, row: Row<'_>, extracted_at: DateTime<Utc>) {
         for loser in encoder.merged(row) {
             self.push_tombstone(encoder, &Tombstone::merged(loser, row, extracted_at));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::page::{Layout, Row};
-use super::plan::TicketColumns;
+use super::plan::ObjectColumns;
 use crate::client::ObjectId;
 use crate::property::{Fit, Kind, encode_value, format_instant, push_json_string};
 
@@ -13,7 +13,7 @@ const MERGED_IDS: &str = "hs_merged_object_ids";
 /// Writes tickets of one shape.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    columns: TicketColumns,
+    columns: ObjectColumns,
     layout: Layout,
     /// `,"subject":` of each property column, with the slot of its value.
     keys: Vec<(Vec<u8>, usize)>,
@@ -34,7 +34,7 @@ pub(super) type Misfits = Vec<u64>;
 
 impl Encoder {
     /// An encoder of these columns.
-    pub(super) fn new(columns: TicketColumns) -> Self {
+    pub(super) fn new(columns: ObjectColumns) -> Self {
         let names = columns.properties.iter().map(|one| one.property.as_str()).chain([MERGED_IDS]);
         let layout = Layout::new(names);
         let slot = |property: &str| layout.slot(property).expect("the layout has all properties");
@@ -44,7 +44,7 @@ impl Encoder {
         Self { columns, layout, keys, associated_keys, merged_slot }
     }
 
-    pub(super) fn columns(&self) -> &TicketColumns {
+    pub(super) fn columns(&self) -> &ObjectColumns {
         &self.columns
     }
 

@@ -1,8 +1,13 @@
 //! Reading a portal: from plans and cursors to the encoded records of pages, with checkpoints between them.
 
+mod audit;
+mod changes;
 mod chunk;
 mod encoder;
+mod group;
 mod links;
+mod list;
+mod output;
 mod page;
 mod pass;
 mod plan;
@@ -11,15 +16,21 @@ mod small;
 mod stamp;
 mod summary;
 mod tombstone;
+mod window;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, ObjectType};
 use crate::state::State;
+
+use audit::Audit;
+use group::Group;
+use output::Output;
 
 pub use plan::{AssociationSettings, Plan, PlanError, StreamSchema, wanted_associations};
 pub use small::{SmallRecords, read_small_streams};
@@ -83,8 +94,16 @@ pub struct Bounds {
     pub since: Option<DateTime<Utc>>,
     /// Rows modified at or after this are left out.
     pub until: Option<DateTime<Utc>>,
+    /// Rows created earlier are left out; inclusive. No bookmark moves.
+    pub created_after: Option<DateTime<Utc>>,
     /// Read the archive.
     pub include_archived: bool,
+    /// Hours between two readings of the archive.
+    pub archive_hours: f64,
+    /// Hours between two sweeps; none: never.
+    pub sweep_hours: Option<f64>,
+    /// How long a sweep may take of one run.
+    pub sweep_time: Duration,
 }
 
 /// Why a run ended before its end.
@@ -101,6 +120,22 @@ pub enum ExtractError {
         /// Why.
         #[source]
         source: ClientError,
+    },
+    /// The search counts records that it does not give.
+    #[error(
+        "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; the bookmark was not moved: run again later"
+    )]
+    Shortfall {
+        /// Of which type.
+        object_type: ObjectType,
+        /// The beginning of the window.
+        from: DateTime<Utc>,
+        /// Its end.
+        to: DateTime<Utc>,
+        /// Records counted.
+        expected: u64,
+        /// Records seen.
+        seen: u64,
     },
     /// Nobody takes the records any more; the writer knows why.
     #[error("the output was closed")]
@@ -130,16 +165,22 @@ pub struct Run {
 /// # Errors
 /// Everything yielded before the error stands, and the last checkpoint covers it.
 pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
-    let Run { plan, small, stamp, bounds, mut state } = run;
+    let Run { plan, small, stamp, bounds, state } = run;
+    let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some());
     for records in small {
-        small::yield_small(records, &stamp, &mut state, sink, summary).await?;
+        small::yield_small(records, &mut output).await?;
     }
-    if plan.reads_tickets() {
-        pass::run(client, plan, stamp, bounds, state, sink, summary).await?;
+    let mut audit = Audit::default();
+    let mut outcome = Ok(());
+    for object in plan.objects {
+        outcome = Group::new(&client, object, &bounds, &output).run(&mut output, &mut audit).await;
+        if outcome.is_err() {
+            break;
+        }
     }
-    Ok(())
-}
-
-async fn send(sink: &Sink, yielded: Yield) -> Result<(), ExtractError> {
-    sink.send(yielded).await.map_err(|_| ExtractError::OutputClosed)
+    // What was read is told also when a part failed, and most of all then.
+    let told = audit.write(plan.audit.as_ref(), &client, &output).await;
+    outcome.and(told)?;
+    // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
+    output.checkpoint().await
 }

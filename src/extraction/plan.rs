@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
 use crate::client::ObjectType;
-use crate::discovery::{Access, Field, Role, STREAMS, Stream, association_column, stream};
+use crate::discovery::{
+    Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream,
+};
 use crate::property::{Kind, column_name};
 use crate::state::{Bookmark, Selected, State};
 
@@ -24,11 +26,25 @@ pub struct Plan {
     /// What the user should know before it begins.
     pub warnings: Vec<String>,
     pub(super) small: Vec<(&'static Stream, Vec<&'static Field>)>,
-    pub(super) tickets: Option<TicketColumns>,
-    /// Whether `ticket_associations` is selected, and its label with it.
+    pub(super) objects: Vec<ObjectPlan>,
+    /// The columns of `sync_audit`, when it is selected.
+    pub(super) audit: Option<Vec<&'static Field>>,
+    /// Object types whose associations with tickets are read.
+    types: Vec<ObjectType>,
+}
+
+/// What is read of one object type.
+#[derive(Debug)]
+pub(super) struct ObjectPlan {
+    pub(super) object_type: ObjectType,
+    /// The columns of its records; none when only its associations are selected.
+    pub(super) columns: Option<ObjectColumns>,
+    /// The columns of its association records, when those are selected.
     pub(super) associations: Option<AssociationColumns>,
-    /// Object types whose associations are read.
+    /// Object types whose associations with it are read.
     pub(super) types: Vec<ObjectType>,
+    /// Whether the catalog asks for all rows on each run.
+    pub(super) full_table: bool,
 }
 
 /// A stream's SCHEMA message.
@@ -44,10 +60,10 @@ pub struct StreamSchema {
     pub replication_key: Option<&'static str>,
 }
 
-/// The columns of a ticket.
+/// The columns of an object's records.
 #[derive(Debug)]
-pub(super) struct TicketColumns {
-    pub(super) full_table: bool,
+pub(super) struct ObjectColumns {
+    pub(super) stream: &'static str,
     pub(super) created_at: bool,
     pub(super) archived: bool,
     pub(super) archived_at: bool,
@@ -55,7 +71,7 @@ pub(super) struct TicketColumns {
     pub(super) properties: Vec<PropertyColumn>,
     /// All properties in one column.
     pub(super) one_column: bool,
-    /// Columns of associated ids, each with the index of its type in [`Plan::types`].
+    /// Columns of associated ids, each with the index of its type in [`ObjectPlan::types`].
     pub(super) associated: Vec<(usize, String)>,
     pub(super) primary_contact: Option<usize>,
     pub(super) primary_company: Option<usize>,
@@ -147,19 +163,13 @@ impl Plan {
             types.retain(|object_type| access.missing_for(object_type).is_none());
         }
         let mut plan =
-            Self { schemas: Vec::new(), warnings, small: Vec::new(), tickets: None, associations: None, types };
+            Self { schemas: Vec::new(), warnings, small: Vec::new(), objects: Vec::new(), audit: None, types };
         for definition in &STREAMS {
-            let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) else {
-                continue;
-            };
-            plan.add(definition, entry, state)?;
+            if let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) {
+                plan.add(definition, entry, state)?;
+            }
         }
         Ok(plan)
-    }
-
-    /// Whether tickets have to be read at all.
-    pub fn reads_tickets(&self) -> bool {
-        self.tickets.is_some() || self.associations.is_some()
     }
 
     /// The selected streams.
@@ -169,40 +179,11 @@ impl Plan {
 
     fn add(&mut self, definition: &'static Stream, entry: &CatalogEntry, state: &State) -> Result<(), PlanError> {
         let full_table = entry.full_table()?;
-        let mut fields: Vec<&'static Field> = definition
-            .fields
-            .iter()
-            .filter(|field| field.role != Role::Available || has_field(entry, field.name))
-            .collect();
+        let is_there = |field: &&Field| field.role != Role::Available || has_field(entry, field.name);
+        let fields: Vec<&'static Field> = definition.fields.iter().filter(is_there).collect();
         match definition.name {
-            "tickets" => {
-                let type_of = |wanted: &ObjectType| self.types.iter().position(|known| known == wanted);
-                let (contacts, companies) = (type_of(&ObjectType::CONTACTS), type_of(&ObjectType::COMPANIES));
-                fields.retain(|field| match field.name {
-                    "primary_contact" => contacts.is_some(),
-                    "primary_company" => companies.is_some(),
-                    _ => true,
-                });
-                let has = |name: &str| fields.iter().any(|field| field.name == name);
-                let (properties, one_column) = property_columns(entry, state.bookmark("tickets").as_ref());
-                let columns = TicketColumns {
-                    full_table,
-                    created_at: has("created_at"),
-                    archived: has("archived"),
-                    archived_at: has("archived_at"),
-                    merged_into: has("merged_into"),
-                    properties,
-                    one_column,
-                    associated: self.associated_columns(entry),
-                    primary_contact: contacts.filter(|_| has("primary_contact")),
-                    primary_company: companies.filter(|_| has("primary_company")),
-                    unparsed: has("_unparsed"),
-                    extraction_type: has("_extraction_type"),
-                    page_number: has("_page_number"),
-                };
-                self.warn_of_width(&columns);
-                self.schemas.push(ticket_schema(definition, &fields, &columns));
-                self.tickets = Some(columns);
+            name if OBJECT_STREAMS.contains(&name) => {
+                self.add_objects(definition, entry, fields, state, full_table);
                 return Ok(());
             }
             "ticket_associations" if self.types.is_empty() => {
@@ -211,8 +192,9 @@ impl Plan {
             }
             "ticket_associations" => {
                 let label = fields.iter().any(|field| field.name == "label");
-                self.associations = Some(AssociationColumns { label });
+                self.ticket_plan().associations = Some(AssociationColumns { label });
             }
+            "sync_audit" => self.audit = Some(fields.clone()),
             _ => self.small.push((definition, fields.clone())),
         }
         let columns = fields.iter().map(|field| (field.name.to_owned(), field_schema(field))).collect();
@@ -220,16 +202,66 @@ impl Plan {
         Ok(())
     }
 
-    fn associated_columns(&self, entry: &CatalogEntry) -> Vec<(usize, String)> {
-        self.types
-            .iter()
-            .enumerate()
-            .map(|(index, object_type)| (index, association_column(object_type)))
-            .filter(|(_, column)| has_field(entry, column))
-            .collect()
+    fn add_objects(
+        &mut self,
+        definition: &'static Stream,
+        entry: &CatalogEntry,
+        mut fields: Vec<&'static Field>,
+        state: &State,
+        full_table: bool,
+    ) {
+        let types = match definition.name {
+            "tickets" => self.types.clone(),
+            "contacts" if has_field(entry, &association_column(&ObjectType::DEALS)) => vec![ObjectType::DEALS],
+            _ => Vec::new(),
+        };
+        let type_of = |wanted: &ObjectType| types.iter().position(|known| known == wanted);
+        let (contacts, companies) = (type_of(&ObjectType::CONTACTS), type_of(&ObjectType::COMPANIES));
+        fields.retain(|field| match field.name {
+            "primary_contact" => contacts.is_some(),
+            "primary_company" => companies.is_some(),
+            _ => true,
+        });
+        let has = |name: &str| fields.iter().any(|field| field.name == name);
+        let (properties, one_column) = property_columns(entry, state.bookmark(definition.name).as_ref());
+        let associated = types.iter().enumerate().map(|(index, one)| (index, association_column(one)));
+        let columns = ObjectColumns {
+            stream: definition.name,
+            created_at: has("created_at"),
+            archived: has("archived"),
+            archived_at: has("archived_at"),
+            merged_into: has("merged_into"),
+            properties,
+            one_column,
+            associated: associated.filter(|(_, column)| has_field(entry, column)).collect(),
+            primary_contact: contacts.filter(|_| has("primary_contact")),
+            primary_company: companies.filter(|_| has("primary_company")),
+            unparsed: has("_unparsed"),
+            extraction_type: has("_extraction_type"),
+            page_number: has("_page_number"),
+        };
+        self.warn_of_width(&columns);
+        self.schemas.push(object_schema(definition, &fields, &columns));
+        let object_type = ObjectType::named(definition.name);
+        self.objects.push(ObjectPlan { object_type, columns: Some(columns), associations: None, types, full_table });
     }
 
-    fn warn_of_width(&mut self, columns: &TicketColumns) {
+    /// The plan of tickets, made if only their associations are selected.
+    fn ticket_plan(&mut self) -> &mut ObjectPlan {
+        let index = self.objects.iter().position(|plan| plan.object_type == ObjectType::TICKETS).unwrap_or_else(|| {
+            self.objects.push(ObjectPlan {
+                object_type: ObjectType::TICKETS,
+                columns: None,
+                associations: None,
+                types: self.types.clone(),
+                full_table: false,
+            });
+            self.objects.len() - 1
+        });
+        &mut self.objects[index]
+    }
+
+    fn warn_of_width(&mut self, columns: &ObjectColumns) {
         let count = columns.properties.len();
         if columns.one_column || count <= COMFORTABLE_COLUMNS {
             return;
@@ -237,28 +269,36 @@ impl Plan {
         let consequence = match count > MAX_COLUMNS {
             true => format!("more than the {MAX_COLUMNS} that a Postgres table can have"),
             false => {
-                "a Postgres row holds 8 KB of values, so a ticket with most of them filled fails to load".to_owned()
+                "a Postgres row holds 8 KB of values, so a record with most of them filled fails to load".to_owned()
             }
         };
         self.warnings.push(format!(
-            "{count} properties are selected: {consequence}; select fewer, or set properties_layout to object"
+            "{count} properties of {} are selected: {consequence}; select fewer, or set properties_layout to object",
+            columns.stream
         ));
     }
+}
 
-    /// Fingerprints of what is selected, for one stream's bookmark.
-    pub(super) fn selected(&self, name: &str) -> Selected {
-        let types = self.types.iter().map(ObjectType::as_str);
-        match &self.tickets {
-            Some(columns) if name == "tickets" => {
+impl ObjectPlan {
+    /// The streams that its rows go into, the one that keeps the progress first.
+    pub(super) fn streams(&self) -> Vec<&'static str> {
+        let associations = self.associations.map(|_| "ticket_associations");
+        self.columns.as_ref().map(|columns| columns.stream).into_iter().chain(associations).collect()
+    }
+
+    /// Fingerprints of what is selected of one of its streams.
+    pub(super) fn selected(&self, stream: &str) -> Selected {
+        match &self.columns {
+            Some(columns) if columns.stream == stream => {
                 let associated = columns.associated.iter().map(|(_, column)| column.as_str());
                 Selected::of(columns.properties.iter().map(|one| one.column.as_str()).chain(associated))
             }
-            _ => Selected::of(types),
+            _ => Selected::of(self.types.iter().map(ObjectType::as_str)),
         }
     }
 }
 
-impl TicketColumns {
+impl ObjectColumns {
     /// The types of columns that are not text, as the state remembers them.
     pub(super) fn remember(&self, bookmark: &mut Bookmark) {
         for PropertyColumn { column, kind, .. } in &self.properties {
@@ -293,7 +333,7 @@ fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<P
     let selection = entry.selection();
     let nested = entry.schema["properties"]["properties"]["properties"].as_object();
     let one_column = nested.is_some();
-    let own: Vec<&str> = stream("tickets").fields.iter().map(|field| field.name).collect();
+    let own: Vec<&str> = stream(&entry.stream).fields.iter().map(|field| field.name).collect();
     let is_property = |name: &str| !own.contains(&name) && !name.starts_with("associated_");
     let candidates = nested.or_else(|| entry.schema["properties"].as_object());
     let mut columns = Vec::new();
@@ -312,13 +352,12 @@ fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<P
     (columns, one_column)
 }
 
-fn ticket_schema(definition: &'static Stream, fields: &[&'static Field], columns: &TicketColumns) -> StreamSchema {
+fn object_schema(definition: &'static Stream, fields: &[&'static Field], columns: &ObjectColumns) -> StreamSchema {
     let property_columns = || columns.properties.iter().map(|one| (one.column.clone(), one.kind.schema()));
     let mut schema = Map::new();
     let mut properties_written = false;
     for field in fields {
-        let begins_ours = matches!(field.name, "primary_contact" | "primary_company" | "_unparsed" | "_tenant_id");
-        if begins_ours && !std::mem::replace(&mut properties_written, true) {
+        if follows_properties(field.name) && !std::mem::replace(&mut properties_written, true) {
             if columns.one_column {
                 let mut nested = Kind::Object.schema();
                 nested["properties"] = property_columns().collect::<Map<_, _>>().into();

@@ -4,14 +4,13 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join;
 use serde_json::{Map, Value};
 
+use super::output::Output;
 use super::plan::Plan;
-use super::stamp::Stamp;
-use super::summary::SummaryHandle;
-use super::{ExtractError, Records, Sink, Yield, send};
+use super::{ExtractError, Records, Yield};
 use crate::client::{Client, ClientError, ObjectType, Owner, Pipeline, Property, Stage};
 use crate::discovery::{Field, Stream, discover_properties};
 use crate::property::{Kind, column_name, encode_value};
-use crate::state::{Bookmark, State};
+use crate::state::Bookmark;
 
 /// A small stream, read whole.
 #[derive(Debug)]
@@ -72,21 +71,15 @@ pub async fn read_small_streams(
 }
 
 /// Yields a small stream as a version of its own.
-pub(super) async fn yield_small(
-    small: SmallRecords,
-    stamp: &Stamp,
-    state: &mut State,
-    sink: &Sink,
-    summary: &SummaryHandle,
-) -> Result<(), ExtractError> {
+pub(super) async fn yield_small(small: SmallRecords, output: &mut Output<'_>) -> Result<(), ExtractError> {
     let name = small.stream.name;
-    let mut bookmark = state.bookmark(name).unwrap_or_default();
-    let version = next_version(bookmark.version, small.extracted_at);
+    let Bookmark { version, other, .. } = output.state.bookmark(name).unwrap_or_default();
+    let version = next_version(version, small.extracted_at);
     let mut records = Records {
         stream: name,
         bodies: Vec::new(),
         ends: Vec::with_capacity(small.records.len()),
-        tail: stamp.tail(small.extracted_at),
+        tail: output.stamp.tail(small.extracted_at),
         version,
         extracted_at: small.extracted_at,
     };
@@ -95,13 +88,12 @@ pub(super) async fn yield_small(
         records.ends.push(records.bodies.len());
     }
     let count = u64::try_from(small.records.len()).unwrap_or(u64::MAX);
-    send(sink, Yield::Records(records)).await?;
-    send(sink, Yield::ActivateVersion { stream: name, version }).await?;
-    summary.update(name, |stream| stream.records += count);
-    bookmark = Bookmark { version: Some(version), other: bookmark.other, ..Bookmark::default() };
-    state.set(name, &bookmark);
+    output.send(Yield::Records(records)).await?;
+    output.send(Yield::ActivateVersion { stream: name, version }).await?;
+    output.summary.update(name, |stream| stream.records += count);
+    output.state.set(name, &Bookmark { version: Some(version), other, ..Bookmark::default() });
     // Safe: the whole stream was yielded above, and the next run reads it whole again.
-    send(sink, Yield::Checkpoint(state.clone())).await
+    output.checkpoint().await
 }
 
 /// A version above the last one: the instant in milliseconds, or one more where HubSpot's clock stands still.
@@ -110,7 +102,7 @@ pub(super) fn next_version(last: Option<i64>, now: DateTime<Utc>) -> i64 {
     last.map_or(now, |last| now.max(last + 1))
 }
 
-fn push_record(fields: &[&'static Field], record: &Map<String, Value>, out: &mut Vec<u8>) {
+pub(super) fn push_record(fields: &[&'static Field], record: &Map<String, Value>, out: &mut Vec<u8>) {
     let mut separator = b'{';
     for field in fields.iter().filter(|field| !field.name.starts_with('_')) {
         out.push(separator);

@@ -22,8 +22,8 @@ impl Stamp {
         tail
     }
 
-    /// The end of a ticket, which knows its page and how it was read.
-    pub(super) fn ticket_tail(
+    /// The end of an object's record, which knows its page and how it was read.
+    pub(super) fn object_tail(
         &self,
         extracted_at: DateTime<Utc>,
         extraction_type: Option<&str>,

@@ -33,6 +33,12 @@ impl SummaryHandle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The counts of one stream now.
+    pub(super) fn stream(&self, stream: &str) -> StreamSummary {
+        let summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.streams.iter().find(|(name, _)| *name == stream).map(|(_, counts)| counts.clone()).unwrap_or_default()
+    }
+
     pub(super) fn update(&self, stream: &'static str, change: impl FnOnce(&mut StreamSummary)) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = summary.streams.iter().position(|(name, _)| *name == stream).unwrap_or_else(|| {

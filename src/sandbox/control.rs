@@ -1,4 +1,25 @@
-//! The control API under `/_sandbox/`: neither limited nor authenticated.
+//! The control API under `/_sandbox/`: neither limited nor authenticated. What a body leaves out
+//! has the value shown last; object types default to tickets, ids may be numbers or text.
+//!
+//! | call | body |
+//! |---|---|
+//! | `GET truth`, `GET requests`, `DELETE requests`, `GET counts`, `GET clock` | |
+//! | `POST create` | `{"object_type":"tickets","properties":{"subject":"x"}}` |
+//! | `POST update` | `{"id":"1","properties":{"subject":"y"},"bump":true}` |
+//! | `POST archive`, `POST delete` | `{"id":"1"}` |
+//! | `POST restore` | `{"id":"1","bump":false}` |
+//! | `POST merge` | `{"winner":"1","loser":"2","new_id":false}` |
+//! | `POST associate` | `{"from":"1","to_type":"companies","to":"2","type_id":0,"label":null,"bump":false}` |
+//! | `POST dissociate` | `{"from":"1","to_type":"companies","to":"2","bump":false}` |
+//! | `POST property` | `{"define":{"name":"x","type":"number","fieldType":"number"}}`, `{"archive":"x"}` or `{"change":"x","type":"string","label":"X"}` |
+//! | `POST faults` | `{"rules":[{"match":"/search","body":"","skip":0,"times":1,"fault":{"status":{"code":500}}}],"storm":{"share":0.02,"seed":1},"clear":false}` |
+//! | `POST clock` | `{"freeze":"2026-01-01T00:00:00Z"}`, `{"set":...}`, `{"advance_secs":60}` or `{"run":true}` |
+//! | `POST limits` | `{"general_per_10s":190,...}` as in [`Limits`], or `{"unlimited":true}` |
+//! | `POST search` | `{"lag_secs":30,"disorder":true}` |
+//! | `POST latency` | `{"ms":100}` |
+//! | `POST change?tickets=20` | changes, archives and creates tickets at random |
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Response, header};
@@ -46,6 +67,11 @@ fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u
         ("POST", "clock") => clock(service, &body)?,
         ("POST", "limits") => limits(service, &body)?,
         ("POST", "property") => property(service, &body)?,
+        ("POST", "search") => search(service, &body),
+        ("POST", "latency") => {
+            service.set_latency(Duration::from_millis(body["ms"].as_u64().unwrap_or(0)));
+            json!({})
+        }
         ("POST", call) => change(service, call, &body)?,
         _ => return Err(format!("no control call {} {call}", incoming.method)),
     };
@@ -182,6 +208,16 @@ fn clock(service: &Service, body: &Value) -> Result<Value, Refusal> {
         service.clock.run();
     }
     Ok(json!({"now": instant_text(service.now())}))
+}
+
+fn search(service: &Service, body: &Value) -> Value {
+    if let Some(seconds) = body["lag_secs"].as_f64() {
+        service.portal_mut().lag = (seconds * 1_000.0) as Millis;
+    }
+    if let Some(disorder) = body["disorder"].as_bool() {
+        service.set_disorder(disorder);
+    }
+    json!({})
 }
 
 fn limits(service: &Service, body: &Value) -> Result<Value, Refusal> {

@@ -114,6 +114,12 @@ impl Sandbox {
         self.change(|portal, now| portal.update(type_named(object_type), id, properties, true, now));
     }
 
+    /// Changes the values of many records in one millisecond, as a bulk edit does.
+    pub fn update_many(&self, object_type: &str, ids: &[u64], properties: &[(&str, &str)]) {
+        let kind = type_named(object_type);
+        self.change(|portal, now| ids.iter().try_for_each(|id| portal.update(kind, *id, properties, true, now)));
+    }
+
     /// Changes values without moving the modified date, as a calculated property's change does.
     pub fn update_silently(&self, object_type: &str, id: u64, properties: &[(&str, &str)]) {
         self.change(|portal, now| portal.update(type_named(object_type), id, properties, false, now));

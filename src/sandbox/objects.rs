@@ -46,7 +46,7 @@ const LIST_MAX: usize = 100;
 const HISTORY_MAX: usize = 50;
 const BATCH_MAX: usize = 100;
 
-fn history<'n>(scene: &Scene<'_>, kind: ObjectType, names: &[&'n str]) -> Option<Selection> {
+fn history(scene: &Scene<'_>, kind: ObjectType, names: &[&str]) -> Option<Selection> {
     (!names.is_empty()).then(|| scene.selection(kind, names.iter().copied()))
 }
 

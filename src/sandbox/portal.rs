@@ -11,7 +11,7 @@ use super::object_type::ObjectType;
 use super::owners::Owner;
 use super::pipelines::{Pipeline, Stage};
 use super::properties::{Properties, PropertyDef};
-use super::record::{Record, Standing, Values, json_text};
+use super::record::{Record, Standing, Values, decode, json_text};
 use super::table::{Head, Table};
 
 #[derive(Debug)]
@@ -102,8 +102,7 @@ impl Portal {
         Ok(id)
     }
 
-    /// Changes values; `bump` is the new modified date, `None` leaves it as a calculated property's
-    /// change does.
+    /// Changes values; without `bump` the modified date stays, as when a calculated property changes.
     pub(super) fn update(
         &mut self,
         kind: ObjectType,
@@ -177,25 +176,25 @@ impl Portal {
 
     /// Keeps the dates that HubSpot derives from a ticket's stage.
     fn enter_stage(&self, record: &mut Record, left: Option<&[u8]>, entered: &[u8], now: Millis) {
-        let properties = self.properties(ObjectType::Tickets);
         let at = instant_text(now);
-        let set = |values: &mut Values, name: String, value: &str| {
-            if let Some(slot) = properties.slot(&name) {
-                values.set_text(slot, value);
-            }
-        };
-        if let Some(stage) = left.map(super::record::decode) {
-            set(&mut record.values, format!("hs_date_exited_{stage}"), &at);
-            set(&mut record.values, format!("hs_v2_date_exited_{stage}"), &at);
+        if let Some(stage) = left.map(decode) {
+            self.derive(ObjectType::Tickets, record, &format!("hs_date_exited_{stage}"), &at);
+            self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_exited_{stage}"), &at);
         }
-        let stage = super::record::decode(entered);
-        set(&mut record.values, format!("hs_date_entered_{stage}"), &at);
-        set(&mut record.values, format!("hs_v2_date_entered_{stage}"), &at);
-        let pipelines = self.pipelines(ObjectType::Tickets);
-        if pipelines.iter().filter_map(|pipeline| pipeline.stage(&stage)).any(|stage| stage.closed) {
-            set(&mut record.values, "closed_date".to_owned(), &at);
-            let taken = (now - record.created).to_string();
-            set(&mut record.values, "time_to_close".to_owned(), &taken);
+        let stage = decode(entered);
+        self.derive(ObjectType::Tickets, record, &format!("hs_date_entered_{stage}"), &at);
+        self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_entered_{stage}"), &at);
+        let mut stages = self.pipelines(ObjectType::Tickets).iter().filter_map(|p| p.stage(&stage));
+        if stages.any(|stage| stage.closed) {
+            self.derive(ObjectType::Tickets, record, "closed_date", &at);
+            self.derive(ObjectType::Tickets, record, "time_to_close", &(now - record.created).to_string());
+        }
+    }
+
+    /// Sets a property that the portal may lack.
+    fn derive(&self, kind: ObjectType, record: &mut Record, name: &str, value: &str) {
+        if let Some(slot) = self.properties(kind).slot(name) {
+            record.values.set_text(slot, value);
         }
     }
 
@@ -245,6 +244,11 @@ impl Portal {
         merged.push(loser.to_string());
         if let Some(slot) = slot {
             kept.values.set_text(slot, &merged.join(";"));
+        }
+        if kind == ObjectType::Contacts {
+            let vids = merged.iter().map(|id| format!("{id}:{now}"));
+            let vids = vids.collect::<Vec<_>>().join(";");
+            self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids);
         }
         kept.id = survivor;
         kept.updated = now;

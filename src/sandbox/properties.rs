@@ -128,8 +128,9 @@ impl PropertyDef {
         put("displayOrder", if self.hidden { json!(-1) } else { json!(display_order) });
         put("calculated", json!(self.calculated));
         put("externalOptions", json!(self.external_options));
-        put("archived", json!(self.archived_at.is_some()));
+        // Definitions in force come without the member.
         if let Some(at) = self.archived_at {
+            put("archived", json!(true));
             put("archivedAt", json!(instant_text(at)));
         }
         put("hasUniqueValue", json!(self.has_unique_value));
@@ -139,7 +140,7 @@ impl PropertyDef {
             put("showCurrencySymbol", json!(true));
         }
         let mut metadata = json!({
-            "archivable": !self.hubspot_defined,
+            "archivable": true,
             "readOnlyDefinition": self.hubspot_defined,
         });
         if self.kind == "enumeration" && !self.external_options {

@@ -36,8 +36,9 @@ impl Parameters {
         values.flat_map(|(_, value)| value.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect()
     }
 
+    /// The official Python client sends `True`.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.get(name) == Some("true")
+        self.get(name).is_some_and(|text| text.eq_ignore_ascii_case("true"))
     }
 }
 

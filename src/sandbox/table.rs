@@ -31,6 +31,9 @@ pub(super) enum Row {
     Gone,
 }
 
+/// When a record changed, and what it was until then; `None` when it did not exist.
+type Before = (Millis, Option<Arc<Record>>);
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
     base: Option<Virtual>,
@@ -39,7 +42,7 @@ pub(super) struct Table {
     archived: BTreeSet<u64>,
     last_id: u64,
     /// What each lately changed record was before, oldest first, for the search index's lag.
-    before: HashMap<u64, Vec<(Millis, Option<Arc<Record>>)>>,
+    before: HashMap<u64, Vec<Before>>,
     changes: VecDeque<(Millis, u64)>,
 }
 

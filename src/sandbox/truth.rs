@@ -72,8 +72,9 @@ fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &R
         out.extend(json_text(&def.name));
         out.push(b':');
         let value = value_json(portal, kind, record, slot, now);
-        let readable = value == b"null" || serde_json::from_slice::<String>(&value).is_ok();
-        out.extend(if readable { value } else { json_text(&decode(&value)) });
+        // Only surrogate escapes can make a fragment unreadable.
+        let suspect = value.windows(3).any(|three| three == b"\\ud" || three == b"\\uD");
+        out.extend(if suspect { json_text(&decode(&value)) } else { value });
     }
     out.extend_from_slice(b"},\"associations\":");
     out.extend_from_slice(associations(portal, kind, record).to_string().as_bytes());

@@ -25,10 +25,26 @@ pub struct Bookmark {
     /// The stream's version, carried by each record; epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// A pass over the portal that has begun and not ended. Written as null when there is none, never left out: an
-    /// orchestrator may merge states.
+    /// A pass over all rows (first load or sweep) that has begun and not ended. Written as null when there is none, never
+    /// left out: an orchestrator may merge states.
     #[serde(default)]
     pub progress: Option<Progress>,
+    /// A reading of what changed by the list that has begun and not ended; null when there is none.
+    #[serde(default)]
+    pub changes: Option<Progress>,
+    /// When the last whole pass over all rows began.
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    pub swept_at: Option<DateTime<Utc>>,
+    /// When the archive was read last.
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    pub archive_read_at: Option<DateTime<Utc>>,
+    /// Live rows that the last whole list had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Rows that the next run finds again in its lookback, by id, with the modified instant that was written in epoch
+    /// milliseconds; empty when they are too many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recent: BTreeMap<u64, i64>,
     /// The columns and association types that were selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<Selected>,
@@ -51,6 +67,9 @@ pub struct Progress {
     pub until: Option<DateTime<Utc>>,
     /// What is left to read, in this order.
     pub parts: Vec<Part>,
+    /// Live rows seen so far.
+    #[serde(default)]
+    pub rows: u64,
 }
 
 /// A range of a list that has not been read to its end.
@@ -84,6 +103,15 @@ impl Selected {
         fingerprints.sort_unstable();
         fingerprints.dedup();
         Self(fingerprints.concat())
+    }
+
+    /// What is selected in one or the other.
+    pub fn and(&self, other: &Self) -> Self {
+        let chunks = |selected: &'_ Self| -> BTreeSet<String> {
+            let bytes = selected.0.as_bytes().chunks(FINGERPRINT_CHARS);
+            bytes.map(|fingerprint| String::from_utf8_lossy(fingerprint).into_owned()).collect()
+        };
+        Self(chunks(self).union(&chunks(other)).map(String::as_str).collect())
     }
 
     /// Whether all of `other` was selected already.

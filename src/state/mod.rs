@@ -45,6 +45,12 @@ pub enum StateError {
         "state has bookmarks but no portal_id, so another tap wrote it; start without --state to read everything, or give this tap's own state"
     )]
     Foreign,
+    /// A root without bookmarks where they should be.
+    #[error("state: bookmarks is not an object but {found}; repair it, or start without --state to read everything")]
+    NoBookmarks {
+        /// What stands there.
+        found: Value,
+    },
     /// A known key of a wrong shape.
     #[error(
         "state: the bookmark of {stream} has a wrong shape ({reason}); remove the bookmark to read the stream again"
@@ -81,8 +87,7 @@ impl State {
             None | Some(Value::Null) => true,
             Some(Value::Object(bookmarks)) => bookmarks.is_empty(),
             Some(other) => {
-                let reason = format!("bookmarks is not an object but {other}");
-                return Err(StateError::Unreadable { path: String::new(), reason });
+                return Err(StateError::NoBookmarks { found: other.clone() });
             }
         };
         match found {
@@ -112,6 +117,13 @@ impl State {
     pub fn set(&mut self, stream: &str, bookmark: &Bookmark) {
         let value = serde_json::to_value(bookmark).expect("a bookmark is JSON");
         self.root["bookmarks"][stream] = value;
+    }
+
+    /// Forgets what was read of a stream, so that it is read again; its version is kept, for the next one to be greater.
+    pub fn forget(&mut self, stream: &str) {
+        if let Some(Bookmark { version, other, .. }) = self.bookmark(stream) {
+            self.set(stream, &Bookmark { version, other, ..Bookmark::default() });
+        }
     }
 
     /// The `value` of a STATE message.

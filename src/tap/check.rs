@@ -16,7 +16,7 @@ use crate::messages::encode_records;
 /// `--test`: reports the portal, the scopes each stream has or lacks, and the quota.
 pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
     let session = Session::open(arguments)?;
-    let portal = session.discover().await?;
+    let portal = session.discover(true).await?;
     // OAuth apps have no such figure.
     let usage = session.client.daily_usage().await.ok().flatten();
     let account = &portal.account;
@@ -29,8 +29,11 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
         ("tickets".to_owned(), None),
         ("ticket_properties".to_owned(), None),
         ("ticket_pipelines, ticket_pipeline_stages".to_owned(), None),
-        ("owners".to_owned(), portal.access.owners.clone()),
     ];
+    lines.extend(
+        ["owners", "contacts", "companies", "deals"]
+            .map(|stream| (stream.to_owned(), portal.access.missing_for_stream(stream).map(str::to_owned))),
+    );
     lines.extend(session.associations.types.iter().map(|object_type| {
         (format!("associations with {object_type}"), portal.access.missing_for(object_type).map(str::to_owned))
     }));

@@ -27,6 +27,10 @@ pub(super) struct Arguments {
     #[arg(long, short, value_name = "FILE")]
     pub(super) properties: Option<PathBuf>,
 
+    /// Read a stream again from its beginning, whatever the state says; may be repeated
+    #[arg(long, value_name = "STREAM")]
+    pub(super) full_refresh: Vec<String>,
+
     /// Write the portal's catalog and end
     #[arg(long, short)]
     pub(super) discover: bool,

@@ -17,6 +17,8 @@ pub(super) const USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 /// HubSpot could not be reached or kept failing: run again later with the last state.
 const UNAVAILABLE: u8 = 4;
+/// HubSpot's search counts records that it does not give: run again later with the last state.
+const INCOMPLETE: u8 = 5;
 /// The daily quota is used up: run again after midnight in the portal's time zone.
 const QUOTA: u8 = 6;
 /// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
@@ -45,6 +47,8 @@ pub(super) enum TapError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Extract(#[from] ExtractError),
+    #[error("--full-refresh names the stream {stream:?}, which this tap does not have; it has {known}")]
+    UnknownStream { stream: String, known: String },
     #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
     Output(#[source] io::Error),
     #[error("the runtime cannot be started: {0}")]
@@ -59,7 +63,7 @@ impl TapError {
     /// The exit code by consequence.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Catalog(_) | Self::State(_) => USAGE,
+            Self::Config(_) | Self::Catalog(_) | Self::State(_) | Self::UnknownStream { .. } => USAGE,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
             Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
             Self::Discovery(DiscoveryError::Client(error))
@@ -67,6 +71,7 @@ impl TapError {
             | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
                 of_client(error)
             }
+            Self::Extract(ExtractError::Shortfall { .. }) => INCOMPLETE,
             Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
             Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) => DEFECT,
             Self::Interrupted => INTERRUPTED,

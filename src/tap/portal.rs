@@ -10,6 +10,7 @@ use crate::client::{Client, Connection, ObjectType, Property};
 use crate::config::{Config, ConfigSource, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, Portal, STREAMS, build_catalog, discover as discover_portal, discover_access, discover_account,
+    discover_tickets,
 };
 use crate::extraction::{AssociationSettings, wanted_associations};
 
@@ -62,10 +63,10 @@ impl Session {
         Ok(Self { config, client: Arc::new(client), associations })
     }
 
-    /// Describes the portal in full.
-    pub(super) async fn discover(&self) -> Result<Portal, TapError> {
+    /// Describes the portal; with all object types if `whole`, else with what is selected by default.
+    pub(super) async fn discover(&self, whole: bool) -> Result<Portal, TapError> {
         let organization_id = self.config.organization_id.as_deref();
-        Ok(discover_portal(&self.client, organization_id, &self.associations.types).await?)
+        Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
     }
 
     /// The catalog of the portal.
@@ -87,7 +88,7 @@ impl Session {
     /// The catalog given, checked against the token's portal, or the one discovered now.
     pub(super) async fn survey(&self, arguments: &Arguments) -> Result<Surveyed, TapError> {
         let Some(file) = arguments.catalog_file() else {
-            let portal = self.discover().await?;
+            let portal = self.discover(false).await?;
             let catalog = self.catalog_of(&portal);
             return Ok(Surveyed {
                 portal_id: portal.account.portal_id.to_string(),
@@ -101,7 +102,12 @@ impl Session {
         let portal_id = account.portal_id.to_string();
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
         let wanted = wanted_associations(&catalog, &self.associations.types);
-        let access = discover_access(&self.client, &wanted, false).await?;
+        let access = discover_access(&self.client, &wanted).await?;
+        // Who may read an association may read both its ends.
+        let nothing_shown = access.associations.len() == wanted.len();
+        if nothing_shown && (catalog.selects("tickets") || catalog.selects("ticket_associations")) {
+            discover_tickets(&self.client).await?;
+        }
         Ok(Surveyed { portal_id, catalog, access, properties: None })
     }
 }
@@ -109,7 +115,7 @@ impl Session {
 /// `--discover`: writes the catalog.
 pub(super) async fn discover(arguments: &Arguments) -> Result<(), TapError> {
     let session = Session::open(arguments)?;
-    let portal = session.discover().await?;
+    let portal = session.discover(true).await?;
     let mut catalog = session.catalog_of(&portal);
     if arguments.portable {
         catalog.make_portable();

@@ -58,7 +58,14 @@ pub(super) async fn prepare(session: &Session, arguments: &Arguments) -> Result<
     let config = &session.config;
     let incoming = read_state(arguments)?;
     let Surveyed { portal_id, catalog, access, properties } = session.survey(arguments).await?;
-    let state = State::of(incoming, &portal_id, &STREAMS.map(|stream| stream.name))?;
+    let streams = STREAMS.map(|stream| stream.name);
+    let mut state = State::of(incoming, &portal_id, &streams)?;
+    for stream in &arguments.full_refresh {
+        if !streams.contains(&stream.as_str()) {
+            return Err(TapError::UnknownStream { stream: stream.clone(), known: streams.join(", ") });
+        }
+        state.forget(stream);
+    }
     let plan = Plan::new(&catalog, &session.associations, &access, &state)?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
@@ -83,7 +90,11 @@ fn bounds(config: &Config) -> Bounds {
         lookback: config.lookback(),
         since: config.start_date,
         until: config.end_date,
+        created_after: config.created_after,
         include_archived: config.include_archived,
+        archive_hours: config.archive_hours,
+        sweep_hours: config.sweep_hours,
+        sweep_time: Duration::from_secs_f64(config.sweep_minutes * 60.0),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Integration tests, one module a topic.
 
+mod bad_input;
+mod cli;
+mod discovery;
 mod official_client;
+mod selection;
 mod support;
 mod targets;

@@ -122,3 +122,30 @@ pub(crate) fn fold(messages: &[Message]) -> Tables {
     tables.load(messages);
     tables
 }
+
+/// The messages of a kind and stream.
+pub(crate) fn of<'m>(messages: &'m [Message], kind: &str, stream: &str) -> Vec<&'m Message> {
+    messages.iter().filter(|message| message.kind == kind && message.stream.as_deref() == Some(stream)).collect()
+}
+
+/// The records of a stream as JSON, in their order.
+pub(crate) fn records(messages: &[Message], stream: &str) -> Vec<Value> {
+    let record = |message: &Message| serde_json::to_value(message.record.as_ref()?).ok();
+    of(messages, "RECORD", stream).into_iter().map(|message| record(message).expect("a record")).collect()
+}
+
+/// The values of the STATE messages, in their order.
+pub(crate) fn states(messages: &[Message]) -> Vec<Value> {
+    messages.iter().filter(|message| message.kind == "STATE").map(|one| one.value.clone().expect("a value")).collect()
+}
+
+/// The columns of a stream's SCHEMA; none when there is no SCHEMA.
+pub(crate) fn columns(messages: &[Message], stream: &str) -> Vec<String> {
+    let schema = of(messages, "SCHEMA", stream).pop().and_then(|message| message.schema.as_ref());
+    schema
+        .and_then(|schema| schema["properties"].as_object())
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}

@@ -1,6 +1,7 @@
 //! What the topic modules share: a portal, the tap as a program, real targets, a real Postgres, and the truth to hold
 //! their tables against.
 
+pub(crate) mod catalogs;
 pub(crate) mod cell;
 pub(crate) mod clients;
 pub(crate) mod messages;

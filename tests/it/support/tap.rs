@@ -37,6 +37,13 @@ impl Tap {
         tap
     }
 
+    /// The same, without the pace that suits HubSpot: for portals without limits.
+    pub(crate) fn unhurried(portal: &Portal) -> Self {
+        let mut tap = Self::of(portal);
+        tap.set("rate_limit", 100_000.into()).set("retry_delay_secs", json!(0.01));
+        tap
+    }
+
     /// Adds a setting.
     pub(crate) fn set(&mut self, setting: &str, value: Value) -> &mut Self {
         self.config.insert(setting.to_owned(), value);
@@ -58,30 +65,55 @@ impl Tap {
         fs::write(self.path(name), content.to_string()).expect("a writable folder");
     }
 
-    /// `tap-hubspot-tickets --config config.json` with these arguments behind, stderr going to the file `tap.log`.
+    /// `tap-hubspot-tickets --config config.json` with these arguments behind.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare_command(&["--config", "config.json"]);
+        command.args(arguments);
+        command
+    }
+
+    /// `tap-hubspot-tickets` with these arguments alone, stderr going to the file `tap.log`.
     ///
     /// Nothing of the environment reaches it that could change what it does.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn bare_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
             if name.starts_with("TAP_HUBSPOT")
                 || name.starts_with("HUBSPOT_")
+                || name == "RUST_LOG"
                 || name.to_lowercase().ends_with("_proxy")
             {
                 command.env_remove(&*name);
             }
         }
         let log = File::create(self.path("tap.log")).expect("a writable folder");
-        command.args(["--config", "config.json"]).args(arguments);
+        command.args(arguments);
         command.current_dir(self.folder.path()).stdin(Stdio::null()).stderr(log);
         command
     }
 
     /// Runs it to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
-        let output = self.command(arguments).stdout(Stdio::piped()).output().expect("the tap runs");
+        self.finish(self.command(arguments))
+    }
+
+    /// Runs a command made by this to its end.
+    pub(crate) fn finish(&self, mut command: Command) -> Finished {
+        let output = command.stdout(Stdio::piped()).output().expect("the tap runs");
         Finished { code: output.status.code(), stdout: output.stdout, stderr: self.log() }
+    }
+
+    /// Syncs with a catalog, and a state if there is one.
+    pub(crate) fn sync_catalog(&self, catalog: &Value, state: Option<&Value>) -> Finished {
+        self.write("catalog.json", catalog);
+        match state {
+            None => self.run(&["--catalog", "catalog.json"]),
+            Some(state) => {
+                self.write("state.json", state);
+                self.run(&["--catalog", "catalog.json", "--state", "state.json"])
+            }
+        }
     }
 
     /// Discovers and keeps the catalog as `catalog.json`.
@@ -127,6 +159,21 @@ impl Finished {
     pub(crate) fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{}", self.stderr);
         self
+    }
+
+    /// What stands in the last line of stderr, which is what orchestrators show.
+    pub(crate) fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+
+    /// How many lines of stderr contain a text.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.stderr.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// stdout as text.
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).expect("UTF-8 on stdout")
     }
 
     /// The messages on stdout.

@@ -1,0 +1,99 @@
+//! What each part of a run expected and wrote: the stream `sync_audit`.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+
+use super::output::Output;
+use super::small::push_record;
+use super::summary::{StreamSummary, SummaryHandle};
+use super::{ExtractError, Records, Yield};
+use crate::client::Client;
+use crate::discovery::Field;
+use crate::property::format_instant;
+
+/// A part of a run, while it is read.
+#[derive(Debug)]
+pub(super) struct Part {
+    stream: &'static str,
+    name: &'static str,
+    started_at: DateTime<Utc>,
+    calls: u64,
+    before: StreamSummary,
+    pub(super) expected: Option<u64>,
+    pub(super) duplicates: u64,
+}
+
+/// The parts of a run.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    rows: Vec<Map<String, Value>>,
+}
+
+impl Part {
+    /// Begins a part of a stream.
+    pub(super) fn begin(stream: &'static str, name: &'static str, client: &Client, summary: &SummaryHandle) -> Self {
+        Self {
+            stream,
+            name,
+            started_at: client.server_now(),
+            calls: client.ledger().tally().total,
+            before: summary.stream(stream),
+            expected: None,
+            duplicates: 0,
+        }
+    }
+}
+
+impl Audit {
+    /// Ends a part; `whole` when everything it is about was read.
+    pub(super) fn end(&mut self, part: Part, whole: bool, client: &Client, summary: &SummaryHandle) {
+        let now = summary.stream(part.stream);
+        let unparsed = |summary: &StreamSummary| summary.unparsed.values().sum::<u64>();
+        let tombstones = now.tombstones - part.before.tombstones;
+        let row = json!({
+            "stream": part.stream,
+            "part": part.name,
+            "expected": part.expected,
+            "written": now.records - part.before.records - tombstones,
+            "archived": tombstones,
+            "duplicates": part.duplicates,
+            "unparsed": unparsed(&now) - unparsed(&part.before),
+            "api_calls": client.ledger().tally().total - part.calls,
+            "whole": whole,
+            "started_at": format_instant(part.started_at),
+            "finished_at": format_instant(client.server_now()),
+        });
+        tracing::info!("{} of {}: {row}", part.name, part.stream);
+        if let Value::Object(row) = row {
+            self.rows.push(row);
+        }
+    }
+
+    /// Yields the stream, if it is selected.
+    pub(super) async fn write(
+        &self,
+        fields: Option<&Vec<&'static Field>>,
+        client: &Arc<Client>,
+        output: &Output<'_>,
+    ) -> Result<(), ExtractError> {
+        let Some(fields) = fields else { return Ok(()) };
+        let extracted_at = client.server_now();
+        let mut records = Records {
+            stream: "sync_audit",
+            bodies: Vec::new(),
+            ends: Vec::new(),
+            tail: output.stamp.tail(extracted_at),
+            version: extracted_at.timestamp_millis(),
+            extracted_at,
+        };
+        for row in &self.rows {
+            push_record(fields, row, &mut records.bodies);
+            records.ends.push(records.bodies.len());
+        }
+        let count = self.rows.len() as u64;
+        output.summary.update("sync_audit", |stream| stream.records += count);
+        output.send(Yield::Records(records)).await
+    }
+}

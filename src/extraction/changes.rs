@@ -1,0 +1,142 @@
+//! What changed: windows of the modified date by search, their records by batch read.
+//!
+//! ```text
+//!          since                      the bookmark        until = HubSpot's clock
+//!   ─────────┼───── lookback ─────────────┼──────────────────┼───▶ time
+//!            │  window  │  window  │  window  │    window    │
+//! ```
+//!
+//! Each window is closed: its end lies in the past. The bookmark moves to the end of each window that was found whole; the
+//! next run reads `lookback` again, since the index may learn of a change later.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::chunk::{Kept, Workshop};
+use super::list::{BATCH, Reader};
+use super::output::{Output, Reading};
+use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter, written_rows};
+use super::window::{Searcher, WindowRows};
+use super::{ExtractError, chunk};
+use crate::client::{ClientError, ObjectId, Search};
+
+/// Rows of one window, so that a run that is interrupted has not far to go back.
+const WINDOW_ROWS: u64 = 10_000;
+
+/// Reads changes of one object type.
+pub(super) struct Changes<'c> {
+    pub(super) workshop: &'c Arc<Workshop>,
+    pub(super) reader: &'c Arc<Reader>,
+    pub(super) searcher: &'c Searcher,
+    pub(super) filter: &'c Filter,
+    pub(super) reading: Reading,
+}
+
+/// A window that was read and written.
+pub(super) struct Window {
+    /// Its end.
+    pub(super) until: DateTime<Utc>,
+    /// Records that the search counted in it.
+    pub(super) expected: u64,
+    pub(super) duplicates: u64,
+    /// What was written, with the modified instants it was written with.
+    pub(super) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
+}
+
+impl Changes<'_> {
+    /// Reads and writes the first window from `since` on, given the search of everything from there to `until`.
+    pub(super) async fn next_window(
+        &self,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        rest: Search,
+        output: &mut Output<'_>,
+    ) -> Result<Window, ExtractError> {
+        let (end, first) = self.fit(since.timestamp_millis(), until.timestamp_millis(), rest).await?;
+        let rows = self.searcher.read(since.timestamp_millis()..end, first).await?;
+        let (expected, duplicates) = (rows.expected, rows.duplicates);
+        let written = self.write(rows, output).await?;
+        let end = DateTime::from_timestamp_millis(end).unwrap_or(until).min(until);
+        Ok(Window { until: end, expected, duplicates, written })
+    }
+
+    /// The end of a window that is not too large, guessed from the mean density, and its search.
+    async fn fit(&self, since: i64, until: i64, rest: Search) -> Result<(i64, Search), ClientError> {
+        let (mut end, mut search) = (until, rest);
+        while search.total > WINDOW_ROWS && end - since > 1 {
+            let width = i128::from(end - since) * i128::from(WINDOW_ROWS) * 4 / 5 / i128::from(search.total);
+            end = since + i64::try_from(width).expect("smaller than before").max(1);
+            search = self.searcher.first(&(since..end)).await?;
+        }
+        Ok((end, search))
+    }
+
+    /// Reads the records of a window and writes those that are not known.
+    async fn write(
+        &self,
+        rows: WindowRows,
+        output: &mut Output<'_>,
+    ) -> Result<Vec<(ObjectId, Option<DateTime<Utc>>)>, ExtractError> {
+        let is_new = |(id, at): &(&ObjectId, &Option<DateTime<Utc>>)| !self.filter.is_known(**id, **at);
+        let ids: Vec<ObjectId> = rows.found.iter().filter(is_new).map(|(id, _)| *id).collect();
+        let chunks: Vec<Vec<ObjectId>> = ids.chunks(CHUNK_RECORDS).map(<[_]>::to_vec).collect();
+        let mut completed = stream::iter(chunks)
+            .map(|ids| {
+                let (workshop, reader) = (Arc::clone(self.workshop), Arc::clone(self.reader));
+                let filter = self.filter.clone();
+                async move {
+                    let work = async move { complete(&workshop, &reader, &ids, &filter).await };
+                    tokio::spawn(work).await.map_err(|panic| ExtractError::Worker(panic.to_string()))?
+                }
+            })
+            .buffered(CHUNKS_IN_FLIGHT);
+        let mut all = Vec::new();
+        let columns = self.workshop.columns();
+        while let Some((pages, misfits, written)) = completed.try_next().await? {
+            output.summary.update(self.workshop.lead, |stream| stream.pages += pages.len() as u64);
+            for page in pages {
+                output.write_page(page, columns, self.reading).await?;
+            }
+            output.count_misfits(columns, &misfits);
+            all.extend(written);
+        }
+        Ok(all)
+    }
+}
+
+type CompletedRecords = (Vec<chunk::Completed>, super::encoder::Misfits, Vec<(ObjectId, Option<DateTime<Utc>>)>);
+
+/// Reads records by id and completes them.
+async fn complete(
+    workshop: &Workshop,
+    reader: &Reader,
+    ids: &[ObjectId],
+    filter: &Filter,
+) -> Result<CompletedRecords, ExtractError> {
+    let pages = try_join_all(ids.chunks(BATCH).map(|batch| reader.batch_read(batch))).await?;
+    let extracted_at = reader.client.server_now();
+    let kept: Vec<Kept> = pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at }).collect();
+    let written = written_rows(&kept);
+    let (completed, misfits) = workshop.complete(kept).await?;
+    Ok((completed, misfits, written))
+}
+
+/// Keeps the rows that the next run will find again in its lookback, or none if they are too many to keep.
+pub(super) fn keep_recent(
+    recent: &mut BTreeMap<u64, i64>,
+    written: &[(ObjectId, Option<DateTime<Utc>>)],
+    from: DateTime<Utc>,
+) {
+    /// With some 30 bytes each, 6 KB of state.
+    const MAX_RECENT: usize = 200;
+    recent.extend(written.iter().filter_map(|(id, at)| Some((id.0, at.as_ref()?.timestamp_millis()))));
+    let from = from.timestamp_millis();
+    recent.retain(|_, at| *at >= from);
+    if recent.len() > MAX_RECENT {
+        recent.clear();
+    }
+}

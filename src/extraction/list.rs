@@ -1,0 +1,115 @@
+//! Lists: pages of all objects of a type, by ascending id, over HubSpot's strongly consistent path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::try_join_all;
+
+use super::page::{Layout, Page};
+use crate::client::{Client, ClientError, ListRequest, Malformed, ObjectId, ObjectType, PageCursor, encode_properties};
+use crate::state::List;
+
+/// Longer lists of property names do not fit a URL: connectors in wide use send 15,000 characters, 16 KB is where the
+/// edge answers 414.
+const MAX_URL_PROPERTIES: usize = 15_000;
+/// Objects of one batch read, HubSpot's maximum.
+pub(super) const BATCH: usize = 100;
+/// A page that is read for its ids names this property, which keeps the default ones out.
+pub(super) const ID_PROPERTY: &str = "hs_object_id";
+
+/// Reads objects of one type.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) client: Arc<Client>,
+    pub(super) object_type: ObjectType,
+    layout: Layout,
+    properties: String,
+    page_size: u32,
+    /// The properties' names do not fit a URL: the list gives ids, a batch read the records.
+    wide: AtomicBool,
+}
+
+impl Reader {
+    /// A reader of the properties that `layout` keeps.
+    pub(super) fn new(client: Arc<Client>, object_type: ObjectType, layout: Layout, page_size: u32) -> Self {
+        let properties = encode_properties(layout.properties());
+        let wide = AtomicBool::new(properties.len() > MAX_URL_PROPERTIES);
+        Self { client, object_type, layout, properties, page_size, wide }
+    }
+
+    /// A page of a list; archived records for their ids alone.
+    pub(super) async fn list(&self, list: List, after: Option<&PageCursor>) -> Result<Page, ClientError> {
+        let ids_alone = || Layout::new([]);
+        if list == List::Archived {
+            return self.list_page(true, after, ID_PROPERTY, &ids_alone()).await;
+        }
+        if !self.wide.load(Ordering::Relaxed) {
+            match self.list_page(false, after, &self.properties, &self.layout).await {
+                Err(error) if error.status() == Some(414) => {
+                    tracing::info!("the properties' names are too long for HubSpot's list; reading ids, then records");
+                    self.wide.store(true, Ordering::Relaxed);
+                }
+                answer => return answer,
+            }
+        }
+        let listed = self.list_page(false, after, ID_PROPERTY, &ids_alone()).await?;
+        if listed.ids().is_empty() {
+            return Ok(listed);
+        }
+        let mut page = self.batch_read(listed.ids()).await?;
+        page.next = listed.next;
+        Ok(page)
+    }
+
+    /// Up to 100 records by id, with all properties; records that are gone are missing.
+    pub(super) async fn batch_read(&self, ids: &[ObjectId]) -> Result<Page, ClientError> {
+        let properties: Vec<&str> = self.layout.properties().collect();
+        let read = |body| Page::read(body, &self.layout);
+        let mut page = self.client.batch_read_objects(&self.object_type, ids, &properties, read).await?;
+        // A merged record answers with its winner, which is found under its own id.
+        page.retain(|id| ids.contains(&id));
+        Ok(page)
+    }
+
+    /// Which of these records are live.
+    pub(super) async fn live(&self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, ClientError> {
+        let layout = Layout::new([]);
+        let reads = ids.chunks(BATCH).map(|batch| {
+            let read = |body| Page::read(body, &layout);
+            self.client.batch_read_objects(&self.object_type, batch, &[ID_PROPERTY], read)
+        });
+        let pages = try_join_all(reads).await?;
+        let rows = pages.iter().flat_map(Page::rows);
+        Ok(rows.filter(|row| !row.archived()).map(|row| row.id()).collect())
+    }
+
+    /// A page that leads back is asked for again: it can only come from a cache between.
+    async fn list_page(
+        &self,
+        archived: bool,
+        after: Option<&PageCursor>,
+        properties: &str,
+        layout: &Layout,
+    ) -> Result<Page, ClientError> {
+        let object_type = &self.object_type;
+        let request = ListRequest { object_type, archived, after, limit: self.page_size, properties };
+        let read = |body| {
+            let page = Page::read(body, layout)?;
+            match (&page.next, after) {
+                (Some(next), Some(after)) if !goes_on(after, next) => {
+                    Err(Malformed::new(format!("the page after {} leads back to {}", after.0, next.0)))
+                }
+                _ => Ok(page),
+            }
+        };
+        self.client.list_objects(request, read).await
+    }
+}
+
+/// Whether a cursor lies behind another one; of cursors that are no numbers, whether it is another one.
+fn goes_on(from: &PageCursor, to: &PageCursor) -> bool {
+    match (from.0.parse::<u64>(), to.0.parse::<u64>()) {
+        (Ok(from), Ok(to)) => to > from,
+        _ => from != to,
+    }
+}

@@ -1,0 +1,133 @@
+//! The last step of an answer: headers, compression, and faults of the body.
+
+use std::io::Write;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use futures_util::StreamExt;
+use futures_util::stream;
+use serde_json::{Value, json};
+
+use super::clock::{Millis, http_date, instant_text};
+use super::faults::Fault;
+use super::reply::{Errors, Reply};
+
+/// Smaller bodies are not worth compressing.
+const GZIP_MIN: usize = 1_024;
+
+/// The answer of a fault that keeps the request from being carried out.
+pub(super) fn faulty(fault: &Fault, now: Millis, errors: &Errors) -> Reply {
+    match fault {
+        Fault::Status { code, headers, body } => {
+            let mut reply = match body {
+                Some(body) => Reply::bytes(*code, body.clone().into_bytes()),
+                None => errors.plain(*code, "internal error"),
+            };
+            reply.headers.extend(headers.iter().cloned());
+            reply
+        }
+        Fault::RateLimited { limit, retry_after } => {
+            let reply = errors.rate_limited(*limit);
+            match retry_after {
+                Some(seconds) => reply.header("Retry-After", seconds),
+                None => reply,
+            }
+        }
+        Fault::ExpiredToken => errors.expired(1, &instant_text(now - 1_000)),
+        Fault::Html(code) => Reply::html(*code, "Bad Gateway"),
+        Fault::NotJson => Reply::bytes(200, b"<!doctype html><title>Just a moment...</title>".to_vec()),
+        _ => Reply::bytes(200, Vec::new()),
+    }
+}
+
+/// Turns a reply into what goes out; `gzip` is whether compressing is wanted.
+pub(super) fn respond(reply: Reply, errors: &Errors, now: Millis, gzip: bool, fault: Option<&Fault>) -> Response<Body> {
+    let content_type = if reply.html { "text/html" } else { "application/json;charset=utf-8" };
+    let mut response = Response::builder()
+        .status(reply.status)
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::DATE, http_date(now))
+        .header("X-HubSpot-Correlation-Id", &errors.correlation_id)
+        .header(header::SERVER, "cloudflare");
+    for (name, value) in &reply.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response = response.header(name, value);
+        }
+    }
+    let mut body = Bytes::from(reply.body);
+    if gzip && body.len() > GZIP_MIN {
+        response = response.header(header::CONTENT_ENCODING, "gzip").header(header::VARY, "Accept-Encoding");
+        body = compressed(&body);
+    }
+    let body = match fault {
+        Some(Fault::ResetMidBody) => cut_short(body),
+        Some(Fault::EndlessBody) => endless(body),
+        _ => Body::from(body),
+    };
+    response.body(body).unwrap_or_default()
+}
+
+/// Spoils the JSON of an answer that was already made.
+pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
+    let first = body["results"][0]["id"].as_str().map(str::to_owned);
+    match fault {
+        Fault::ResultsMissing => {
+            body.as_object_mut().map(|body| body.shift_remove("results"));
+        }
+        Fault::ResultsNotAnArray => body["results"] = json!({"0": {}}),
+        Fault::EmptyPage => {
+            body["results"] = json!([]);
+            body.as_object_mut().map(|body| body.shift_remove("paging"));
+        }
+        Fault::CursorBackwards => {
+            let after = first.unwrap_or_else(|| "0".to_owned());
+            body["paging"] = json!({"next": {"after": after}});
+        }
+        Fault::IdsOutOfOrder => {
+            if let Some(results) = body["results"].as_array_mut() {
+                results.reverse();
+            }
+        }
+        Fault::RecordMissing => {
+            if let Some(results) = body["results"].as_array_mut().filter(|results| !results.is_empty()) {
+                results.remove(results.len() / 2);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn compressed(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
+    // Writing into a vector cannot fail.
+    drop(encoder.write_all(body));
+    Bytes::from(encoder.finish().unwrap_or_default())
+}
+
+/// Half of the body, then a broken connection.
+fn cut_short(body: Bytes) -> Body {
+    let half = body.slice(..body.len() / 2);
+    let pieces = [Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
+    // The half must leave before the error is seen.
+    Body::from_stream(stream::iter(pieces).then(async |piece| {
+        if piece.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        piece
+    }))
+}
+
+/// The body, then blanks for ever.
+fn endless(body: Bytes) -> Body {
+    let most = body.len().saturating_sub(1);
+    let blanks = stream::repeat(Bytes::from_static(&[b' '; 256])).then(async |blank| {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        blank
+    });
+    let head = stream::once(async move { body.slice(..most) });
+    Body::from_stream(head.chain(blanks).map(Ok::<_, std::convert::Infallible>))
+}

@@ -1,1 +1,0 @@
-//! How the sandbox behaves over HTTP.
