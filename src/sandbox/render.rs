@@ -76,7 +76,8 @@ impl Selection {
         }
     }
 
-    fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
+    /// Writes `"name":value` members, separated by commas.
+    pub(super) fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
         let mut fragments: Vec<&[u8]> = vec![b"null"; self.columns.len()];
         for (slot, fragment) in record.values.iter() {
             let column = self.by_slot[usize::from(slot)];
