@@ -16,10 +16,7 @@ pub(super) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
     for kind in ObjectType::HELD {
         out.extend_from_slice(format!(",\"{}\":[", kind.plural()).as_bytes());
         let table = portal.table(kind);
-        let names = portal
-            .properties(kind)
-            .iter(false)
-            .map(|(_, def)| def.name.as_str());
+        let names = portal.properties(kind).iter(false).map(|(_, def)| def.name.as_str());
         let all = Selection::new(kind, portal.properties(kind), names, true);
         let records = table.rows(0).filter_map(|(_, row)| table.load(&row));
         for (at, record) in records.enumerate() {
@@ -53,14 +50,7 @@ fn pipelines(portal: &Portal, kind: ObjectType) -> Value {
     portal.pipelines(kind).iter().enumerate().map(|(order, pipeline)| pipeline.to_json(order)).collect()
 }
 
-fn write_record(
-    out: &mut Vec<u8>,
-    portal: &Portal,
-    kind: ObjectType,
-    all: &Selection,
-    record: &Record,
-    now: Millis,
-) {
+fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, all: &Selection, record: &Record, now: Millis) {
     let merged_into = match record.standing {
         Standing::Merged { into } => json!(into.to_string()),
         _ => Value::Null,
@@ -94,13 +84,7 @@ fn finds(text: &[u8], needle: &[u8]) -> bool {
 }
 
 /// Writes the properties one by one, repairing each value that is no Unicode.
-fn write_readable(
-    out: &mut Vec<u8>,
-    portal: &Portal,
-    kind: ObjectType,
-    record: &Record,
-    now: Millis,
-) {
+fn write_readable(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &Record, now: Millis) {
     for (at, (slot, def)) in portal.properties(kind).iter(false).enumerate() {
         if at > 0 {
             out.push(b',');
@@ -108,11 +92,7 @@ fn write_readable(
         out.extend(json_text(&def.name));
         out.push(b':');
         let value = value_json(portal, kind, record, slot, now);
-        out.extend(if finds(&value, b"\\u") {
-            json_text(&decode(&value))
-        } else {
-            value
-        });
+        out.extend(if finds(&value, b"\\u") { json_text(&decode(&value)) } else { value });
     }
 }
 
