@@ -61,8 +61,10 @@ pub(crate) fn singer_check_tap(tap: &Tap, output: &[u8]) -> String {
     let input = tap.path("output.jsonl");
     fs::write(&input, output).expect("a writable folder");
     let file = fs::File::open(&input).expect("the file just written");
-    let checked =
-        program("tools", "singer-check-tap").stdin(Stdio::from(file)).output().expect("singer-check-tap runs");
+    let mut command = program("tools", "singer-check-tap");
+    // It leaves a folder of its own where it runs.
+    command.current_dir(input.parent().expect("a folder")).stdin(Stdio::from(file));
+    let checked = command.output().expect("singer-check-tap runs");
     let said = format!("{}{}", String::from_utf8_lossy(&checked.stdout), String::from_utf8_lossy(&checked.stderr));
     assert!(checked.status.success(), "{said}");
     said
