@@ -6,4 +6,5 @@ mod discovery;
 mod official_client;
 mod selection;
 mod support;
+mod sync;
 mod targets;

@@ -189,7 +189,7 @@ impl Truth {
     /// The definitions of ticket properties that exist.
     pub(crate) fn definitions(&self) -> Vec<&Value> {
         let all = self.0["properties"]["tickets"].as_array().expect("definitions");
-        all.iter().filter(|definition| definition["archived"] == false).collect()
+        all.iter().filter(|definition| definition["archived"] != true).collect()
     }
 
     fn ids(&self, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
