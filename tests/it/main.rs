@@ -3,8 +3,10 @@
 mod bad_input;
 mod cli;
 mod discovery;
+mod layers;
 mod official_client;
 mod selection;
 mod support;
 mod sync;
 mod targets;
+mod transport;
