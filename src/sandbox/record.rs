@@ -80,6 +80,13 @@ impl Values {
         self.spans.push(span(slot, start, self.text.len()));
     }
 
+    /// Appends what `write` writes, a whole fragment.
+    pub(super) fn push_with(&mut self, slot: Slot, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.text.len();
+        write(&mut self.text);
+        self.spans.push(span(slot, start, self.text.len()));
+    }
+
     pub(super) fn push_text(&mut self, slot: Slot, value: &str) {
         let start = self.text.len();
         write_json_text(&mut self.text, value);

@@ -68,7 +68,8 @@ impl Selection {
         Self { kind, columns, by_slot }
     }
 
-    fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
+    /// Writes `"name":value` members, separated by commas.
+    pub(super) fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
         let mut fragments: Vec<&[u8]> = vec![b"null"; self.columns.len()];
         for (slot, fragment) in record.values.iter() {
             let column = self.by_slot[usize::from(slot)];

@@ -1,6 +1,7 @@
 //! The portal that a seed stands for: every record is a function of seed and index.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use fastrand::Rng;
 
@@ -36,13 +37,38 @@ const BLOCK: u64 = 4_096;
 const WIDE_GAP: u64 = 977;
 const NARROW_GAP: u64 = 61;
 
+/// Slots of property names; names are looked up dozens of times per record, so hashing is cheap.
+pub(super) type SlotsByName = HashMap<String, Slot, BuildHasherDefault<NameHasher>>;
+
+/// FNV-1a.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xCBF2_9CE4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Makes the records of one type.
 #[derive(Clone, Debug)]
 pub(super) struct Generator {
     pub(super) kind: ObjectType,
     pub(super) world: World,
     count: u64,
-    pub(super) slots: HashMap<String, Slot>,
+    pub(super) slots: SlotsByName,
     pub(super) custom: Vec<(Slot, PropertyDef)>,
 }
 

@@ -1,21 +1,21 @@
 //! The values that seeded records have: what people write, choose and leave out.
 
-use std::collections::HashMap;
 use std::fmt::Display;
+use std::io::Write;
 
 use fastrand::Rng;
 
-use super::clock::{DAY, HOUR, Millis, date_text, instant_text};
+use super::clock::{DAY, HOUR, Millis, date_text, instant_text, write_instant};
 use super::hostile;
 use super::object_type::ObjectType;
 use super::properties::PropertyDef;
-use super::record::{Record, SINCE, Slot, Values};
-use super::seed::{Generator, World, mix};
+use super::record::{Record, SINCE, Values};
+use super::seed::{Generator, SlotsByName, World, mix};
 use super::table::Head;
 use super::wording::{self, CITIES, FIRST_NAMES, LAST_NAMES, MODULES, pick};
 
 struct Writer<'a> {
-    slots: &'a HashMap<String, Slot>,
+    slots: &'a SlotsByName,
     values: Values,
 }
 
@@ -26,12 +26,23 @@ impl Writer<'_> {
         }
     }
 
+    /// A value that needs no escapes, such as a number.
     fn put(&mut self, name: &str, value: impl Display) {
-        self.text(name, &value.to_string());
+        self.plain(name, |out| drop(write!(out, "{value}")));
     }
 
     fn instant(&mut self, name: &str, at: Millis) {
-        self.text(name, &instant_text(at));
+        self.plain(name, |out| write_instant(out, at));
+    }
+
+    fn plain(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(slot) = self.slots.get(name) {
+            self.values.push_with(*slot, |out| {
+                out.push(b'"');
+                write(out);
+                out.push(b'"');
+            });
+        }
     }
 
     /// A value that counts the milliseconds since an instant.

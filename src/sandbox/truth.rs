@@ -7,7 +7,7 @@ use super::object_type::ObjectType;
 use super::portal::Portal;
 use super::properties::Properties;
 use super::record::{Record, Standing, decode, json_text};
-use super::render::value_json;
+use super::render::{Selection, value_json};
 
 /// Writes every object of every type: records that were merged away carry `merged_into` and are
 /// neither live nor archived to the API. Text that is no Unicode has U+FFFD where it is not.
@@ -16,10 +16,12 @@ pub(super) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
     for kind in ObjectType::HELD {
         out.extend_from_slice(format!(",\"{}\":[", kind.plural()).as_bytes());
         let table = portal.table(kind);
+        let names = portal.properties(kind).iter(false).map(|(_, def)| def.name.as_str());
+        let all = Selection::new(kind, portal.properties(kind), names, true);
         let records = table.rows(0).filter_map(|(_, row)| table.load(&row));
         for (at, record) in records.enumerate() {
             out.extend_from_slice(if at > 0 { b",\n" } else { b"\n" });
-            write_record(&mut out, portal, kind, &record, now);
+            write_record(&mut out, portal, kind, &all, &record, now);
         }
         out.push(b']');
     }
@@ -48,7 +50,7 @@ fn pipelines(portal: &Portal, kind: ObjectType) -> Value {
     portal.pipelines(kind).iter().enumerate().map(|(order, pipeline)| pipeline.to_json(order)).collect()
 }
 
-fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &Record, now: Millis) {
+fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, all: &Selection, record: &Record, now: Millis) {
     let merged_into = match record.standing {
         Standing::Merged { into } => json!(into.to_string()),
         _ => Value::Null,
@@ -65,6 +67,24 @@ fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &R
     let head = head.to_string();
     out.extend_from_slice(&head.as_bytes()[..head.len() - 1]);
     out.extend_from_slice(b",\"properties\":{");
+    let start = out.len();
+    all.write_properties(out, record, now);
+    // Only surrogate escapes can make a fragment unreadable.
+    if finds(&out[start..], b"\\ud") || finds(&out[start..], b"\\uD") {
+        out.truncate(start);
+        write_readable(out, portal, kind, record, now);
+    }
+    out.extend_from_slice(b"},\"associations\":");
+    out.extend_from_slice(associations(portal, kind, record).to_string().as_bytes());
+    out.push(b'}');
+}
+
+fn finds(text: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(text, needle).is_some()
+}
+
+/// Writes the properties one by one, repairing each value that is no Unicode.
+fn write_readable(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &Record, now: Millis) {
     for (at, (slot, def)) in portal.properties(kind).iter(false).enumerate() {
         if at > 0 {
             out.push(b',');
@@ -72,13 +92,8 @@ fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &R
         out.extend(json_text(&def.name));
         out.push(b':');
         let value = value_json(portal, kind, record, slot, now);
-        // Only surrogate escapes can make a fragment unreadable.
-        let suspect = value.windows(3).any(|three| three == b"\\ud" || three == b"\\uD");
-        out.extend(if suspect { json_text(&decode(&value)) } else { value });
+        out.extend(if finds(&value, b"\\u") { json_text(&decode(&value)) } else { value });
     }
-    out.extend_from_slice(b"},\"associations\":");
-    out.extend_from_slice(associations(portal, kind, record).to_string().as_bytes());
-    out.push(b'}');
 }
 
 /// What the API would answer: live ends of live records only.

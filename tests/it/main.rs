@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod discovery;
+mod documents;
 mod layers;
 mod official_client;
 mod selection;

@@ -73,7 +73,6 @@ fn fields_follow_every_rule_of_the_sdk() {
         }
         portal.clear_requests();
         let finished = tap.sync_catalog(&catalog, None).succeeded();
-        eprintln!("{field:?}");
         assert_selected(&portal, &finished, "subject", selected);
     }
 }
