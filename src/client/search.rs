@@ -43,6 +43,13 @@ pub struct Found {
     pub updated_at: Option<DateTime<Utc>>,
 }
 
+impl Search {
+    /// Whether the page holds all that the search counts.
+    pub fn is_whole(&self) -> bool {
+        u64::try_from(self.found.len()).unwrap_or(u64::MAX) >= self.total
+    }
+}
+
 impl Client {
     /// Searches, and reads the first page of 200. Further pages are searches with a greater least id: offsets skip rows
     /// that move while they are read, and end at 10,000.

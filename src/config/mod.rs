@@ -3,6 +3,7 @@
 mod environment;
 mod load;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,9 @@ pub use load::{ConfigError, ConfigSource, Loaded, load, settings_schema};
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";
 /// The oldest date version still supported in 2027; v3 and v4 are not.
 const DEFAULT_API_VERSION: &str = "2026-03";
+/// A sweep that sends every row again is for once a week, one that sends changes for once a day.
+const SWEEP_HOURS: f64 = 168.0;
+const CACHED_SWEEP_HOURS: f64 = 24.0;
 /// What the association types are when the user says nothing.
 const DEFAULT_ASSOCIATIONS: [&str; 2] = ["contacts", "companies"];
 
@@ -134,15 +138,21 @@ pub struct Config {
     pub archive_hours: f64,
 
     /// Hours between two sweeps, which read everything again and find what changes without a trace: removed
-    /// associations, calculated properties, permanent deletions. 0: on each run; null: never. Default: 168.
-    #[serde(default = "default_sweep_hours")]
-    #[schemars(range(min = 0, max = 87_600))]
-    pub sweep_hours: Option<f64>,
+    /// associations, calculated properties, permanent deletions. 0: on each run; null: never. Default: 168, with
+    /// cache_path 24.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<f64>", range(min = 0, max = 87_600))]
+    sweep_hours: Option<Option<f64>>,
 
     /// Minutes of one run that a sweep may take; the next run goes on with it.
     #[serde(default = "default_sweep_minutes")]
     #[schemars(range(min = 0, max = 10_080))]
     pub sweep_minutes: f64,
+
+    /// File that remembers a hash of each row sent, so that a sweep sends only what changed and removed associations
+    /// leave at once. One file a portal and target; it may be removed at any time.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub cache_path: Option<PathBuf>,
 
     /// User-Agent header of every request.
     #[serde(default = "default_user_agent")]
@@ -229,6 +239,12 @@ impl Config {
         Duration::from_secs_f64(self.retry_delay_secs)
     }
 
+    /// Hours between two sweeps; none: never.
+    pub fn sweep_hours(&self) -> Option<f64> {
+        let default = if self.cache_path.is_some() { CACHED_SWEEP_HOURS } else { SWEEP_HOURS };
+        self.sweep_hours.unwrap_or(Some(default))
+    }
+
     /// What is read again before a bookmark.
     pub fn lookback(&self) -> chrono::TimeDelta {
         chrono::TimeDelta::minutes(i64::from(self.lookback_minutes))
@@ -284,9 +300,9 @@ fn default_lookback_minutes() -> u32 {
     60
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "serde's signature")]
-fn default_sweep_hours() -> Option<f64> {
-    Some(168.0)
+/// A value that is there, null included.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 fn default_sweep_minutes() -> f64 {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
+use super::changes::Window;
 use super::output::Output;
 use super::small::push_record;
 use super::summary::{StreamSummary, SummaryHandle};
@@ -43,6 +44,12 @@ impl Part {
             expected: None,
             duplicates: 0,
         }
+    }
+
+    /// Counts a window that was read.
+    pub(super) fn add(&mut self, window: &Window) {
+        self.expected = Some(self.expected.unwrap_or(0) + window.expected);
+        self.duplicates += window.duplicates;
     }
 }
 

@@ -16,6 +16,7 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::cache::Trust;
 use super::chunk::{Kept, Workshop};
 use super::list::{BATCH, Reader};
 use super::output::{Output, Reading};
@@ -34,6 +35,8 @@ pub(super) struct Changes<'c> {
     pub(super) searcher: &'c Searcher,
     pub(super) filter: &'c Filter,
     pub(super) reading: Reading,
+    /// With a trusted cache: only changes are written.
+    pub(super) trust: Option<Trust>,
 }
 
 /// A window that was read and written.
@@ -70,7 +73,7 @@ impl Changes<'_> {
         while search.total > WINDOW_ROWS && end - since > 1 {
             let width = i128::from(end - since) * i128::from(WINDOW_ROWS) * 4 / 5 / i128::from(search.total);
             end = since + i64::try_from(width).expect("smaller than before").max(1);
-            search = self.searcher.first(&(since..end)).await?;
+            search = self.searcher.count(&(since..end)).await?;
         }
         Ok((end, search))
     }
@@ -87,9 +90,9 @@ impl Changes<'_> {
         let mut completed = stream::iter(chunks)
             .map(|ids| {
                 let (workshop, reader) = (Arc::clone(self.workshop), Arc::clone(self.reader));
-                let filter = self.filter.clone();
+                let (filter, trust) = (self.filter.clone(), self.trust);
                 async move {
-                    let work = async move { complete(&workshop, &reader, &ids, &filter).await };
+                    let work = async move { complete(&workshop, &reader, &ids, &filter, trust).await };
                     tokio::spawn(work).await.map_err(|panic| ExtractError::Worker(panic.to_string()))?
                 }
             })
@@ -99,7 +102,7 @@ impl Changes<'_> {
         while let Some((pages, misfits, written)) = completed.try_next().await? {
             output.summary.update(self.workshop.lead, |stream| stream.pages += pages.len() as u64);
             for page in pages {
-                output.write_page(page, columns, self.reading).await?;
+                output.write_page(page, self.workshop.lead, columns, self.reading).await?;
             }
             output.count_misfits(columns, &misfits);
             all.extend(written);
@@ -116,12 +119,13 @@ async fn complete(
     reader: &Reader,
     ids: &[ObjectId],
     filter: &Filter,
+    trust: Option<Trust>,
 ) -> Result<CompletedRecords, ExtractError> {
     let pages = try_join_all(ids.chunks(BATCH).map(|batch| reader.batch_read(batch))).await?;
     let extracted_at = reader.client.server_now();
     let kept: Vec<Kept> = pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at }).collect();
     let written = written_rows(&kept);
-    let (completed, misfits) = workshop.complete(kept).await?;
+    let (completed, misfits) = workshop.complete(kept, trust).await?;
     Ok((completed, misfits, written))
 }
 

@@ -1,12 +1,14 @@
 //! Some pages of objects that are completed together: their associations, the details of their primaries, their bytes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{OptionFuture, join, try_join_all};
 
+use super::cache::{Cache, CachedLink, Entry, Trust, hash};
 use super::encoder::{Encoder, Misfits, Related};
-use super::links::Links;
+use super::links::{Links, push_tombstone};
 use super::list::ID_PROPERTY;
 use super::page::{Layout, Page, Row};
 use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
@@ -26,6 +28,7 @@ pub(super) struct Workshop {
     associations: Option<AssociationColumns>,
     pub(super) types: Vec<ObjectType>,
     include_archived: bool,
+    pub(super) cache: Option<Arc<Cache>>,
     contacts: Primaries,
     companies: Primaries,
 }
@@ -51,6 +54,8 @@ pub(super) struct Encoded {
 pub(super) struct Completed {
     pub(super) objects: Encoded,
     pub(super) associations: Encoded,
+    /// What the row cache is to remember.
+    pub(super) cached: Vec<(ObjectId, Entry)>,
     pub(super) extracted_at: DateTime<Utc>,
 }
 
@@ -64,7 +69,12 @@ struct Found {
 }
 
 impl Workshop {
-    pub(super) fn new(client: Arc<Client>, plan: ObjectPlan, include_archived: bool) -> Self {
+    pub(super) fn new(
+        client: Arc<Client>,
+        plan: ObjectPlan,
+        include_archived: bool,
+        cache: Option<Arc<Cache>>,
+    ) -> Self {
         Self {
             client,
             lead: plan.streams()[0],
@@ -73,6 +83,7 @@ impl Workshop {
             associations: plan.associations,
             types: plan.types,
             include_archived,
+            cache,
             contacts: Primaries::contacts(),
             companies: Primaries::companies(),
         }
@@ -91,25 +102,64 @@ impl Workshop {
         }
     }
 
-    /// Completes live records.
-    pub(super) async fn complete(&self, chunk: Vec<Kept>) -> Result<(Vec<Completed>, Misfits), ExtractError> {
+    /// Completes live records; those that the target has as they are, by the cache, are left out.
+    pub(super) async fn complete(
+        &self,
+        chunk: Vec<Kept>,
+        trust: Option<Trust>,
+    ) -> Result<(Vec<Completed>, Misfits), ExtractError> {
         let ids: Vec<ObjectId> =
             chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.ids()[*row])).collect();
         let found = self.find(&ids).await?;
+        let known = self.known(&ids, trust)?;
         let mut misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
-        let completed = chunk.iter().map(|kept| self.encode(kept, &found, &mut misfits)).collect();
+        let completed = chunk.iter().map(|kept| self.encode(kept, &found, &known, &mut misfits)).collect();
         Ok((completed, misfits))
     }
 
-    /// Writes tombstones; they need nothing more.
-    pub(super) fn bury(&self, tombstones: &[Tombstone], extracted_at: DateTime<Utc>) -> Completed {
-        let mut objects = Encoded::default();
-        if let Some(encoder) = &self.encoder {
-            for tombstone in tombstones {
-                objects.push_tombstone(encoder, tombstone);
+    /// Leaves out tombstones that the target has.
+    pub(super) fn leave_out_gone(
+        &self,
+        tombstones: &mut Vec<Tombstone>,
+        trust: Option<Trust>,
+    ) -> Result<(), ExtractError> {
+        let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
+        let known = self.known(&ids, trust)?;
+        tombstones.retain(|tombstone| known.get(&tombstone.id).is_none_or(|entry| !entry.gone));
+        Ok(())
+    }
+
+    /// Writes tombstones, and with a cache those of their associations.
+    pub(super) fn bury(
+        &self,
+        tombstones: &[Tombstone],
+        extracted_at: DateTime<Utc>,
+        trust: Option<Trust>,
+    ) -> Result<Completed, ExtractError> {
+        let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
+        let known = self.known(&ids, trust)?;
+        let mut completed = Completed::at(extracted_at);
+        for tombstone in tombstones {
+            let entry = known.get(&tombstone.id);
+            if let Some(encoder) = &self.encoder {
+                completed.objects.push_tombstone(encoder, tombstone);
             }
+            if let (Some(entry), Some(columns)) = (entry, self.associations) {
+                for link in &entry.links {
+                    completed.associations.push_link_tombstone(tombstone.id, link, &self.types, columns, extracted_at);
+                }
+            }
+            completed.cached.push((tombstone.id, Entry::gone()));
         }
-        Completed { objects, associations: Encoded::default(), extracted_at }
+        Ok(completed)
+    }
+
+    /// What the cache knows of these records that can be trusted.
+    fn known(&self, ids: &[ObjectId], trust: Option<Trust>) -> Result<BTreeMap<ObjectId, Entry>, ExtractError> {
+        match (&self.cache, trust) {
+            (Some(cache), Some(trust)) => Ok(cache.get(self.lead, ids.iter().copied(), trust)?),
+            _ => Ok(BTreeMap::new()),
+        }
     }
 
     async fn find(&self, ids: &[ObjectId]) -> Result<Found, ClientError> {
@@ -141,38 +191,90 @@ impl Workshop {
         })
     }
 
-    fn encode(&self, kept: &Kept, found: &Found, misfits: &mut Misfits) -> Completed {
-        let mut objects = Encoded::default();
-        if let Some(encoder) = &self.encoder {
+    fn encode(
+        &self,
+        kept: &Kept,
+        found: &Found,
+        known: &BTreeMap<ObjectId, Entry>,
+        misfits: &mut Misfits,
+    ) -> Completed {
+        let mut completed = Completed::at(kept.extracted_at);
+        if self.encoder.is_some() {
             // What HubSpot sent is a good guess of what it becomes.
-            objects.bodies.reserve(kept.page.bytes());
-            for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
-                encoder.encode(row, found, misfits, &mut objects.bodies);
-                objects.ends.push(objects.bodies.len());
-                if self.include_archived {
-                    objects.push_merged(encoder, row, kept.extracted_at);
-                }
-            }
+            completed.objects.bodies.reserve(kept.page.bytes());
         }
-        let mut associations = Encoded::default();
+        for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
+            self.encode_row(row, found, known.get(&row.id()), misfits, &mut completed);
+        }
+        completed
+    }
+
+    /// Appends a record and its associations, unless the target has them so.
+    fn encode_row(
+        &self,
+        row: Row<'_>,
+        found: &Found,
+        known: Option<&Entry>,
+        misfits: &mut Misfits,
+        completed: &mut Completed,
+    ) {
+        let Completed { objects, associations, cached, extracted_at } = completed;
+        let (object_begin, links_begin) = (objects.bodies.len(), associations.bodies.len());
+        let ends_begin = associations.ends.len();
+        if let Some(encoder) = &self.encoder {
+            encoder.encode(row, found, misfits, &mut objects.bodies);
+        }
         if let Some(columns) = self.associations {
-            for ticket in kept.rows.iter().map(|row| kept.page.ids()[*row]) {
-                for (links, object_type) in found.links.iter().zip(&self.types) {
-                    let Encoded { bodies, ends, .. } = &mut associations;
-                    links.push_records(ticket, object_type, columns, bodies, ends);
-                }
+            for (links, object_type) in found.links.iter().zip(&self.types) {
+                links.push_records(row.id(), object_type, columns, &mut associations.bodies, &mut associations.ends);
             }
         }
-        Completed { objects, associations, extracted_at: kept.extracted_at }
+        if self.cache.is_some() {
+            let hash = hash([&objects.bodies[object_begin..], &associations.bodies[links_begin..]]);
+            if known.is_some_and(|known| !known.gone && known.hash == hash) {
+                objects.bodies.truncate(object_begin);
+                associations.bodies.truncate(links_begin);
+                associations.ends.truncate(ends_begin);
+                return;
+            }
+            let links = self.associations.iter().flat_map(|_| found.links.iter().enumerate());
+            let links: Vec<CachedLink> = links.flat_map(|(index, links)| links.cached(row.id(), index)).collect();
+            if let (Some(known), Some(columns)) = (known, self.associations) {
+                for link in known.links.iter().filter(|link| !links.contains(link)) {
+                    associations.push_link_tombstone(row.id(), link, &self.types, columns, *extracted_at);
+                }
+            }
+            cached.push((row.id(), Entry::live(hash, links)));
+        }
+        let Some(encoder) = &self.encoder else { return };
+        objects.ends.push(objects.bodies.len());
+        if self.include_archived {
+            for loser in encoder.merged(row) {
+                objects.push_tombstone(encoder, &Tombstone::merged(loser, row, *extracted_at));
+                cached.push((loser, Entry::gone()));
+            }
+        }
+    }
+}
+
+impl Completed {
+    fn at(extracted_at: DateTime<Utc>) -> Self {
+        Self { objects: Encoded::default(), associations: Encoded::default(), cached: Vec::new(), extracted_at }
     }
 }
 
 impl Encoded {
-    /// Tombstones of the records that were merged into this one.
-    fn push_merged(&mut self, encoder: &Encoder, row: Row<'_>, extracted_at: DateTime<Utc>) {
-        for loser in encoder.merged(row) {
-            self.push_tombstone(encoder, &Tombstone::merged(loser, row, extracted_at));
-        }
+    fn push_link_tombstone(
+        &mut self,
+        ticket: ObjectId,
+        link: &CachedLink,
+        types: &[ObjectType],
+        columns: AssociationColumns,
+        deleted_at: DateTime<Utc>,
+    ) {
+        push_tombstone(ticket, link, types, columns, deleted_at, &mut self.bodies);
+        self.ends.push(self.bodies.len());
+        self.tombstones += 1;
     }
 
     fn push_tombstone(&mut self, encoder: &encoder::Encoder, tombstone: &Tombstone) {

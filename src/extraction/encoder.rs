@@ -197,3 +197,6 @@ fn key(name: &str) -> Vec<u8> {
     key.push(b':');
     key
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::audit::{self, Audit};
+use super::cache::{CacheError, Trust};
 use super::changes::{Changes, keep_recent};
 use super::chunk::Workshop;
 use super::list::Reader;
@@ -17,6 +18,10 @@ use super::window::{Searcher, modified_property};
 use super::{Bounds, ExtractError, Yield};
 use crate::client::{Client, ObjectType};
 use crate::state::{Bookmark, List, Part, Progress, Selected};
+
+/// How far beyond HubSpot's clock changes are looked for: its header is behind by less than a second, and modified dates do
+/// not lie in the future.
+const OPEN_END: TimeDelta = TimeDelta::days(1);
 
 /// The streams of one object type, and where they stand.
 pub(super) struct Group<'g> {
@@ -34,9 +39,12 @@ pub(super) struct Group<'g> {
     full_table: bool,
     /// The selection grew, or the streams have not come equally far: only reading everything again makes them whole.
     grown: bool,
+    /// How far the row cache can be trusted; none without one.
+    trust: Option<Trust>,
 }
 
 /// `ticket_associations` beside `tickets`: it follows them, and only remembers how far they came.
+#[derive(Clone)]
 struct Follower {
     stream: &'static str,
     bookmark: Bookmark,
@@ -45,7 +53,12 @@ struct Follower {
 
 impl<'g> Group<'g> {
     /// Finds out where the streams of a plan stand.
-    pub(super) fn new(client: &Arc<Client>, plan: ObjectPlan, bounds: &'g Bounds, output: &Output<'_>) -> Self {
+    pub(super) fn new(
+        client: &Arc<Client>,
+        plan: ObjectPlan,
+        bounds: &'g Bounds,
+        output: &Output<'_>,
+    ) -> Result<Self, CacheError> {
         let streams = plan.streams();
         let lead = streams[0];
         let bookmark = output.state.bookmark(lead);
@@ -70,17 +83,37 @@ impl<'g> Group<'g> {
         if let Some(columns) = &plan.columns {
             columns.remember(&mut bookmark);
         }
+        let trust = match &output.cache {
+            Some(cache) => cache.trust(lead, bookmark.cache.as_ref(), plan.fingerprint())?,
+            None => None,
+        };
+        let complete = bookmark.cache.as_ref().is_some_and(|mark| mark.complete);
+        let trust = trust.filter(|_| complete && !grown);
         let (object_type, full_table) = (plan.object_type.clone(), plan.full_table);
-        let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived));
+        let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, output.cache.clone()));
         let layout = workshop.layout();
         let reader = Arc::new(Reader::new(Arc::clone(client), object_type.clone(), layout, bounds.page_size));
         let client = Arc::clone(client);
-        Self { client, object_type, bounds, workshop, reader, lead, bookmark, follower, selected, full_table, grown }
+        Ok(Self {
+            client,
+            object_type,
+            bounds,
+            workshop,
+            reader,
+            lead,
+            bookmark,
+            follower,
+            selected,
+            full_table,
+            grown,
+            trust,
+        })
     }
 
     /// Reads what is to be read.
     pub(super) async fn run(mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         output.summary.update(self.lead, |_| ());
+        output.cache_complete = self.trust.is_some();
         if let Some(created_after) = self.bounds.created_after {
             return self.read_new(created_after, output, audit).await;
         }
@@ -90,7 +123,14 @@ impl<'g> Group<'g> {
         };
         self.read_changes(bookmark, output, audit).await?;
         if self.sweep_is_due() {
-            self.read_all("sweep", output, audit).await?;
+            match self.read_all("sweep", output, audit).await {
+                Err(ExtractError::Disordered) => {
+                    tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
+                    (self.trust, self.bookmark.progress) = (None, None);
+                    self.read_all("sweep", output, audit).await?;
+                }
+                ended => ended?,
+            }
         }
         Ok(())
     }
@@ -119,7 +159,8 @@ impl<'g> Group<'g> {
     ) -> Result<(), ExtractError> {
         let is_sweep = name == "sweep";
         let mut part = audit::Part::begin(self.lead, name, &self.client, output.summary);
-        let begun = self.bookmark.progress.take().filter(|_| !self.grown);
+        // A sweep against a cache that is no longer trusted begins again.
+        let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.trust.is_some());
         let mut progress = match begun {
             Some(progress) => progress,
             None => self.begin_pass(is_sweep),
@@ -129,6 +170,8 @@ impl<'g> Group<'g> {
             // Reported, not enforced: the search lags, the list does not.
             part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
         }
+        let trust = self.trust.filter(|_| progress.cached);
+        output.cache_complete = trust.is_some();
         let version = self.bookmark.version.expect("a pass has one");
         let pass = Pass {
             workshop: &self.workshop,
@@ -136,9 +179,11 @@ impl<'g> Group<'g> {
             bounds: self.bounds,
             filter: self.filter(),
             reading: Reading { extraction_type: if is_sweep { "sweep" } else { "full" }, version },
+            trust,
+            sweeping: true,
             deadline: is_sweep.then(|| Instant::now() + self.bounds.sweep_time),
         };
-        let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
+        let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.clone());
         let ended = pass
             .run(&mut progress, output, |output, progress, _| {
                 bookmark.progress = Some(progress.clone());
@@ -160,7 +205,10 @@ impl<'g> Group<'g> {
     fn begin_pass(&mut self, is_sweep: bool) -> Progress {
         let now = self.client.server_now();
         let known = self.follower.as_ref().and_then(|follower| follower.bookmark.version);
-        self.bookmark.version = Some(next_version(self.bookmark.version.max(known), now));
+        let cached = is_sweep && self.trust.is_some();
+        if !cached {
+            self.bookmark.version = Some(next_version(self.bookmark.version.max(known), now));
+        }
         let until = self.bounds.until.map_or(now, |end| end.min(now));
         if !is_sweep {
             // What changes from now on is the next run's, though this one may read it.
@@ -168,7 +216,7 @@ impl<'g> Group<'g> {
             self.bookmark.changes = None;
             self.bookmark.recent.clear();
         }
-        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0 }
+        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, cached }
     }
 
     async fn end_pass(
@@ -180,7 +228,9 @@ impl<'g> Group<'g> {
         self.bookmark.swept_at = progress.until;
         self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
         self.bookmark.rows = Some(progress.rows);
-        if self.bounds.until.is_none() {
+        output.cache_complete = output.cache.is_some();
+        // With a cache only changes were sent: the version of most rows is the one they were sent with.
+        if self.bounds.until.is_none() && !progress.cached {
             let lead = self.lead;
             output.send(Yield::ActivateVersion { stream: lead, version }).await?;
             // Rows of an association type that was not read again are still there.
@@ -196,7 +246,7 @@ impl<'g> Group<'g> {
 
     /// The archive first, so that live wins.
     fn parts(&self) -> Vec<Part> {
-        let part = |list| Part { list, after: None };
+        let part = |list| Part { list, after: None, last_id: None };
         match self.bounds.include_archived {
             true => vec![part(List::Archived), part(List::Live)],
             false => vec![part(List::Live)],
@@ -234,8 +284,9 @@ impl<'g> Group<'g> {
         let listing = Progress {
             since: Some(since),
             until: Some(until),
-            parts: vec![Part { list: List::Live, after: None }],
+            parts: vec![Part { list: List::Live, after: None, last_id: None }],
             rows: 0,
+            cached: false,
         };
         let page_size = u64::from(self.bounds.page_size);
         let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
@@ -244,33 +295,48 @@ impl<'g> Group<'g> {
         }
         let property = modified_property(&self.object_type);
         let searcher = Searcher { client: Arc::clone(&self.client), object_type: self.object_type.clone(), property };
+        let changes = Changes {
+            workshop: &self.workshop,
+            reader: &self.reader,
+            searcher: &searcher,
+            filter: &self.changes_filter(None),
+            reading: self.reading("incremental"),
+            trust: self.trust,
+        };
+        // The clock's header has whole seconds: what changed since is written too, though the bookmark stays before it.
+        let open_end = self.bounds.until.unwrap_or(until + OPEN_END).max(until);
         let mut begin = since;
-        let mut rest = searcher.first(&(since.timestamp_millis()..until.timestamp_millis())).await?;
+        let mut rest = searcher.first(&(since..open_end)).await?;
         let search_calls = rest.total.div_ceil(200) + rest.total.div_ceil(100);
         if list_calls.is_some_and(|list_calls| list_calls <= search_calls) {
             return self.list_changes(listing, output).await;
         }
+        // One page tells everything at once.
+        let mut end = if rest.is_whole() { open_end } else { until };
+        if end < open_end {
+            rest = searcher.first(&(since..end)).await?;
+        }
         loop {
-            let filter = self.changes_filter(None);
-            let changes = Changes {
-                workshop: &self.workshop,
-                reader: &self.reader,
-                searcher: &searcher,
-                filter: &filter,
-                reading: self.reading("incremental"),
+            let window = match changes.next_window(begin, end, rest, output).await {
+                // What comes in while it is counted is the next run's.
+                Err(ExtractError::Shortfall { .. }) if begin >= until => return Ok(()),
+                window => window?,
             };
-            let window = changes.next_window(begin, until, rest, output).await?;
-            part.expected = Some(part.expected.unwrap_or(0) + window.expected);
-            part.duplicates += window.duplicates;
+            part.add(&window);
             begin = window.until;
-            self.move_bookmark(window.until, &window.written);
+            let reached = begin.min(until);
+            self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(reached));
+            keep_recent(&mut self.bookmark.recent, &window.written, reached - self.bounds.lookback);
             store(output, self.lead, &self.bookmark, self.follower.as_mut());
             // Safe: every record that the search counts up to the window's end was yielded above.
             output.checkpoint().await?;
             if begin >= until {
+                end = open_end;
+            }
+            if begin >= end {
                 return Ok(());
             }
-            rest = searcher.first(&(begin.timestamp_millis()..until.timestamp_millis())).await?;
+            rest = searcher.first(&(begin..end)).await?;
         }
     }
 
@@ -282,6 +348,8 @@ impl<'g> Group<'g> {
             bounds: self.bounds,
             filter: self.changes_filter(progress.since),
             reading: self.reading("incremental"),
+            trust: self.trust,
+            sweeping: false,
             deadline: None,
         };
         let until = progress.until.unwrap_or_else(|| self.client.server_now());
@@ -296,7 +364,7 @@ impl<'g> Group<'g> {
         bookmark.changes = None;
         bookmark.rows = Some(progress.rows);
         (self.bookmark, self.follower) = (bookmark, follower);
-        self.move_bookmark(until, &[]);
+        self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
         store(output, self.lead, &self.bookmark, self.follower.as_mut());
         // Safe: the list was yielded to its end.
         output.checkpoint().await
@@ -323,10 +391,12 @@ impl<'g> Group<'g> {
             bounds: self.bounds,
             filter: Filter { since: Some(since), until: self.bounds.until, ..Filter::default() },
             reading: self.reading("incremental"),
+            trust: self.trust,
+            sweeping: false,
             deadline: None,
         };
-        let parts = vec![Part { list: List::Archived, after: None }];
-        let mut progress = Progress { since: Some(since), until: Some(until), parts, rows: 0 };
+        let parts = vec![Part { list: List::Archived, after: None, last_id: None }];
+        let mut progress = Progress { since: Some(since), until: Some(until), parts, rows: 0, cached: false };
         // An interrupted reading begins again: nothing of it is kept.
         pass.run(&mut progress, output, |_, _, _| ()).await?;
         self.bookmark.archive_read_at = last.max(Some(until));
@@ -352,15 +422,15 @@ impl<'g> Group<'g> {
             searcher: &searcher,
             filter: &filter,
             reading: Reading { extraction_type: "incremental", version },
+            trust: None,
         };
         // Created dates can be written, also into the future.
         let until = self.client.server_now() + TimeDelta::days(366);
         let mut begin = created_after;
         while begin < until {
-            let rest = searcher.first(&(begin.timestamp_millis()..until.timestamp_millis())).await?;
+            let rest = searcher.first(&(begin..until)).await?;
             let window = changes.next_window(begin, until, rest, output).await?;
-            part.expected = Some(part.expected.unwrap_or(0) + window.expected);
-            part.duplicates += window.duplicates;
+            part.add(&window);
             begin = window.until;
         }
         audit.end(part, true, &self.client, output.summary);
@@ -384,11 +454,6 @@ impl<'g> Group<'g> {
         Reading { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
     }
 
-    fn move_bookmark(&mut self, until: DateTime<Utc>, written: &[(crate::client::ObjectId, Option<DateTime<Utc>>)]) {
-        self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
-        keep_recent(&mut self.bookmark.recent, written, until - self.bounds.lookback);
-    }
-
     fn remember_selection(&mut self) {
         self.bookmark.selected = Some(self.selected.clone());
         if let Some(follower) = &mut self.follower {
@@ -408,6 +473,7 @@ impl Follower {
 fn store(output: &mut Output<'_>, lead: &'static str, bookmark: &Bookmark, follower: Option<&mut Follower>) {
     let mut bookmark = bookmark.clone();
     bookmark.replication_key = Some("updated_at".to_owned());
+    bookmark.cache = output.cache.as_ref().map(|cache| cache.next_mark(lead, output.cache_complete));
     if let Some(Follower { stream, bookmark: followed, .. }) = follower {
         followed.replication_key = Some("updated_at".to_owned());
         followed.replication_key_value = bookmark.replication_key_value;

@@ -2,9 +2,12 @@
 
 use std::io::Write;
 
+use chrono::{DateTime, Utc};
+
+use super::cache::CachedLink;
 use super::plan::AssociationColumns;
 use crate::client::{AssociationType, Associations, Link, ObjectId, ObjectType};
-use crate::property::push_json_string;
+use crate::property::{format_instant, push_json_string};
 
 /// The type of a ticket's primary company.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
@@ -87,9 +90,40 @@ impl Links {
         }
     }
 
+    /// The keys of a ticket's records, for the row cache.
+    pub(super) fn cached(&self, ticket: ObjectId, object_type: usize) -> impl Iterator<Item = CachedLink> + '_ {
+        let object_type = u8::try_from(object_type).unwrap_or(u8::MAX);
+        self.of(ticket).iter().map(move |link| {
+            let AssociationType { category, type_id, .. } = self.association_type(link);
+            let type_id = u32::try_from(*type_id).unwrap_or(u32::MAX);
+            CachedLink { object_type, type_id, to: link.to, category: category.clone() }
+        })
+    }
+
     fn association_type(&self, link: &Link) -> &AssociationType {
         &self.types[usize::try_from(link.association_type).expect("an index")]
     }
+}
+
+/// Appends the beginning of a tombstone of a `ticket_associations` record.
+pub(super) fn push_tombstone(
+    ticket: ObjectId,
+    link: &CachedLink,
+    types: &[ObjectType],
+    columns: AssociationColumns,
+    deleted_at: DateTime<Utc>,
+    out: &mut Vec<u8>,
+) {
+    let object_type = types.get(usize::from(link.object_type)).map_or("", ObjectType::as_str);
+    write!(out, r#"{{"ticket_id":"{ticket}","to_object_type":"#).expect("writing to a Vec does not fail");
+    push_json_string(object_type, out);
+    write!(out, r#","to_object_id":"{}","category":"#, link.to).expect("writing to a Vec does not fail");
+    push_json_string(&link.category, out);
+    write!(out, r#","type_id":"{}""#, link.type_id).expect("writing to a Vec does not fail");
+    if columns.label {
+        out.extend_from_slice(b",\"label\":null");
+    }
+    write!(out, r#","_sdc_deleted_at":"{}""#, format_instant(deleted_at)).expect("writing to a Vec does not fail");
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Reading a portal: from plans and cursors to the encoded records of pages, with checkpoints between them.
 
 mod audit;
+mod cache;
 mod changes;
 mod chunk;
 mod encoder;
@@ -27,6 +28,8 @@ use tokio::sync::mpsc;
 
 use crate::client::{Client, ClientError, ObjectType};
 use crate::state::State;
+
+pub use cache::{Cache, CacheError};
 
 use audit::Audit;
 use group::Group;
@@ -137,6 +140,12 @@ pub enum ExtractError {
         /// Records seen.
         seen: u64,
     },
+    /// The row cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The list does not give records by ascending id, which a sweep with a cache needs.
+    #[error("the list does not keep the order of ids")]
+    Disordered,
     /// Nobody takes the records any more; the writer knows why.
     #[error("the output was closed")]
     OutputClosed,
@@ -158,6 +167,8 @@ pub struct Run {
     pub bounds: Bounds,
     /// Where it goes on.
     pub state: State,
+    /// What the target has, row by row.
+    pub cache: Option<Cache>,
 }
 
 /// Extracts what a run's plan selects: the small streams, then tickets with their associations.
@@ -165,15 +176,18 @@ pub struct Run {
 /// # Errors
 /// Everything yielded before the error stands, and the last checkpoint covers it.
 pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
-    let Run { plan, small, stamp, bounds, state } = run;
-    let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some());
+    let Run { plan, small, stamp, bounds, state, cache } = run;
+    let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
     for records in small {
         small::yield_small(records, &mut output).await?;
     }
     let mut audit = Audit::default();
     let mut outcome = Ok(());
     for object in plan.objects {
-        outcome = Group::new(&client, object, &bounds, &output).run(&mut output, &mut audit).await;
+        outcome = match Group::new(&client, object, &bounds, &output) {
+            Ok(group) => group.run(&mut output, &mut audit).await,
+            Err(error) => Err(error.into()),
+        };
         if outcome.is_err() {
             break;
         }
@@ -182,5 +196,9 @@ pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &Summa
     let told = audit.write(plan.audit.as_ref(), &client, &output).await;
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
-    output.checkpoint().await
+    output.checkpoint().await?;
+    if let Some(cache) = &output.cache {
+        cache.close()?;
+    }
+    Ok(())
 }

@@ -1,7 +1,10 @@
 //! The way out of extraction: pages get their number and their tail, and checkpoints their place.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
+use super::cache::Cache;
 use super::chunk::{Completed, Encoded};
 use super::encoder::Misfits;
 use super::plan::ObjectColumns;
@@ -19,6 +22,9 @@ pub(super) struct Output<'s> {
     pub(super) state: State,
     /// Whether `sync_audit` is selected.
     pub(super) audited: bool,
+    pub(super) cache: Option<Arc<Cache>>,
+    /// Whether the cache holds every row that the target has of the stream being read.
+    pub(super) cache_complete: bool,
     /// Pages written in this run.
     pages: u64,
 }
@@ -39,8 +45,9 @@ impl<'s> Output<'s> {
         summary: &'s SummaryHandle,
         state: State,
         audited: bool,
+        cache: Option<Arc<Cache>>,
     ) -> Self {
-        Self { stamp, sink, summary, state, audited, pages: 0 }
+        Self { stamp, sink, summary, state, audited, cache, cache_complete: false, pages: 0 }
     }
 
     pub(super) async fn send(&self, yielded: Yield) -> Result<(), ExtractError> {
@@ -49,6 +56,9 @@ impl<'s> Output<'s> {
 
     /// Yields the state as it is. Callers say why it is safe.
     pub(super) async fn checkpoint(&self) -> Result<(), ExtractError> {
+        if let Some(cache) = &self.cache {
+            cache.commit(true)?;
+        }
         self.send(Yield::Checkpoint(self.state.clone())).await
     }
 
@@ -56,10 +66,16 @@ impl<'s> Output<'s> {
     pub(super) async fn write_page(
         &mut self,
         page: Completed,
+        lead: &'static str,
         columns: Option<&ObjectColumns>,
         reading: Reading,
     ) -> Result<(), ExtractError> {
         self.pages += 1;
+        if let Some(cache) = &self.cache {
+            for (id, entry) in page.cached {
+                cache.put(lead, id, entry);
+            }
+        }
         let at = page.extracted_at;
         if let Some(columns) = columns {
             let extraction_type = columns.extraction_type.then_some(reading.extraction_type);

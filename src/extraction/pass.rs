@@ -1,6 +1,6 @@
 //! A pass over lists: pages in chunks, completed side by side, written in order, with a checkpoint now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
+use super::cache::Trust;
 use super::chunk::{Completed, Kept, Workshop};
 use super::encoder::Misfits;
 use super::list::Reader;
@@ -46,8 +47,20 @@ pub(super) struct Pass<'p> {
     pub(super) bounds: &'p Bounds,
     pub(super) filter: Filter,
     pub(super) reading: Reading,
+    /// With a trusted cache: only changes are written.
+    pub(super) trust: Option<Trust>,
+    /// All rows are read: what the cache has and the list has not is gone.
+    pub(super) sweeping: bool,
     /// When to stop, with the rest left to the next run.
     pub(super) deadline: Option<Instant>,
+}
+
+/// How the chunks of a pass are completed.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    live_follows: bool,
+    trust: Option<Trust>,
+    sweeping: bool,
 }
 
 /// How a pass ended.
@@ -66,6 +79,10 @@ struct Chunk {
     extracted_at: DateTime<Utc>,
     page_count: u64,
     row_count: u64,
+    /// The ids that the list had no more than these of: above the first, up to the second.
+    ids: (u64, u64),
+    /// The list did not keep the order of ids.
+    disordered: bool,
     next: Option<PageCursor>,
 }
 
@@ -76,6 +93,7 @@ struct CompletedChunk {
     written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
     page_count: u64,
     row_count: u64,
+    last_id: u64,
     next: Option<PageCursor>,
 }
 
@@ -121,7 +139,10 @@ impl Pass<'_> {
             let mut chunks = std::pin::pin!(self.completed_chunks(part));
             while let Some(chunk) = chunks.try_next().await? {
                 match &chunk.next {
-                    Some(PageCursor(cursor)) => progress.parts[0].after = Some(cursor.clone()),
+                    Some(PageCursor(cursor)) => {
+                        progress.parts[0].after = Some(cursor.clone());
+                        progress.parts[0].last_id = Some(chunk.last_id);
+                    }
                     None => drop(progress.parts.remove(0)),
                 }
                 progress.rows += chunk.row_count;
@@ -149,13 +170,14 @@ impl Pass<'_> {
     /// The chunks of a part, completed by workers, in the list's order.
     fn completed_chunks(&self, part: Part) -> impl Stream<Item = Result<CompletedChunk, ExtractError>> + use<> {
         // A pass over all rows writes every live row after the tombstones.
-        let live_follows = self.filter.since.is_none();
+        let order = Order { live_follows: self.filter.since.is_none(), trust: self.trust, sweeping: self.sweeping };
+        let list = part.list;
         let (workshop, reader) = (Arc::clone(self.workshop), Arc::clone(self.reader));
         self.chunks(part)
             .map_ok(move |chunk| {
                 let (workshop, reader) = (Arc::clone(&workshop), Arc::clone(&reader));
                 async move {
-                    let work = async move { complete(&workshop, &reader, chunk, live_follows).await };
+                    let work = async move { complete(&workshop, &reader, chunk, list, order).await };
                     tokio::spawn(work).await.map_err(|panic| ExtractError::Worker(panic.to_string()))?
                 }
             })
@@ -186,7 +208,7 @@ impl Pass<'_> {
     ) -> Result<Vec<(ObjectId, Option<DateTime<Utc>>)>, ExtractError> {
         let columns = self.workshop.columns();
         for page in chunk.pages {
-            output.write_page(page, columns, self.reading).await?;
+            output.write_page(page, self.workshop.lead, columns, self.reading).await?;
         }
         output.count_misfits(columns, &chunk.misfits);
         output.summary.update(self.workshop.lead, |stream| stream.pages += chunk.page_count);
@@ -203,8 +225,9 @@ async fn read_chunks(
     to_pass: &mpsc::Sender<Result<Chunk, ExtractError>>,
 ) -> Result<(), ClientError> {
     let mut cursor = part.after.map(PageCursor);
+    let mut last_id = part.last_id.unwrap_or(0);
     loop {
-        let mut chunk = Chunk::new();
+        let mut chunk = Chunk::after(last_id);
         while !chunk.is_full(most_pages) {
             let page = reader.list(part.list, cursor.as_ref()).await?;
             cursor.clone_from(&page.next);
@@ -214,6 +237,7 @@ async fn read_chunks(
             }
         }
         chunk.next.clone_from(&cursor);
+        last_id = chunk.ids.1;
         if to_pass.send(Ok(chunk)).await.is_err() || cursor.is_none() {
             return Ok(());
         }
@@ -224,18 +248,44 @@ async fn complete(
     workshop: &Workshop,
     reader: &Reader,
     chunk: Chunk,
-    live_follows: bool,
+    list: List,
+    order: Order,
 ) -> Result<CompletedChunk, ExtractError> {
-    let Chunk { pages, mut tombstones, extracted_at, page_count, row_count, next } = chunk;
-    if !live_follows {
+    let Order { live_follows, trust, sweeping } = order;
+    let vanished = match (sweeping && list == List::Live, trust) {
+        (true, Some(trust)) => vanished(workshop, &chunk, trust)?,
+        _ => Vec::new(),
+    };
+    let Chunk { pages, mut tombstones, extracted_at, page_count, row_count, ids: (_, last_id), next, .. } = chunk;
+    tombstones.extend(vanished);
+    workshop.leave_out_gone(&mut tombstones, trust)?;
+    // A row that a trusted cache has is not written again, so that a tombstone before it would stand.
+    if !live_follows || trust.is_some() {
         leave_out_live(reader, &mut tombstones).await?;
     }
     let written = written_rows(&pages);
-    let (mut completed, misfits) = workshop.complete(pages).await?;
+    let (mut completed, misfits) = workshop.complete(pages, trust).await?;
     if !tombstones.is_empty() {
-        completed.push(workshop.bury(&tombstones, extracted_at));
+        completed.push(workshop.bury(&tombstones, extracted_at, trust)?);
     }
-    Ok(CompletedChunk { pages: completed, misfits, written, page_count, row_count, next })
+    Ok(CompletedChunk { pages: completed, misfits, written, page_count, row_count, last_id, next })
+}
+
+/// Tombstones of the rows that the cache has and the list, in whose range of ids they lie, has not.
+fn vanished(workshop: &Workshop, chunk: &Chunk, trust: Trust) -> Result<Vec<Tombstone>, ExtractError> {
+    let Some(cache) = &workshop.cache else { return Ok(Vec::new()) };
+    if chunk.disordered {
+        return Err(ExtractError::Disordered);
+    }
+    let (first, last) = chunk.ids;
+    let last = if chunk.next.is_none() { u64::MAX } else { last };
+    if first >= last {
+        return Ok(Vec::new());
+    }
+    let listed: BTreeSet<ObjectId> = chunk.pages.iter().flat_map(|kept| kept.page.ids()).copied().collect();
+    let held = cache.range(workshop.lead, first + 1..=last, trust)?;
+    let gone = held.into_keys().filter(|id| !listed.contains(id));
+    Ok(gone.map(|id| Tombstone::vanished(id, chunk.extracted_at)).collect())
 }
 
 /// The ids of rows that are written, with the modified instants they are written with.
@@ -254,9 +304,18 @@ async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Res
 }
 
 impl Chunk {
-    fn new() -> Self {
-        let extracted_at = DateTime::UNIX_EPOCH;
-        Self { pages: Vec::new(), tombstones: Vec::new(), extracted_at, page_count: 0, row_count: 0, next: None }
+    /// An empty one, behind the rows up to an id.
+    fn after(last_id: u64) -> Self {
+        Self {
+            pages: Vec::new(),
+            tombstones: Vec::new(),
+            extracted_at: DateTime::UNIX_EPOCH,
+            page_count: 0,
+            row_count: 0,
+            ids: (last_id, last_id),
+            disordered: false,
+            next: None,
+        }
     }
 
     /// Keeps the rows of a page that the filter admits.
@@ -269,6 +328,10 @@ impl Chunk {
                 self.tombstones.extend(rows.map(|row| Tombstone::archived(row, extracted_at)));
             }
             List::Live => {
+                for id in page.ids() {
+                    self.disordered |= id.0 <= self.ids.1;
+                    self.ids.1 = self.ids.1.max(id.0);
+                }
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
                 self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at });
             }

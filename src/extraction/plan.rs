@@ -286,6 +286,12 @@ impl ObjectPlan {
         self.columns.as_ref().map(|columns| columns.stream).into_iter().chain(associations).collect()
     }
 
+    /// What the rows look like: another value, and no row is as it was.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let description = format!("{:?} {:?} {:?}", self.columns, self.associations, self.types);
+        super::cache::hash([description.as_bytes()])
+    }
+
     /// Fingerprints of what is selected of one of its streams.
     pub(super) fn selected(&self, stream: &str) -> Selected {
         match &self.columns {

@@ -23,6 +23,11 @@ impl Tombstone {
         Self { id: row.id(), archived_at, merged_into: None, deleted_at: archived_at.unwrap_or(extracted_at) }
     }
 
+    /// Of a record that is in no list any more; when it went nobody tells.
+    pub(super) fn vanished(id: ObjectId, extracted_at: DateTime<Utc>) -> Self {
+        Self { id, archived_at: None, merged_into: None, deleted_at: extracted_at }
+    }
+
     /// Of the loser of a merge. When it happened HubSpot does not tell; the winner was modified then or later.
     pub(super) fn merged(id: ObjectId, winner: Row<'_>, extracted_at: DateTime<Utc>) -> Self {
         let deleted_at = parse_instant_token(winner.updated_at()).unwrap_or(extracted_at);

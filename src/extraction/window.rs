@@ -53,7 +53,12 @@ pub(super) fn modified_property(object_type: &ObjectType) -> &'static str {
 
 impl Searcher {
     /// The count of a window and its first page.
-    pub(super) async fn first(&self, window: &Millis) -> Result<Search, ClientError> {
+    pub(super) async fn first(&self, window: &Range<DateTime<Utc>>) -> Result<Search, ClientError> {
+        self.count(&(window.start.timestamp_millis()..window.end.timestamp_millis())).await
+    }
+
+    /// The same, in the search's own resolution.
+    pub(super) async fn count(&self, window: &Millis) -> Result<Search, ClientError> {
         self.page(window, 0).await
     }
 
@@ -86,17 +91,17 @@ impl Searcher {
         let mut rows = WindowRows::default();
         let mut first = match first {
             Some(first) => Some(first),
-            None => Some(self.first(&slice).await?),
+            None => Some(self.count(&slice).await?),
         };
         for reading in 0..READINGS {
-            let single = first.as_ref().map(|page| page.total).filter(|total| is_whole(first.as_ref(), *total));
+            let single = first.as_ref().filter(|page| page.is_whole()).map(|page| page.total);
             for piece in halved(&slice, reading) {
                 self.page_through(&piece, first.take(), &mut rows).await?;
             }
             // A single page tells its own count; of several, rows may have come and gone meanwhile.
             rows.expected = match single {
                 Some(total) => total,
-                None => self.first(&slice).await?.total,
+                None => self.count(&slice).await?.total,
             };
             if u64::try_from(rows.found.len()).unwrap_or(u64::MAX) >= rows.expected {
                 return Ok(rows);
@@ -129,7 +134,7 @@ impl Searcher {
                 tracing::info!("the search does not keep the order of ids; reading ranges of ids");
                 return self.read_id_ranges(piece, rows).await;
             }
-            let is_last = is_whole(Some(&page), page.total);
+            let is_last = page.is_whole();
             let last = page.found.last().map(|found| found.id);
             rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
             match last {
@@ -148,7 +153,7 @@ impl Searcher {
             criteria.push(id_criterion("GTE", range.start));
             criteria.push(id_criterion("LT", range.end));
             let page = self.client.search_objects(&self.object_type, &criteria).await?;
-            if is_whole(Some(&page), page.total) || range.end - range.start <= 1 {
+            if page.is_whole() || range.end - range.start <= 1 {
                 rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
             } else {
                 let middle = range.start + (range.end - range.start) / 2;
@@ -185,11 +190,6 @@ impl WindowRows {
 
 fn id_criterion(operator: &'static str, value: i64) -> Criterion<'static> {
     Criterion { property: "hs_object_id", operator, value }
-}
-
-/// Whether a page holds all that its search counts.
-fn is_whole(page: Option<&Search>, total: u64) -> bool {
-    page.is_some_and(|page| u64::try_from(page.found.len()).unwrap_or(u64::MAX) >= total)
 }
 
 /// The slice in two to the power of `times` parts.

@@ -45,6 +45,9 @@ pub struct Bookmark {
     /// milliseconds; empty when they are too many.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub recent: BTreeMap<u64, i64>,
+    /// What the row cache is worth with this state; none without a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheMark>,
     /// The columns and association types that were selected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<Selected>,
@@ -54,6 +57,17 @@ pub struct Bookmark {
     /// What came in and is not ours.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// A place in the history of a row cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheMark {
+    /// Which cache.
+    pub id: u64,
+    /// The last checkpoint whose rows this state covers.
+    pub checkpoint: u64,
+    /// Whether the cache holds every row that the target has.
+    pub complete: bool,
 }
 
 /// A pass over the portal's lists, as far as it has come.
@@ -70,6 +84,9 @@ pub struct Progress {
     /// Live rows seen so far.
     #[serde(default)]
     pub rows: u64,
+    /// Whether rows are held against the row cache, so that only changes are written.
+    #[serde(default)]
+    pub cached: bool,
 }
 
 /// A range of a list that has not been read to its end.
@@ -79,6 +96,9 @@ pub struct Part {
     pub list: List,
     /// The cursor of the next page; null: the list's beginning.
     pub after: Option<String>,
+    /// The greatest id before the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_id: Option<u64>,
 }
 
 /// HubSpot's two lists of an object type.

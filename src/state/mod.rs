@@ -6,7 +6,7 @@ mod read;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-pub use bookmark::{Bookmark, List, Part, Progress, Selected};
+pub use bookmark::{Bookmark, CacheMark, List, Part, Progress, Selected};
 pub use read::{Incoming, read};
 
 /// Key of the stamp that ties a state to its portal.

@@ -72,6 +72,8 @@ impl TapError {
                 of_client(error)
             }
             Self::Extract(ExtractError::Shortfall { .. }) => INCOMPLETE,
+            Self::Extract(ExtractError::Cache(_)) => USAGE,
+            Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
             Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
             Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) => DEFECT,
             Self::Interrupted => INTERRUPTED,

@@ -13,7 +13,7 @@ use super::portal::{Session, Surveyed};
 use super::progress::{Progress, report};
 use crate::config::Config;
 use crate::discovery::STREAMS;
-use crate::extraction::{Bounds, Plan, Run, Stamp, SummaryHandle, extract, read_small_streams};
+use crate::extraction::{Bounds, Cache, ExtractError, Plan, Run, Stamp, SummaryHandle, extract, read_small_streams};
 use crate::messages::encode_schema;
 use crate::state::{Incoming, State, read};
 use crate::stdout::write_all;
@@ -79,8 +79,13 @@ pub(super) async fn prepare(session: &Session, arguments: &Arguments) -> Result<
         .scan_id
         .clone()
         .unwrap_or_else(|| format!("scan-{portal_id}-{}", Utc::now().format("%Y%m%dT%H%M%S%3fZ")));
+    let portal = portal_id.parse().expect("HubSpot's ids are numbers");
     let stamp = Stamp { tenant_id: portal_id, scan_id };
-    Ok((Run { plan, small, stamp, bounds: bounds(config), state }, preamble))
+    let cache = match &config.cache_path {
+        Some(path) => Some(Cache::open(path, portal).map_err(ExtractError::from)?),
+        None => None,
+    };
+    Ok((Run { plan, small, stamp, bounds: bounds(config), state, cache }, preamble))
 }
 
 fn bounds(config: &Config) -> Bounds {
@@ -93,7 +98,7 @@ fn bounds(config: &Config) -> Bounds {
         created_after: config.created_after,
         include_archived: config.include_archived,
         archive_hours: config.archive_hours,
-        sweep_hours: config.sweep_hours,
+        sweep_hours: config.sweep_hours(),
         sweep_time: Duration::from_secs_f64(config.sweep_minutes * 60.0),
     }
 }

@@ -11,14 +11,16 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 28] = [
     "access_token",
     "api_base_url",
     "api_version",
+    "archive_hours",
     "associations",
     "checkpoint_every_pages",
     "client_id",
     "client_secret",
+    "created_after",
     "end_date",
     "include_archived",
     "include_associations",
@@ -35,6 +37,8 @@ const SETTINGS: [&str; 24] = [
     "retry_delay_secs",
     "scan_id",
     "start_date",
+    "sweep_hours",
+    "sweep_minutes",
     "user_agent",
 ];
 const SECRETS: [&str; 3] = ["access_token", "client_secret", "refresh_token"];

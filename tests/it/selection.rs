@@ -239,7 +239,7 @@ fn a_property_added_to_the_schema_is_asked_for_in_the_type_given() {
     // Discovered before these existed; the first as Meltano's `schema` extra adds it.
     portal.define_property("tickets", PropertyDef::new("brand_new", "string", "text"));
     portal.define_property("tickets", PropertyDef::new("Brand New", "string", "text"));
-    let id = portal.create("tickets", &[("brand_new", "12.50"), ("Brand New", "x")]);
+    let id = portal.create("tickets", &[("brand_new", "12.50"), ("Brand New", "x")]).to_string();
     let tickets = entry(&mut catalog, "tickets");
     tickets["schema"]["properties"]["brand_new"] = json!({"type": ["number", "null"]});
     *metadata(tickets, &["properties", "brand_new"]) = json!({"inclusion": "automatic", "selected": true});
@@ -247,7 +247,7 @@ fn a_property_added_to_the_schema_is_asked_for_in_the_type_given() {
     tickets["schema"]["properties"]["subject"]["maxLength"] = 10.into();
     let messages = tap.sync_catalog(&catalog, None).succeeded().messages();
     let found = records(&messages, "tickets");
-    let ticket = found.iter().find(|record| record["id"] == id.to_string()).expect("the ticket");
+    let ticket = found.iter().find(|record| record["id"] == *id).expect("the ticket");
     let raw =
         of(&messages, "RECORD", "tickets").into_iter().filter_map(|message| message.record.as_ref()?.get("brand_new"));
     assert!(raw.clone().any(|value| value.get() == "12.50"), "every digit is kept");

@@ -1,0 +1,437 @@
+//! The row cache: a small hash of each row that the target has, so that a sweep sends only what changed and knows what is
+//! gone.
+//!
+//! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
+//! what was written later may never have arrived. The file may also be behind the state, when the machine went down:
+//! a row without an entry is sent again.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::client::ObjectId;
+use crate::state::CacheMark;
+
+/// Entries by stream and id.
+const ROWS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("rows");
+/// `portal`, `checkpoint` (the last one), and of each stream the fingerprint of its selection and, under `STREAM.id`, which
+/// filling of the cache its entries belong to.
+const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
+/// Checkpoint, whether the row is gone, hash.
+const HEAD_BYTES: usize = 17;
+/// Object type's index, type id, length of the category, id of the other record; then the category.
+const LINK_HEAD_BYTES: usize = 14;
+
+/// Why the cache cannot be used.
+#[derive(Debug, Error)]
+#[error("the cache {path} cannot be used: {reason}; is another run using it? it may be removed, then all rows are sent again", path = path.display())]
+pub struct CacheError {
+    path: PathBuf,
+    reason: String,
+}
+
+/// An open cache.
+#[derive(Debug)]
+pub struct Cache {
+    path: PathBuf,
+    rows: Database,
+    /// The checkpoint that covers what is written now.
+    next: AtomicU64,
+    /// The first checkpoint of this run.
+    begun: AtomicU64,
+    /// Which filling each stream's entries belong to.
+    ids: Mutex<BTreeMap<&'static str, u64>>,
+    /// Written and not yet in the file.
+    pending: Mutex<BTreeMap<(&'static str, ObjectId), Entry>>,
+}
+
+/// The cache as one stream uses it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    /// The checkpoint that the state names.
+    pub(super) to: u64,
+    /// The first checkpoint of this run.
+    begun: u64,
+}
+
+/// What the target has of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    checkpoint: u64,
+    /// It has a tombstone.
+    pub(super) gone: bool,
+    pub(super) hash: u64,
+    /// The rows of `ticket_associations` that it has.
+    pub(super) links: Vec<CachedLink>,
+}
+
+/// The key of an association row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CachedLink {
+    /// Index into the association types, which the selection's fingerprint fixes.
+    pub(super) object_type: u8,
+    pub(super) type_id: u32,
+    pub(super) to: ObjectId,
+    pub(super) category: String,
+}
+
+impl Cache {
+    /// Opens or makes the cache of a portal.
+    ///
+    /// # Errors
+    /// When the file is no cache, another portal's, or held by another run.
+    pub fn open(path: &Path, portal: u64) -> Result<Self, CacheError> {
+        let failed = |reason: String| CacheError { path: path.to_owned(), reason };
+        let rows = Database::create(path).map_err(|error| failed(error.to_string()))?;
+        let cache = Self {
+            path: path.to_owned(),
+            rows,
+            next: AtomicU64::new(1),
+            begun: AtomicU64::new(1),
+            ids: Mutex::default(),
+            pending: Mutex::default(),
+        };
+        match cache.mark("portal")? {
+            Some(of) if of != portal => return Err(failed(format!("it belongs to portal {of}, not {portal}"))),
+            Some(_) => {}
+            None => cache.set_marks(&[("portal", portal)])?,
+        }
+        let begun = cache.mark("checkpoint")?.unwrap_or(0) + 1;
+        cache.begun.store(begun, Ordering::Relaxed);
+        cache.next.store(begun, Ordering::Relaxed);
+        Ok(cache)
+    }
+
+    /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
+    /// one that the entries were made of; otherwise the stream's entries are dropped.
+    pub(super) fn trust(
+        &self,
+        stream: &'static str,
+        mark: Option<&CacheMark>,
+        fingerprint: u64,
+    ) -> Result<Option<Trust>, CacheError> {
+        let id_name = format!("{stream}.id");
+        let id = self.mark(&id_name)?;
+        let mark = mark.filter(|mark| Some(mark.id) == id);
+        if let Some(mark) = mark {
+            // The state can be ahead of a file whose last commits were lost.
+            self.begun.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
+            self.next.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
+        }
+        let same_selection = self.mark(stream)? == Some(fingerprint);
+        let id = id.unwrap_or_else(|| fastrand::u64(1..1 << 53));
+        match mark.filter(|_| same_selection) {
+            Some(mark) => {
+                self.ids().insert(stream, id);
+                Ok(Some(Trust { to: mark.checkpoint, begun: self.begun.load(Ordering::Relaxed) }))
+            }
+            None => {
+                // No state that named the old entries may trust the new ones.
+                let id = id.wrapping_add(1);
+                self.clear(stream)?;
+                self.set_marks(&[(stream, fingerprint), (&id_name, id)])?;
+                self.ids().insert(stream, id);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The mark of the next checkpoint, for the state that is written with it.
+    pub(super) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
+        let id = self.ids().get(stream).copied().unwrap_or(0);
+        CacheMark { id, checkpoint: self.next.load(Ordering::Relaxed), complete }
+    }
+
+    /// Remembers what was yielded of a row.
+    pub(super) fn put(&self, stream: &'static str, id: ObjectId, entry: Entry) {
+        self.pending().insert((stream, id), entry);
+    }
+
+    /// Puts what was yielded so far into the file, under the next checkpoint; after the checkpoint itself, `passed`.
+    pub(super) fn commit(&self, passed: bool) -> Result<(), CacheError> {
+        let checkpoint = self.next.load(Ordering::Relaxed);
+        let pending = std::mem::take(&mut *self.pending());
+        let write = || -> Result<(), redb::Error> {
+            let mut transaction = self.rows.begin_write()?;
+            // What is lost with the machine is sent again.
+            transaction.set_durability(Durability::None)?;
+            {
+                let mut rows = transaction.open_table(ROWS)?;
+                for ((stream, id), entry) in &pending {
+                    rows.insert((*stream, id.0), entry.encode(checkpoint).as_slice())?;
+                }
+                transaction.open_table(MARKS)?.insert("checkpoint", checkpoint)?;
+            }
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| self.failed(&error))?;
+        if passed {
+            self.next.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Makes what was committed safe from a crash of the machine.
+    pub fn close(&self) -> Result<(), CacheError> {
+        self.commit(true)?;
+        self.set_marks(&[])
+    }
+
+    /// The trusted entries of some ids.
+    pub(super) fn get(
+        &self,
+        stream: &'static str,
+        ids: impl IntoIterator<Item = ObjectId>,
+        trust: Trust,
+    ) -> Result<BTreeMap<ObjectId, Entry>, CacheError> {
+        let ids: Vec<ObjectId> = ids.into_iter().collect();
+        let mut found = self.read(|rows| {
+            let mut found = BTreeMap::new();
+            for id in &ids {
+                let entry = rows.get((stream, id.0))?.and_then(|bytes| Entry::decode(bytes.value()));
+                found.extend(entry.filter(|entry| trust.covers(entry)).map(|entry| (*id, entry)));
+            }
+            Ok(found)
+        })?;
+        let pending = self.pending();
+        found.extend(ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone()))));
+        Ok(found)
+    }
+
+    /// All entries in a range of ids that are not known to be gone; also those that are not trusted, since the target may
+    /// have their rows.
+    pub(super) fn range(
+        &self,
+        stream: &'static str,
+        ids: RangeInclusive<u64>,
+        trust: Trust,
+    ) -> Result<BTreeMap<ObjectId, Entry>, CacheError> {
+        let mut found = self.read(|rows| {
+            let mut found = BTreeMap::new();
+            for row in rows.range((stream, *ids.start())..=(stream, *ids.end()))? {
+                let (key, bytes) = row?;
+                let entry = Entry::decode(bytes.value());
+                let there = entry.filter(|entry| !(entry.gone && trust.covers(entry)));
+                found.extend(there.map(|entry| (ObjectId(key.value().1), entry)));
+            }
+            Ok(found)
+        })?;
+        let pending = self.pending();
+        for ((_, id), entry) in pending.range((stream, ObjectId(*ids.start()))..=(stream, ObjectId(*ids.end()))) {
+            match entry.gone {
+                true => drop(found.remove(id)),
+                false => drop(found.insert(*id, entry.clone())),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Forgets all entries of a stream.
+    pub(super) fn clear(&self, stream: &'static str) -> Result<(), CacheError> {
+        self.pending().retain(|(of, _), _| *of != stream);
+        let clear = || -> Result<(), redb::Error> {
+            let transaction = self.rows.begin_write()?;
+            transaction.open_table(ROWS)?.retain_in((stream, 0)..=(stream, u64::MAX), |_, _| false)?;
+            Ok(transaction.commit()?)
+        };
+        clear().map_err(|error| self.failed(&error))
+    }
+
+    fn read<T>(
+        &self,
+        with: impl FnOnce(&redb::ReadOnlyTable<(&'static str, u64), &'static [u8]>) -> Result<T, redb::Error>,
+    ) -> Result<T, CacheError>
+    where
+        T: Default,
+    {
+        let read = || -> Result<T, redb::Error> {
+            match self.rows.begin_read()?.open_table(ROWS) {
+                Ok(rows) => with(&rows),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(T::default()),
+                Err(error) => Err(error.into()),
+            }
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    fn mark(&self, name: &str) -> Result<Option<u64>, CacheError> {
+        let read = || -> Result<Option<u64>, redb::Error> {
+            match self.rows.begin_read()?.open_table(MARKS) {
+                Ok(marks) => Ok(marks.get(name)?.map(|mark| mark.value())),
+                Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        read().map_err(|error| self.failed(&error))
+    }
+
+    fn set_marks(&self, marks: &[(&str, u64)]) -> Result<(), CacheError> {
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.rows.begin_write()?;
+            {
+                let mut table = transaction.open_table(MARKS)?;
+                for (name, mark) in marks {
+                    table.insert(*name, *mark)?;
+                }
+            }
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &redb::Error) -> CacheError {
+        CacheError { path: self.path.clone(), reason: error.to_string() }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<(&'static str, ObjectId), Entry>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Trust {
+    /// What this run wrote arrives before what it writes later; what the state covers has arrived.
+    fn covers(self, entry: &Entry) -> bool {
+        entry.checkpoint <= self.to || entry.checkpoint >= self.begun
+    }
+}
+
+impl Entry {
+    /// Of a row that was yielded, and its associations.
+    pub(super) fn live(hash: u64, mut links: Vec<CachedLink>) -> Self {
+        links.sort_unstable();
+        Self { checkpoint: 0, gone: false, hash, links }
+    }
+
+    /// Of a row that a tombstone was yielded of.
+    pub(super) fn gone() -> Self {
+        Self { checkpoint: 0, gone: true, hash: 0, links: Vec::new() }
+    }
+
+    fn encode(&self, checkpoint: u64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.links.len() * (LINK_HEAD_BYTES + 16));
+        bytes.extend_from_slice(&checkpoint.to_le_bytes());
+        bytes.push(u8::from(self.gone));
+        bytes.extend_from_slice(&self.hash.to_le_bytes());
+        for link in &self.links {
+            let category = &link.category.as_bytes()[..link.category.len().min(usize::from(u8::MAX))];
+            bytes.push(link.object_type);
+            bytes.extend_from_slice(&link.type_id.to_le_bytes());
+            bytes.push(u8::try_from(category.len()).expect("cut above"));
+            bytes.extend_from_slice(&link.to.0.to_le_bytes());
+            bytes.extend_from_slice(category);
+        }
+        bytes
+    }
+
+    /// Reads an entry; none when it is cut short, which counts as unknown.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
+        let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
+        let mut links = Vec::new();
+        while !rest.is_empty() {
+            let (link, behind) = rest.split_at_checked(LINK_HEAD_BYTES)?;
+            let (category, behind) = behind.split_at_checked(usize::from(link[5]))?;
+            links.push(CachedLink {
+                object_type: link[0],
+                type_id: u32::from_le_bytes(link[1..5].try_into().ok()?),
+                to: ObjectId(number(&link[6..])?),
+                category: String::from_utf8(category.to_vec()).ok()?,
+            });
+            rest = behind;
+        }
+        Some(Self { checkpoint: number(&head[..8])?, gone: head[8] != 0, hash: number(&head[9..])?, links })
+    }
+}
+
+/// The hash of the bytes of a row; of 64 bits, so that a change is missed once in 10^19.
+pub(super) fn hash<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> u64 {
+    let mut hasher = Sha256::new();
+    for part in bytes {
+        hasher.update(part);
+    }
+    u64::from_le_bytes(hasher.finalize()[..8].try_into().expect("a digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(to: u64) -> CachedLink {
+        CachedLink { object_type: 1, type_id: 339, to: ObjectId(to), category: "HUBSPOT_DEFINED".to_owned() }
+    }
+
+    #[test]
+    fn entries_come_back_as_they_were() {
+        for entry in [Entry::gone(), Entry::live(7, vec![]), Entry::live(u64::MAX, vec![link(3), link(1)])] {
+            let decoded = Entry::decode(&entry.encode(9)).expect("an entry");
+            assert_eq!(decoded, Entry { checkpoint: 9, ..entry });
+        }
+        assert_eq!(Entry::decode(&Entry::live(7, vec![link(3)]).encode(9)[..25]), None);
+    }
+
+    #[test]
+    fn only_what_the_state_covers_is_trusted() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cache");
+        let cache = Cache::open(&path, 7).expect("a cache");
+        assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
+        cache.put("tickets", ObjectId(1), Entry::live(11, vec![]));
+        let first = cache.next_mark("tickets", true);
+        cache.commit(true).expect("writable");
+        cache.put("tickets", ObjectId(2), Entry::live(12, vec![]));
+        let second = cache.next_mark("tickets", true);
+        cache.close().expect("writable");
+        drop(cache);
+
+        let known = |mark: &CacheMark, fingerprint: u64| {
+            let cache = Cache::open(&path, 7).expect("a cache");
+            let trust = cache.trust("tickets", Some(mark), fingerprint).expect("readable")?;
+            let ids = [1, 2].map(ObjectId);
+            Some(cache.get("tickets", ids, trust).expect("readable").into_keys().map(|id| id.0).collect::<Vec<_>>())
+        };
+        assert_eq!(known(&second, 5), Some(vec![1, 2]));
+        assert_eq!(known(&first, 5), Some(vec![1]));
+        assert_eq!(known(&CacheMark { id: 1 << 60, ..second.clone() }, 5), None);
+        assert_eq!(known(&second, 5), None, "a state of another cache has dropped the entries");
+    }
+
+    #[test]
+    fn another_selection_drops_the_entries() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&folder.path().join("cache"), 7).expect("a cache");
+        assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
+        cache.put("tickets", ObjectId(1), Entry::live(11, vec![]));
+        let mark = cache.next_mark("tickets", true);
+        cache.commit(true).expect("writable");
+        assert!(cache.trust("tickets", Some(&mark), 5).expect("readable").is_some());
+        assert!(cache.trust("tickets", Some(&mark), 6).expect("readable").is_none());
+        assert!(cache.trust("tickets", Some(&mark), 5).expect("readable").is_none());
+    }
+
+    #[test]
+    fn a_cache_of_another_portal_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cache");
+        drop(Cache::open(&path, 7).expect("a cache"));
+        assert!(Cache::open(&path, 8).expect_err("refused").to_string().contains("belongs to portal 7"));
+    }
+
+    #[test]
+    fn a_cache_in_use_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("cache");
+        let _held = Cache::open(&path, 7).expect("a cache");
+        let error = Cache::open(&path, 7).expect_err("refused").to_string();
+        assert!(error.contains("another run"), "{error}");
+    }
+}

@@ -1,0 +1,164 @@
+//! The order in which modules may import, and the bounds that the sources keep.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module imports from those before it, never from those behind it.
+const LAYERS: [&str; 10] =
+    ["config", "catalog", "state", "client", "property", "discovery", "extraction", "messages", "stdout", "tap"];
+/// Stands apart: it imports nothing of ours, and only tests and its own program import it.
+const SANDBOX: &str = "sandbox";
+/// Of a file of the product.
+const MAX_LINES: usize = 500;
+
+struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+impl Source {
+    /// The module of the library that this file belongs to; none for `lib.rs`, `main.rs` and the programs in `bin`.
+    fn module(&self) -> Option<&str> {
+        let first = self.path.iter().next()?.to_str()?;
+        let name = first.trim_end_matches(".rs");
+        (!["lib", "main", "bin"].contains(&name)).then_some(name)
+    }
+
+    /// The modules that this file imports, in any form: `use crate::x`, `use crate::{x, y::z}`, `crate::x::y` in code, and
+    /// `tap_hubspot_tickets::x`.
+    fn imports(&self) -> BTreeSet<String> {
+        let code: String = self.text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
+        let mut found = BTreeSet::new();
+        for root in ["crate::", "tap_hubspot_tickets::"] {
+            for (at, _) in code.match_indices(root) {
+                found.extend(first_names(&code[at + root.len()..]));
+            }
+        }
+        found
+    }
+}
+
+/// The first name of a path, or of each path in a group.
+fn first_names(rest: &str) -> Vec<String> {
+    let name =
+        |text: &str| text.trim().chars().take_while(|one| one.is_alphanumeric() || *one == '_').collect::<String>();
+    let Some(group) = rest.strip_prefix('{') else { return vec![name(rest)] };
+    let (mut depth, mut names, mut begin) = (0, Vec::new(), 0);
+    for (at, character) in group.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                names.push(name(&group[begin..at]));
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                names.push(name(&group[begin..at]));
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn without_comment(line: &str) -> &str {
+    let comment = line.match_indices("//").find(|(at, _)| !line[..*at].ends_with(':'));
+    comment.map_or(line, |(at, _)| &line[..at])
+}
+
+fn sources() -> Vec<Source> {
+    fn collect(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a readable folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    paths.sort();
+    let read = |path: PathBuf| Source {
+        text: fs::read_to_string(&path).expect("a readable source"),
+        path: path.strip_prefix(&root).expect("below src").to_owned(),
+    };
+    let sources: Vec<Source> = paths.into_iter().map(read).collect();
+    assert!(sources.len() > 50, "{} files", sources.len());
+    sources
+}
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| *layer == module)
+}
+
+#[test]
+fn modules_import_only_from_their_left() {
+    for source in sources() {
+        let Some(module) = source.module().filter(|module| *module != SANDBOX) else { continue };
+        let own = layer(module).unwrap_or_else(|| panic!("{module} has no place among the layers"));
+        for import in source.imports() {
+            let Some(other) = layer(&import) else {
+                assert_ne!(import, SANDBOX, "{} imports the sandbox", source.path.display());
+                panic!("{} imports {import}, which is no module", source.path.display());
+            };
+            assert!(other <= own, "{} imports {import}, which stands behind {module}", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn the_library_lists_its_modules() {
+    let modules: BTreeSet<String> = sources().iter().filter_map(|source| source.module().map(str::to_owned)).collect();
+    let expected: BTreeSet<String> = LAYERS.into_iter().chain([SANDBOX]).map(str::to_owned).collect();
+    assert_eq!(modules, expected);
+}
+
+#[test]
+fn the_sandbox_stands_apart() {
+    for source in sources() {
+        let of_sandbox = source.module() == Some(SANDBOX);
+        let imports = source.imports();
+        if of_sandbox {
+            let foreign: Vec<_> = imports.iter().filter(|import| *import != SANDBOX).collect();
+            assert!(foreign.is_empty(), "{} imports {foreign:?}", source.path.display());
+            // Out of the sandbox there is nothing to climb to.
+            let depth = source.path.components().count() - usize::from(source.path.ends_with("mod.rs"));
+            let climbs = "super::".repeat(depth);
+            assert!(!source.text.contains(&climbs), "{} climbs out of the sandbox", source.path.display());
+        } else if source.module().is_some() || source.path == Path::new("main.rs") {
+            assert!(!imports.contains(SANDBOX), "{} imports the sandbox", source.path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    for source in sources() {
+        let code = source.text.lines().map(without_comment);
+        let unsafe_lines = code
+            .filter(|line| line.split(|one: char| !one.is_alphanumeric() && one != '_').any(|word| word == "unsafe"));
+        assert_eq!(unsafe_lines.count(), 0, "{}", source.path.display());
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_be_read() {
+    let long = |source: &Source| source.module() != Some(SANDBOX) && source.text.lines().count() > MAX_LINES;
+    let found: Vec<_> = sources().into_iter().filter(long).map(|source| source.path).collect();
+    assert!(found.is_empty(), "over {MAX_LINES} lines: {found:?}");
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let text = "use crate::client::{Client, ObjectId};\nuse crate::{config::Config, state::{State, Part},\n  tap};\n\
+        // crate::nothing\nlet x = crate::property::column_name(y); // crate::nothing\nlet url = \"https://crate\";";
+    let source = Source { path: "messages.rs".into(), text: text.to_owned() };
+    let expected = ["client", "config", "property", "state", "tap"].map(str::to_owned);
+    assert_eq!(source.imports(), BTreeSet::from(expected));
+}
