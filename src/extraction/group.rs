@@ -70,16 +70,15 @@ impl<'g> Group<'g> {
         let follower = streams.get(1).map(|stream| {
             let known = output.state.bookmark(stream);
             let selected = plan.selected(stream);
-            let in_step = known.as_ref().is_some_and(|known| {
-                covers(known, &selected)
-                    && bookmark.as_ref().is_none_or(|lead| {
-                        lead.version == known.version && lead.replication_key_value == known.replication_key_value
-                    })
-            });
-            grown |= bookmark.is_some() && !in_step;
+            let version = bookmark.as_ref().and_then(|lead| lead.version);
+            let follows = known.as_ref().is_some_and(|known| covers(known, &selected) && known.version == version);
+            grown |= bookmark.is_some() && !follows;
             Follower { stream, bookmark: known.unwrap_or_default(), selected }
         });
         let mut bookmark = bookmark.unwrap_or_default();
+        if let Some(follower) = follower.as_ref().filter(|_| !grown) {
+            bookmark = bookmark.together(&follower.bookmark);
+        }
         if let Some(columns) = &plan.columns {
             columns.remember(&mut bookmark);
         }
@@ -475,12 +474,19 @@ fn store(output: &mut Output<'_>, lead: &'static str, bookmark: &Bookmark, follo
     bookmark.replication_key = Some("updated_at".to_owned());
     bookmark.cache = output.cache.as_ref().map(|cache| cache.next_mark(lead, output.cache_complete));
     if let Some(Follower { stream, bookmark: followed, .. }) = follower {
-        followed.replication_key = Some("updated_at".to_owned());
-        followed.replication_key_value = bookmark.replication_key_value;
-        followed.version = bookmark.version;
-        followed.swept_at = bookmark.swept_at.filter(|_| bookmark.progress.is_none());
-        followed.archive_read_at = bookmark.archive_read_at;
-        followed.rows = bookmark.rows;
+        let own = Bookmark {
+            selected: followed.selected.take(),
+            other: std::mem::take(&mut followed.other),
+            ..Bookmark::default()
+        };
+        *followed = Bookmark {
+            selected: own.selected,
+            other: own.other,
+            types: own.types,
+            // What it has of them is known from the lead's, as long as both are in step.
+            recent: own.recent,
+            ..bookmark.clone()
+        };
         output.state.set(stream, followed);
     }
     output.state.set(lead, &bookmark);

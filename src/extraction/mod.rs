@@ -178,6 +178,8 @@ pub struct Run {
 pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
     let Run { plan, small, stamp, bounds, state, cache } = run;
     let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
+    // Safe: it is the state that came in. pipelinewise's target takes the first STATE for written when it writes anything.
+    output.checkpoint().await?;
     for records in small {
         small::yield_small(records, &mut output).await?;
     }

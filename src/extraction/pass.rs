@@ -322,16 +322,16 @@ impl Chunk {
     fn add(&mut self, page: Page, list: List, filter: &Filter, extracted_at: DateTime<Utc>) {
         self.page_count += 1;
         self.extracted_at = extracted_at;
+        for id in page.ids() {
+            self.disordered |= id.0 <= self.ids.1;
+            self.ids.1 = self.ids.1.max(id.0);
+        }
         match list {
             List::Archived => {
                 let rows = page.rows().filter(|row| filter.admits(row.archived_at(), row.created_at()));
                 self.tombstones.extend(rows.map(|row| Tombstone::archived(row, extracted_at)));
             }
             List::Live => {
-                for id in page.ids() {
-                    self.disordered |= id.0 <= self.ids.1;
-                    self.ids.1 = self.ids.1.max(id.0);
-                }
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
                 self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at });
             }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
-/// Postgres' limit on identifiers; target-postgres loses rows beyond it.
-const MAX_BYTES: usize = 63;
+/// Postgres holds 63 bytes, beyond which target-postgres loses rows; pipelinewise's target rewrites names from 63 on.
+const MAX_BYTES: usize = 62;
 /// Hexadecimal digits of the hash; with the underscore before it, what a shortened name gives up.
 const HASH_DIGITS: usize = 8;
 /// The tap's own columns, and system columns of Postgres that no table can have.
@@ -30,7 +30,7 @@ const RESERVED: [&str; 15] = [
 /// Beginnings of the tap's own columns: `associated_contacts`, `_tenant_id`, targets' `_sdc_extracted_at`.
 const RESERVED_PREFIXES: [&str; 2] = ["_", "associated_"];
 
-/// The column of a HubSpot property: the property's own name when it is plain (`[a-z0-9_]`, at most 63 bytes, none of
+/// The column of a HubSpot property: the property's own name when it is plain (`[a-z0-9_]`, at most 62 bytes, none of
 /// the tap's columns), otherwise a plain form of it with a hash behind. A function of the name alone, so that a
 /// column never moves when other properties come and go.
 pub fn column_name(property: &str) -> Cow<'_, str> {

@@ -1,5 +1,6 @@
 //! The bookmark of one stream.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -57,6 +58,49 @@ pub struct Bookmark {
     /// What came in and is not ours.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl Bookmark {
+    /// How far two streams that are read together have come together: some targets print the state of each stream when
+    /// they have written that one.
+    pub fn together(self, other: &Self) -> Self {
+        let in_step = self.replication_key_value == other.replication_key_value
+            && self.progress == other.progress
+            && self.changes == other.changes;
+        Self {
+            replication_key_value: self.replication_key_value.min(other.replication_key_value),
+            progress: earlier(self.progress, &other.progress),
+            // A reading by the list that one stream has not finished begins again.
+            changes: self.changes.filter(|_| in_step),
+            swept_at: self.swept_at.min(other.swept_at),
+            archive_read_at: self.archive_read_at.min(other.archive_read_at),
+            recent: if in_step { self.recent } else { BTreeMap::new() },
+            cache: match (self.cache, &other.cache) {
+                (Some(one), Some(other)) if one.id == other.id => Some(CacheMark {
+                    id: one.id,
+                    checkpoint: one.checkpoint.min(other.checkpoint),
+                    complete: one.complete && other.complete,
+                }),
+                _ => None,
+            },
+            ..self
+        }
+    }
+}
+
+/// Of two positions in the same pass, the one that has more left; none: the pass has ended.
+fn earlier(one: Option<Progress>, other: &Option<Progress>) -> Option<Progress> {
+    let (Some(first), Some(second)) = (&one, other) else { return one.or_else(|| other.clone()) };
+    let come = |progress: &Progress| (Reverse(progress.parts.len()), progress.parts.first().map(|part| part.last_id));
+    if first != second && come(first) == come(second) {
+        // Which cursor comes first cannot be told, so their list is read from its beginning.
+        let mut again = first.clone();
+        for part in again.parts.iter_mut().take(1) {
+            (part.after, part.last_id) = (None, None);
+        }
+        return Some(again);
+    }
+    if come(first) <= come(second) { one } else { other.clone() }
 }
 
 /// A place in the history of a row cache.
@@ -167,6 +211,35 @@ mod instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_that_are_read_together_go_on_from_where_both_have_come() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0);
+        let live = |last_id: Option<u64>| Part { list: List::Live, after: last_id.map(|id| id.to_string()), last_id };
+        let archived = Part { list: List::Archived, after: None, last_id: None };
+        let progress = |parts: Vec<Part>| Some(Progress { since: None, until: at(9), parts, rows: 0, cached: false });
+        let (first, second, third) =
+            (progress(vec![archived, live(None)]), progress(vec![live(None)]), progress(vec![live(Some(7))]));
+        let bookmark = |progress: &Option<Progress>, seconds| Bookmark {
+            progress: progress.clone(),
+            replication_key_value: at(seconds),
+            recent: BTreeMap::from([(1, 1)]),
+            ..Bookmark::default()
+        };
+        for (one, other, expected) in [
+            (&first, &second, &first),
+            (&third, &second, &second),
+            (&None, &third, &third),
+            (&second, &second, &second),
+        ] {
+            for (one, other) in [(one, other), (other, one)] {
+                assert_eq!(&bookmark(one, 5).together(&bookmark(other, 5)).progress, expected);
+            }
+        }
+        let together = bookmark(&None, 5).together(&bookmark(&None, 4));
+        assert_eq!((together.replication_key_value, together.recent.len()), (at(4), 0));
+        assert_eq!(bookmark(&None, 5).together(&bookmark(&None, 5)).recent.len(), 1);
+    }
 
     #[test]
     fn a_selection_that_grew_is_not_covered() {
