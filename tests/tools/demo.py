@@ -13,10 +13,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import psycopg
+import psycopg.rows
 
 TICKETS = 5_000
 CHANGED = 250
@@ -76,8 +78,11 @@ def shell(command, log):
 
 
 def call(url, method="GET"):
-    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.URLError as error:
+        raise Failure(f"the sandbox portal does not answer at {url}: {error}") from None
 
 
 def table(heads, rows, right=()):
@@ -121,6 +126,15 @@ def readable_rows(database):
     return [[id, shorten(subject, 40), *rest[:2], *(shorten(name, 24) for name in rest[2:])] for id, subject, *rest in rows]
 
 
+def changes_missing(database, change):
+    """Ids of the tickets whose change in the portal is not in Postgres."""
+    cursor = database.cursor(row_factory=psycopg.rows.dict_row)
+    held = {row["id"]: row for row in cursor.execute(f"select * from {SCHEMA}.tickets").fetchall()}
+    missing = [one["id"] for one in change["updated"] if held.get(one["id"], {}).get(one["property"]) != one["value"]]
+    missing += [id for id in change["archived"] if not held.get(id, {}).get("archived")]
+    return missing + [id for id in change["created"] if id not in held]
+
+
 def calls_between(before, after):
     """Requests by endpoint; the sandbox counts them by pool and by status too."""
     endpoints = [name for name in after if not name.startswith(("pool ", "status "))]
@@ -160,10 +174,16 @@ def demo(portal_url, database_url):
     change = call(f"{portal_url}/_sandbox/change?tickets={CHANGED}", method="POST")
     updated, archived, created = (len(change[what]) for what in ("updated", "archived", "created"))
     print(f"\nIn the portal {updated} tickets change now, {archived} are deleted and {created} are new.")
+    # A run reads up to the whole second in which it begins, by the portal's clock; what comes later is the next run's.
+    time.sleep(1.1)
     run("second load", sync, "second-load.log")
 
     with psycopg.connect(database_url) as database:
         second = row_counts(database)
+        missing = changes_missing(database, change)
+        if missing:
+            raise Failure(f"{len(missing)} of the changes are not in Postgres, such as that of ticket {missing[0]}")
+        print(f"\nAll {updated + archived + created} changes are in Postgres.")
         print(f"\nRows in schema {SCHEMA}")
         table(
             ["table", "after the first load", "after the second", "written by the second"],
