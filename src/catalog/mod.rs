@@ -133,6 +133,13 @@ impl Catalog {
         self.entry(stream).is_some_and(|entry| entry.selection().stream_selected())
     }
 
+    /// Whether a field of a stream is there and selected.
+    pub fn selects_field(&self, stream: &str, field: &str) -> bool {
+        self.entry(stream).is_some_and(|entry| {
+            entry.schema["properties"].get(field).is_some() && entry.selection().field_selected(&[field])
+        })
+    }
+
     /// Removes what ties the catalog to its portal.
     pub fn make_portable(&mut self) {
         for entry in &mut self.streams {

@@ -105,14 +105,6 @@ pub async fn discover_access(client: &Client, associations: &[ObjectType]) -> Re
     Ok(Access { streams: Vec::new(), associations: associations.into_iter().flatten().collect() })
 }
 
-/// Asks whether the token may read tickets at all, which is better known before the first message than after.
-///
-/// # Errors
-/// [`ClientError::MissingScopes`] when it may not; any other.
-pub async fn discover_tickets(client: &Client) -> Result<(), DiscoveryError> {
-    Ok(client.probe_objects(&ObjectType::TICKETS).await?)
-}
-
 /// Describes a portal, with all object types if `whole`; all its questions are asked side by side after the first one.
 ///
 /// # Errors

@@ -9,10 +9,10 @@ use crate::catalog::Catalog;
 use crate::client::{Client, Connection, ObjectType, Property};
 use crate::config::{Config, ConfigSource, PropertiesLayout, load};
 use crate::discovery::{
-    Access, Choices, Portal, STREAMS, build_catalog, discover as discover_portal, discover_access, discover_account,
-    discover_tickets,
+    Access, Choices, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog, discover as discover_portal,
+    discover_access, discover_account,
 };
-use crate::extraction::{AssociationSettings, wanted_associations};
+use crate::extraction::{AssociationSettings, ExtractError, wanted_associations};
 
 /// A config and the client made of it.
 pub(super) struct Session {
@@ -103,12 +103,31 @@ impl Session {
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let access = discover_access(&self.client, &wanted).await?;
-        // Who may read an association may read both its ends.
-        let nothing_shown = access.associations.len() == wanted.len();
-        if nothing_shown && (catalog.selects("tickets") || catalog.selects("ticket_associations")) {
-            discover_tickets(&self.client).await?;
-        }
+        self.check_objects(&catalog, &wanted, &access).await?;
         Ok(Surveyed { portal_id, catalog, access, properties: None })
+    }
+
+    /// Asks whether the token may read the selected objects, where nothing has shown it yet: a missing scope is better
+    /// known before the first message than after.
+    async fn check_objects(&self, catalog: &Catalog, wanted: &[ObjectType], access: &Access) -> Result<(), TapError> {
+        // Who may read an association may read both its ends.
+        let is_shown = |object_type: &ObjectType| match *object_type == ObjectType::TICKETS {
+            true => wanted.iter().any(|one| access.missing_for(one).is_none()),
+            false => wanted.contains(object_type) && access.missing_for(object_type).is_none(),
+        };
+        for stream in OBJECT_STREAMS {
+            let object_type = ObjectType::named(stream);
+            let follower = stream == "tickets" && catalog.selects("ticket_associations");
+            if (follower || catalog.selects(stream)) && !is_shown(&object_type) {
+                let probed = self.client.probe_objects(&object_type).await;
+                probed.map_err(|source| ExtractError::Stream { stream, source })?;
+            }
+        }
+        if catalog.selects_field("contacts", &association_column(&ObjectType::DEALS)) {
+            let probed = self.client.probe_associations(&ObjectType::CONTACTS, &ObjectType::DEALS).await;
+            probed.map_err(|source| ExtractError::Stream { stream: "contacts", source })?;
+        }
+        Ok(())
     }
 }
 

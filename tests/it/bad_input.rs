@@ -312,6 +312,23 @@ fn a_selected_stream_whose_scope_is_missing() {
 }
 
 #[test]
+fn a_selected_object_stream_whose_scope_is_missing() {
+    let portal = portal();
+    let catalog = Tap::unhurried(&portal).discover();
+    for stream in ["contacts", "companies", "deals"] {
+        let scope = format!("crm.objects.{stream}.read");
+        let tap = lacking(&portal, &[&scope]);
+        tap.write("catalog.json", &only(&catalog, &["owners", stream]));
+        let says = [stream, &format!("add the scope {scope}")];
+        assert_refused(&tap, || tap.command(&["--catalog", "catalog.json"]), REFUSED, &says);
+    }
+    let tap = lacking(&portal, &["crm.objects.deals.read"]);
+    tap.write("catalog.json", &only(&catalog, &["contacts"]));
+    let says = ["stream contacts", "add the scope crm.objects.deals.read"];
+    assert_refused(&tap, || tap.command(&["--catalog", "catalog.json"]), REFUSED, &says);
+}
+
+#[test]
 fn a_chosen_association_type_whose_scope_is_missing() {
     let portal = portal();
     let mut tap = lacking(&portal, &["crm.objects.deals.read"]);
@@ -434,6 +451,30 @@ fn a_failure_in_the_middle_leaves_whole_lines_and_a_state() {
         let pages = messages::records(&messages, "tickets").len() / 10;
         assert!((1..=3).contains(&pages), "{pages}");
         assert_no_secret(&finished);
+    }
+}
+
+#[test]
+fn signals_end_the_run_between_two_lines_with_the_shells_codes() {
+    let portal = Portal::start(Options { merged: 0, ..Options::with_tickets(600) });
+    let mut tap = Tap::unhurried(&portal);
+    tap.set("page_size", 10.into()).set("checkpoint_every_pages", 1.into());
+    for (signal, code, says) in [("TERM", 143, "SIGTERM"), ("INT", 130, "SIGINT")] {
+        portal.set_latency(Duration::from_millis(20));
+        let mut child = tap.command(&[]).stdout(Stdio::piped()).spawn().expect("the tap runs");
+        let mut output = child.stdout.take().expect("a pipe");
+        let mut stdout = vec![0; 300_000];
+        output.read_exact(&mut stdout).expect("messages");
+        let killed = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        output.read_to_end(&mut stdout).expect("the rest");
+        let status = child.wait().expect("a child");
+        assert_eq!(status.code(), Some(code), "{}", tap.log());
+        assert!(stdout.ends_with(b"\n"), "whole lines");
+        let messages = messages::parse(&stdout);
+        assert!(messages::records(&messages, "tickets").len() < 588, "{signal} ended it");
+        let log = tap.log();
+        assert!(log.lines().last().is_some_and(|last| last.contains("ERROR") && last.contains(says)), "{log}");
     }
 }
 

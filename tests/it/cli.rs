@@ -11,12 +11,13 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 28] = [
+const SETTINGS: [&str; 29] = [
     "access_token",
     "api_base_url",
     "api_version",
     "archive_hours",
     "associations",
+    "cache_path",
     "checkpoint_every_pages",
     "client_id",
     "client_secret",

@@ -767,3 +767,16 @@ fn metrics_and_a_summary_stand_on_stderr() {
     assert!(metrics.iter().any(|one| one["metric"] == "sync_duration" && one["tags"]["status"] == "succeeded"));
     assert!(finished.last_line().contains(" calls ("), "{}", finished.last_line());
 }
+
+#[test]
+fn an_associations_stream_whose_column_is_deselected_still_has_its_rows() {
+    let portal = Portal::start(small());
+    let tap = small_steps(&portal);
+    let all = tap.discover();
+    let mut catalog = tickets_with(&all, &["subject"]);
+    select(&mut catalog, "ticket_associations", "", true);
+    let tables = fold(&tap.sync_catalog(&catalog, None).succeeded().messages());
+    let expected = portal.truth().tables(&all).into_iter().find(|table| table.stream == "ticket_associations");
+    let expected = expected.expect("associations");
+    expected.assert_held(&expected.in_messages(&tables), Fidelity::Exact);
+}
