@@ -4,6 +4,7 @@ mod bad_input;
 mod cli;
 mod discovery;
 mod documents;
+mod history;
 mod layers;
 mod official_client;
 mod selection;

@@ -186,6 +186,16 @@ impl Truth {
         self.0[name].as_array().unwrap_or_else(|| panic!("no list {name}"))
     }
 
+    /// Hub ID.
+    pub(crate) fn portal_id(&self) -> String {
+        self.0["portal_id"].to_string()
+    }
+
+    /// The records of a list by id.
+    pub(crate) fn by_id(&self, name: &str) -> BTreeMap<&str, &Value> {
+        by_id(self.list(name))
+    }
+
     /// The definitions of ticket properties that exist.
     pub(crate) fn definitions(&self) -> Vec<&Value> {
         let all = self.0["properties"]["tickets"].as_array().expect("definitions");
@@ -327,7 +337,7 @@ fn property_cells(values: &Value, columns: &PropertyColumns) -> Row {
 }
 
 /// The contact with the lowest id: HubSpot knows no primary contact of a ticket.
-fn primary_contact(ticket: &Value, contacts: &BTreeMap<&str, &Value>) -> Cell {
+pub(super) fn primary_contact(ticket: &Value, contacts: &BTreeMap<&str, &Value>) -> Cell {
     let ends = ends(ticket, "contacts");
     let Some(end) = ends.first().map(|end| text(end, "id")) else { return Cell::Null };
     let properties = &contacts[end]["properties"];
@@ -338,7 +348,7 @@ fn primary_contact(ticket: &Value, contacts: &BTreeMap<&str, &Value>) -> Cell {
 }
 
 /// The company of the primary type, else the one with the lowest id.
-fn primary_company(ticket: &Value, companies: &BTreeMap<&str, &Value>) -> Cell {
+pub(super) fn primary_company(ticket: &Value, companies: &BTreeMap<&str, &Value>) -> Cell {
     let is_primary = |end: &&Value| {
         let types = end["types"].as_array().expect("types");
         types.iter().any(|of_type| of_type["category"] == "HUBSPOT_DEFINED" && of_type["type_id"] == PRIMARY_COMPANY)
@@ -351,7 +361,7 @@ fn primary_company(ticket: &Value, companies: &BTreeMap<&str, &Value>) -> Cell {
 }
 
 /// A ticket's associations with a type, by ascending id.
-fn ends(ticket: &Value, object_type: &str) -> Vec<Value> {
+pub(super) fn ends(ticket: &Value, object_type: &str) -> Vec<Value> {
     let mut ends = ticket["associations"][object_type].as_array().expect("associations").clone();
     ends.sort_by_key(|end| text(end, "id").parse::<u64>().expect("a numeric id"));
     ends
