@@ -75,8 +75,9 @@ impl<'g> Group<'g> {
             grown |= bookmark.is_some() && !follows;
             Follower { stream, bookmark: known.unwrap_or_default(), selected }
         });
+        let begun = bookmark.is_some();
         let mut bookmark = bookmark.unwrap_or_default();
-        if let Some(follower) = follower.as_ref().filter(|_| !grown) {
+        if let Some(follower) = follower.as_ref().filter(|_| begun && !grown) {
             bookmark = bookmark.together(&follower.bookmark);
         }
         if let Some(columns) = &plan.columns {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use futures_util::{Stream, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 
 use super::cache::Trust;
@@ -174,14 +174,16 @@ impl Pass<'_> {
         let list = part.list;
         let (workshop, reader) = (Arc::clone(self.workshop), Arc::clone(self.reader));
         self.chunks(part)
-            .map_ok(move |chunk| {
+            .map(move |chunk| {
                 let (workshop, reader) = (Arc::clone(&workshop), Arc::clone(&reader));
                 async move {
+                    // A failure of the reader waits its turn: the chunks before it are whole.
+                    let chunk = chunk?;
                     let work = async move { complete(&workshop, &reader, chunk, list, order).await };
                     tokio::spawn(work).await.map_err(|panic| ExtractError::Worker(panic.to_string()))?
                 }
             })
-            .try_buffered(CHUNKS_IN_FLIGHT)
+            .buffered(CHUNKS_IN_FLIGHT)
     }
 
     /// The pages of a part, in chunks that close when their associations fill one call. A task of its own reads them:

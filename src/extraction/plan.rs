@@ -338,6 +338,9 @@ fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<P
         .collect();
     let selection = entry.selection();
     let nested = entry.schema["properties"]["properties"]["properties"].as_object();
+    if nested.is_some() && !has_field(entry, "properties") {
+        return (Vec::new(), false);
+    }
     let one_column = nested.is_some();
     let own: Vec<&str> = stream(&entry.stream).fields.iter().map(|field| field.name).collect();
     let is_property = |name: &str| !own.contains(&name) && !name.starts_with("associated_");
@@ -352,7 +355,14 @@ fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<P
         let property = entry.keyword(&breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
         // A property that the user added to the catalog by hand gets a safe column, too.
         let column = if one_column || property != name { name.clone() } else { column_name(name).into_owned() };
-        let kind = remembered.get(column.as_str()).copied().unwrap_or_else(|| Kind::of_schema(schema));
+        // What was sent before as none of the remembered types was text.
+        let was_text =
+            || bookmark.is_some_and(|bookmark| bookmark.selected.as_ref().is_some_and(|before| before.has(&column)));
+        let kind = match remembered.get(column.as_str()) {
+            Some(kind) => *kind,
+            None if was_text() => Kind::String,
+            None => Kind::of_schema(schema),
+        };
         columns.push(PropertyColumn { property: property.to_owned(), column, kind });
     }
     (columns, one_column)

@@ -178,6 +178,11 @@ impl Selected {
         Self(chunks(self).union(&chunks(other)).map(String::as_str).collect())
     }
 
+    /// Whether a name was selected.
+    pub fn has(&self, name: &str) -> bool {
+        self.covers(&Self::of([name]))
+    }
+
     /// Whether all of `other` was selected already.
     pub fn covers(&self, other: &Self) -> bool {
         let mine: BTreeSet<&[u8]> = self.0.as_bytes().chunks(FINGERPRINT_CHARS).collect();

@@ -202,6 +202,17 @@ fn properties_inside_the_one_column_are_selected_one_by_one() {
 }
 
 #[test]
+fn the_one_column_can_be_deselected_whole() {
+    let portal = portal();
+    let mut tap = Tap::unhurried(&portal);
+    tap.set("properties_layout", "object".into());
+    let mut catalog = only(&tap.discover(), &["tickets"]);
+    select(&mut catalog, "tickets", "properties", false);
+    let messages = tap.sync_catalog(&catalog, None).succeeded().messages();
+    assert!(!columns(&messages, "tickets").contains(&"properties".to_owned()));
+}
+
+#[test]
 fn a_property_taken_out_of_the_schema_is_not_sent() {
     let portal = portal();
     let tap = Tap::unhurried(&portal);

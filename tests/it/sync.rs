@@ -596,6 +596,21 @@ fn a_column_keeps_the_type_that_the_state_remembers() {
 }
 
 #[test]
+fn a_text_column_stays_text_when_its_property_becomes_a_number() {
+    let portal = Portal::start(small());
+    portal.define_property("tickets", PropertyDef::new("note", "string", "text"));
+    let tap = Tap::unhurried(&portal);
+    let first = tap.sync(None).succeeded();
+    portal.change_property_type("tickets", "note", "number", "number");
+    pass_a_minute(&portal);
+    for (state, kind) in [(Some(last_state(&first)), "string"), (None, "number")] {
+        let run = tap.sync(state.as_ref()).succeeded();
+        let schema = of(&run.messages(), "SCHEMA", "tickets")[0].schema.clone().expect("a schema");
+        assert_eq!(schema["properties"]["note"]["type"], json!([kind, "null"]));
+    }
+}
+
+#[test]
 fn a_selection_that_grew_reads_everything_again() {
     let portal = Portal::start(small());
     portal.advance(Duration::from_secs(86_400));
