@@ -174,8 +174,6 @@ def demo(portal_url, database_url):
     change = call(f"{portal_url}/_sandbox/change?tickets={CHANGED}", method="POST")
     updated, archived, created = (len(change[what]) for what in ("updated", "archived", "created"))
     print(f"\nIn the portal {updated} tickets change now, {archived} are deleted and {created} are new.")
-    # A run reads up to the whole second in which it begins, by the portal's clock; what comes later is the next run's.
-    time.sleep(1.1)
     run("second load", sync, "second-load.log")
 
     with psycopg.connect(database_url) as database:
