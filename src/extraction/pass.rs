@@ -266,7 +266,8 @@ impl Chunk {
         match list {
             List::Archived => {
                 let rows = page.rows().filter(|row| filter.admits(row.archived_at(), row.created_at()));
-                self.tombstones.extend(rows.map(|row| Tombstone::archived(row, extracted_at)));
+                self.tombstones
+                    .extend(rows.flat_map(|row| Tombstone::archived_with_merged(row, row.property(0), extracted_at)));
             }
             List::Live => {
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
