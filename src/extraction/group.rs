@@ -32,7 +32,7 @@ pub(super) struct Group<'g> {
     /// The lead's selection now.
     selected: Selected,
     full_table: bool,
-    /// The selection grew, or the streams have not come equally far: only reading everything again makes them whole.
+    /// The selection grew since all rows were read, or the streams have not come equally far: only reading everything again makes them whole.
     grown: bool,
 }
 
@@ -64,9 +64,20 @@ impl<'g> Group<'g> {
                     })
             });
             grown |= bookmark.is_some() && !in_step;
-            Follower { stream, bookmark: known.unwrap_or_default(), selected }
+            let mut known = known.unwrap_or_default();
+            let before = known.selected.take();
+            known.left = ObjectPlan::left(&known.left, before.as_ref(), &selected);
+            // What is not in step stays so until all rows are read, also when this run does not come to that.
+            known.selected = before.filter(|_| in_step).map(|before| before.and(&selected));
+            Follower { stream, bookmark: known, selected }
         });
         let mut bookmark = bookmark.unwrap_or_default();
+        // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
+        let before = bookmark.selected.take();
+        if plan.columns.is_none() {
+            bookmark.left = ObjectPlan::left(&bookmark.left, before.as_ref(), &selected);
+        }
+        bookmark.selected = before.map(|before| before.and(&selected));
         if let Some(columns) = &plan.columns {
             columns.remember(&mut bookmark);
         }
@@ -181,12 +192,12 @@ impl<'g> Group<'g> {
         self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
         self.bookmark.rows = Some(progress.rows);
         if self.bounds.until.is_none() {
-            let lead = self.lead;
-            output.send(Yield::ActivateVersion { stream: lead, version }).await?;
-            // Rows of an association type that was not read again are still there.
-            let follower = self.follower.as_ref().filter(|follower| follower.has_all_types());
-            if let Some(Follower { stream, .. }) = follower {
-                output.send(Yield::ActivateVersion { stream, version }).await?;
+            let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
+            for (stream, bookmark) in std::iter::once((self.lead, &self.bookmark)).chain(follower) {
+                // Rows of an association type that was not read again are still there.
+                if bookmark.left.is_empty() {
+                    output.send(Yield::ActivateVersion { stream, version }).await?;
+                }
             }
         }
         store(output, self.lead, &self.bookmark, self.follower.as_mut());
@@ -392,15 +403,8 @@ impl<'g> Group<'g> {
     fn remember_selection(&mut self) {
         self.bookmark.selected = Some(self.selected.clone());
         if let Some(follower) = &mut self.follower {
-            let before = follower.bookmark.selected.take().unwrap_or_default();
-            follower.bookmark.selected = Some(before.and(&follower.selected));
+            follower.bookmark.selected = Some(follower.selected.clone());
         }
-    }
-}
-
-impl Follower {
-    fn has_all_types(&self) -> bool {
-        self.bookmark.selected.as_ref().is_none_or(|before| self.selected.covers(before))
     }
 }
 
