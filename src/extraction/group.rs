@@ -1,5 +1,6 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -95,13 +96,23 @@ impl<'g> Group<'g> {
         if let Some(created_after) = self.bounds.created_after {
             return self.read_new(created_after, output, audit).await;
         }
-        let known = self.bookmark.replication_key_value.filter(|_| self.bookmark.swept_at.is_some());
-        let Some(bookmark) = known.filter(|_| !self.full_table) else {
-            return self.read_all("first_load", output, audit).await;
-        };
-        self.read_changes(bookmark, output, audit).await?;
+        let resumed = self.bookmark.progress.is_some() && !self.grown;
+        if self.full_table || self.bookmark.replication_key_value.is_none() || self.bookmark.swept_at.is_none() {
+            self.read_all("first_load", None, output, audit).await?;
+            // What changed since an earlier run began it is still to be read.
+            if !resumed || self.full_table {
+                return Ok(());
+            }
+        }
+        self.read_changes(output, audit).await?;
+        let deadline = Some(Instant::now() + self.bounds.sweep_time);
         if self.sweep_is_due() {
-            self.read_all("sweep", output, audit).await?;
+            let resumed = self.bookmark.progress.is_some() && !self.grown;
+            let ended = self.read_all("sweep", deadline, output, audit).await?;
+            // One that began in an earlier run does not know what changed since.
+            if resumed && ended == Ended::Whole && self.sweep_is_due() {
+                self.read_all("sweep_anew", deadline, output, audit).await?;
+            }
         }
         Ok(())
     }
@@ -121,25 +132,36 @@ impl<'g> Group<'g> {
         self.grown || self.bookmark.progress.is_some() || self.bounds.sweep_hours.is_some_and(elapsed)
     }
 
-    /// A pass over all rows, begun or gone on with: the first load, or a sweep.
+    /// A pass over all rows, begun or gone on with: the first load, or with a deadline a sweep.
     async fn read_all(
         &mut self,
         name: &'static str,
+        deadline: Option<Instant>,
         output: &mut Output<'_>,
         audit: &mut Audit,
-    ) -> Result<(), ExtractError> {
-        let is_sweep = name == "sweep";
+    ) -> Result<Ended, ExtractError> {
         let mut part = audit::Part::begin(self.lead, name, &self.client, output.summary);
+        if output.audited {
+            // Reported, not enforced: the search lags, the list does not.
+            part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
+        }
+        let ended = self.pass_over_all(deadline, output).await;
+        audit.end(part, matches!(ended, Ok(Ended::Whole)), &self.client, output.summary);
+        ended
+    }
+
+    async fn pass_over_all(
+        &mut self,
+        deadline: Option<Instant>,
+        output: &mut Output<'_>,
+    ) -> Result<Ended, ExtractError> {
+        let is_sweep = deadline.is_some();
         let begun = self.bookmark.progress.take().filter(|_| !self.grown);
         let mut progress = match begun {
             Some(progress) => progress,
             None => self.begin_pass(is_sweep),
         };
         self.remember_selection();
-        if output.audited {
-            // Reported, not enforced: the search lags, the list does not.
-            part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
-        }
         let version = self.bookmark.version.expect("a pass has one");
         let pass = Pass {
             workshop: &self.workshop,
@@ -147,11 +169,13 @@ impl<'g> Group<'g> {
             bounds: self.bounds,
             filter: self.filter(),
             reading: Reading { extraction_type: if is_sweep { "sweep" } else { "full" }, version },
-            deadline: is_sweep.then(|| Instant::now() + self.bounds.sweep_time),
+            deadline,
         };
+        let recent = self.lookback_before(progress.until.unwrap_or_else(|| self.client.server_now()));
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
         let ended = pass
-            .run(&mut progress, output, |output, progress, _| {
+            .run(&mut progress, output, |output, progress, written| {
+                keep_recent(&mut bookmark.recent, written, &recent);
                 bookmark.progress = Some(progress.clone());
                 store(output, self.lead, &bookmark, follower.as_mut());
             })
@@ -163,8 +187,7 @@ impl<'g> Group<'g> {
         } else {
             tracing::info!("the sweep of {} goes on in the next run", self.lead);
         }
-        audit.end(part, ended == Ended::Whole, &self.client, output.summary);
-        Ok(())
+        Ok(ended)
     }
 
     /// A new pass, with a version above all before it.
@@ -189,7 +212,9 @@ impl<'g> Group<'g> {
         output: &mut Output<'_>,
     ) -> Result<(), ExtractError> {
         self.bookmark.swept_at = progress.until;
-        self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
+        if self.bounds.include_archived {
+            self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
+        }
         self.bookmark.rows = Some(progress.rows);
         if self.bounds.until.is_none() {
             let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
@@ -215,23 +240,37 @@ impl<'g> Group<'g> {
     }
 
     /// What changed since the bookmark.
-    async fn read_changes(
-        &mut self,
-        bookmark: DateTime<Utc>,
-        output: &mut Output<'_>,
-        audit: &mut Audit,
-    ) -> Result<(), ExtractError> {
+    async fn read_changes(&mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         let now = self.client.server_now();
         let until = self.bounds.until.map_or(now, |end| end.min(now));
-        let since = (bookmark - self.bounds.lookback).max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
         self.read_archive(until, output, audit).await?;
         let mut part = audit::Part::begin(self.lead, "changes", &self.client, output.summary);
-        if let Some(progress) = self.bookmark.changes.clone() {
-            self.list_changes(progress, output).await?;
-        } else if since < until {
-            self.search_or_list_changes(since, until, &mut part, output).await?;
+        let outcome = self.read_changes_until(until, &mut part, output).await;
+        if let Err(ExtractError::Shortfall { expected, .. }) = &outcome {
+            part.expected = Some(part.expected.unwrap_or(0) + expected);
         }
-        audit.end(part, true, &self.client, output.summary);
+        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        outcome
+    }
+
+    async fn read_changes_until(
+        &mut self,
+        until: DateTime<Utc>,
+        part: &mut audit::Part,
+        output: &mut Output<'_>,
+    ) -> Result<(), ExtractError> {
+        if let Some(progress) = self.bookmark.changes.clone() {
+            // A list that an earlier run began ends where that run would have ended.
+            self.list_changes(progress, output).await?;
+            if self.bookmark.replication_key_value >= Some(until) {
+                return Ok(());
+            }
+        }
+        let bookmark = self.bookmark.replication_key_value.expect("a stream that was loaded has one");
+        let since = (bookmark - self.bounds.lookback).max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
+        if since < until {
+            self.search_or_list_changes(since, until, part, output).await?;
+        }
         Ok(())
     }
 
@@ -274,7 +313,8 @@ impl<'g> Group<'g> {
             part.expected = Some(part.expected.unwrap_or(0) + window.expected);
             part.duplicates += window.duplicates;
             begin = window.until;
-            self.move_bookmark(window.until, &window.written);
+            self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(window.until));
+            keep_recent(&mut self.bookmark.recent, &window.written, &(window.until - self.bounds.lookback..until));
             store(output, self.lead, &self.bookmark, self.follower.as_mut());
             // Safe: every record that the search counts up to the window's end was yielded above.
             output.checkpoint().await?;
@@ -296,10 +336,10 @@ impl<'g> Group<'g> {
             deadline: None,
         };
         let until = progress.until.unwrap_or_else(|| self.client.server_now());
-        let from = until - self.bounds.lookback;
+        let recent = self.lookback_before(until);
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
         pass.run(&mut progress, output, |output, progress, written| {
-            keep_recent(&mut bookmark.recent, written, from);
+            keep_recent(&mut bookmark.recent, written, &recent);
             bookmark.changes = Some(progress.clone());
             store(output, self.lead, &bookmark, follower.as_mut());
         })
@@ -307,7 +347,7 @@ impl<'g> Group<'g> {
         bookmark.changes = None;
         bookmark.rows = Some(progress.rows);
         (self.bookmark, self.follower) = (bookmark, follower);
-        self.move_bookmark(until, &[]);
+        self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
         store(output, self.lead, &self.bookmark, self.follower.as_mut());
         // Safe: the list was yielded to its end.
         output.checkpoint().await
@@ -339,9 +379,14 @@ impl<'g> Group<'g> {
         let parts = vec![Part { list: List::Archived, after: None }];
         let mut progress = Progress { since: Some(since), until: Some(until), parts, rows: 0 };
         // An interrupted reading begins again: nothing of it is kept.
-        pass.run(&mut progress, output, |_, _, _| ()).await?;
+        let mut recent = self.bookmark.recent.clone();
+        let lookback = self.lookback_before(until);
+        let outcome =
+            pass.run(&mut progress, output, |_, _, written| keep_recent(&mut recent, written, &lookback)).await;
+        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        outcome?;
+        self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
-        audit.end(part, true, &self.client, output.summary);
         Ok(())
     }
 
@@ -395,12 +440,14 @@ impl<'g> Group<'g> {
         Reading { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
     }
 
-    fn move_bookmark(&mut self, until: DateTime<Utc>, written: &[(crate::client::ObjectId, Option<DateTime<Utc>>)]) {
-        self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
-        keep_recent(&mut self.bookmark.recent, written, until - self.bounds.lookback);
+    /// What a later run reads again of the time before `until`. Rows modified after that are not part of it: one that
+    /// changes twice in a millisecond may have been written between.
+    fn lookback_before(&self, until: DateTime<Utc>) -> Range<DateTime<Utc>> {
+        until - self.bounds.lookback..until
     }
 
     fn remember_selection(&mut self) {
+        self.grown = false;
         self.bookmark.selected = Some(self.selected.clone());
         if let Some(follower) = &mut self.follower {
             follower.bookmark.selected = Some(follower.selected.clone());

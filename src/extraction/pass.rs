@@ -108,7 +108,7 @@ impl Filter {
 
 impl Pass<'_> {
     /// Reads what is left of `progress`; `keep` puts it into the output's state before each checkpoint, and is told of
-    /// each live row that was written.
+    /// each row that was written: its modified instant, or none for a tombstone.
     pub(super) async fn run(
         &self,
         progress: &mut Progress,
@@ -230,7 +230,8 @@ async fn complete(
     if !live_follows {
         leave_out_live(reader, &mut tombstones).await?;
     }
-    let written = written_rows(&pages);
+    let mut written = written_rows(&pages);
+    written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
     let (mut completed, misfits) = workshop.complete(pages).await?;
     if !tombstones.is_empty() {
         completed.push(workshop.bury(&tombstones, extracted_at));
