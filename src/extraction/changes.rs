@@ -10,6 +10,7 @@
 //! next run reads `lookback` again, since the index may learn of a change later.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -129,17 +130,22 @@ async fn complete(
     Ok((completed, misfits, written))
 }
 
-/// Keeps the rows that the next run will find again in its lookback, or none if they are too many to keep.
+/// Keeps the rows that the next run will find again in its lookback, or none if they are too many to keep. What was
+/// written without a modified instant, such as a tombstone, is known no more.
 pub(super) fn keep_recent(
     recent: &mut BTreeMap<u64, i64>,
     written: &[(ObjectId, Option<DateTime<Utc>>)],
-    from: DateTime<Utc>,
+    lookback: &Range<DateTime<Utc>>,
 ) {
     /// With some 30 bytes each, 6 KB of state.
     const MAX_RECENT: usize = 200;
-    recent.extend(written.iter().filter_map(|(id, at)| Some((id.0, at.as_ref()?.timestamp_millis()))));
-    let from = from.timestamp_millis();
-    recent.retain(|_, at| *at >= from);
+    for (id, at) in written {
+        match at.filter(|at| lookback.contains(at)) {
+            Some(at) => drop(recent.insert(id.0, at.timestamp_millis())),
+            None => drop(recent.remove(&id.0)),
+        }
+    }
+    recent.retain(|_, at| *at >= lookback.start.timestamp_millis());
     if recent.len() > MAX_RECENT {
         recent.clear();
     }

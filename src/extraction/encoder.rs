@@ -4,11 +4,9 @@ use std::io::Write;
 
 use super::page::{Layout, Row};
 use super::plan::ObjectColumns;
+use super::tombstone::{MERGED_IDS, merged_ids};
 use crate::client::ObjectId;
 use crate::property::{Fit, Kind, encode_value, format_instant, push_json_string};
-
-/// The property that lists the losers of merges; always asked for, since they are in no list.
-const MERGED_IDS: &str = "hs_merged_object_ids";
 
 /// Writes tickets of one shape.
 #[derive(Debug)]
@@ -143,9 +141,7 @@ impl Encoder {
 
     /// The losers of merges that this ticket has won.
     pub(super) fn merged(&self, row: Row<'_>) -> Vec<ObjectId> {
-        let token = row.property(self.merged_slot);
-        let ids = token.trim_matches('"').split(';').filter_map(|id| id.trim().parse().ok()).map(ObjectId);
-        ids.filter(|id| *id != row.id()).collect()
+        merged_ids(row.property(self.merged_slot)).filter(|id| *id != row.id()).collect()
     }
 
     /// Appends the beginning of a tombstone: the key, what is known of the deletion, all else null.

@@ -1,5 +1,6 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,7 +38,7 @@ pub(super) struct Group<'g> {
     /// The lead's selection now.
     selected: Selected,
     full_table: bool,
-    /// The selection grew, or the streams have not come equally far: only reading everything again makes them whole.
+    /// The selection grew since all rows were read, or the streams have not come equally far: only reading everything again makes them whole.
     grown: bool,
     /// How far the row cache can be trusted; none without one.
     trust: Option<Trust>,
@@ -71,12 +72,25 @@ impl<'g> Group<'g> {
             let known = output.state.bookmark(stream);
             let selected = plan.selected(stream);
             let version = bookmark.as_ref().and_then(|lead| lead.version);
-            let follows = known.as_ref().is_some_and(|known| covers(known, &selected) && known.version == version);
+            let follows = known
+                .as_ref()
+                .is_some_and(|known| covers(known, &selected) && (bookmark.is_none() || known.version == version));
             grown |= bookmark.is_some() && !follows;
-            Follower { stream, bookmark: known.unwrap_or_default(), selected }
+            let mut known = known.unwrap_or_default();
+            let before = known.selected.take();
+            known.left = ObjectPlan::left(&known.left, before.as_ref(), &selected);
+            // What is not in step stays so until all rows are read, also when this run does not come to that.
+            known.selected = before.filter(|_| follows).map(|before| before.and(&selected));
+            Follower { stream, bookmark: known, selected }
         });
         let begun = bookmark.is_some();
         let mut bookmark = bookmark.unwrap_or_default();
+        // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
+        let before = bookmark.selected.take();
+        if plan.columns.is_none() {
+            bookmark.left = ObjectPlan::left(&bookmark.left, before.as_ref(), &selected);
+        }
+        bookmark.selected = before.map(|before| before.and(&selected));
         if let Some(follower) = follower.as_ref().filter(|_| begun && !grown) {
             bookmark = bookmark.together(&follower.bookmark);
         }
@@ -117,19 +131,27 @@ impl<'g> Group<'g> {
         if let Some(created_after) = self.bounds.created_after {
             return self.read_new(created_after, output, audit).await;
         }
-        let known = self.bookmark.replication_key_value.filter(|_| self.bookmark.swept_at.is_some());
-        let Some(bookmark) = known.filter(|_| !self.full_table) else {
-            return self.read_all("first_load", output, audit).await;
-        };
-        self.read_changes(bookmark, output, audit).await?;
+        let resumed = self.bookmark.progress.is_some() && !self.grown;
+        if self.full_table || self.bookmark.replication_key_value.is_none() || self.bookmark.swept_at.is_none() {
+            self.read_all("first_load", None, output, audit).await?;
+            // What changed since an earlier run began it is still to be read.
+            if !resumed || self.full_table {
+                return Ok(());
+            }
+        }
+        self.read_changes(output, audit).await?;
+        let deadline = Some(Instant::now() + self.bounds.sweep_time);
         if self.sweep_is_due() {
-            match self.read_all("sweep", output, audit).await {
-                Err(ExtractError::Disordered) => {
-                    tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
-                    (self.trust, self.bookmark.progress) = (None, None);
-                    self.read_all("sweep", output, audit).await?;
-                }
-                ended => ended?,
+            let resumed = self.bookmark.progress.is_some() && !self.grown;
+            let mut ended = self.read_all("sweep", deadline, output, audit).await;
+            if matches!(ended, Err(ExtractError::Disordered)) {
+                tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
+                (self.trust, self.bookmark.progress) = (None, None);
+                ended = self.read_all("sweep", deadline, output, audit).await;
+            }
+            // One that began in an earlier run does not know what changed since.
+            if ended? == Ended::Whole && resumed && self.sweep_is_due() {
+                self.read_all("sweep_anew", deadline, output, audit).await?;
             }
         }
         Ok(())
@@ -150,15 +172,30 @@ impl<'g> Group<'g> {
         self.grown || self.bookmark.progress.is_some() || self.bounds.sweep_hours.is_some_and(elapsed)
     }
 
-    /// A pass over all rows, begun or gone on with: the first load, or a sweep.
+    /// A pass over all rows, begun or gone on with: the first load, or with a deadline a sweep.
     async fn read_all(
         &mut self,
         name: &'static str,
+        deadline: Option<Instant>,
         output: &mut Output<'_>,
         audit: &mut Audit,
-    ) -> Result<(), ExtractError> {
-        let is_sweep = name == "sweep";
+    ) -> Result<Ended, ExtractError> {
         let mut part = audit::Part::begin(self.lead, name, &self.client, output.summary);
+        if output.audited {
+            // Reported, not enforced: the search lags, the list does not.
+            part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
+        }
+        let ended = self.pass_over_all(deadline, output).await;
+        audit.end(part, matches!(ended, Ok(Ended::Whole)), &self.client, output.summary);
+        ended
+    }
+
+    async fn pass_over_all(
+        &mut self,
+        deadline: Option<Instant>,
+        output: &mut Output<'_>,
+    ) -> Result<Ended, ExtractError> {
+        let is_sweep = deadline.is_some();
         // A sweep against a cache that is no longer trusted begins again.
         let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.trust.is_some());
         let mut progress = match begun {
@@ -166,10 +203,6 @@ impl<'g> Group<'g> {
             None => self.begin_pass(is_sweep),
         };
         self.remember_selection();
-        if output.audited {
-            // Reported, not enforced: the search lags, the list does not.
-            part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
-        }
         let trust = self.trust.filter(|_| progress.cached);
         output.cache_complete = trust.is_some();
         let version = self.bookmark.version.expect("a pass has one");
@@ -181,11 +214,13 @@ impl<'g> Group<'g> {
             reading: Reading { extraction_type: if is_sweep { "sweep" } else { "full" }, version },
             trust,
             sweeping: true,
-            deadline: is_sweep.then(|| Instant::now() + self.bounds.sweep_time),
+            deadline,
         };
+        let recent = self.lookback_before(progress.until.unwrap_or_else(|| self.client.server_now()));
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.clone());
         let ended = pass
-            .run(&mut progress, output, |output, progress, _| {
+            .run(&mut progress, output, |output, progress, written| {
+                keep_recent(&mut bookmark.recent, written, &recent);
                 bookmark.progress = Some(progress.clone());
                 store(output, self.lead, &bookmark, follower.as_mut());
             })
@@ -197,8 +232,7 @@ impl<'g> Group<'g> {
         } else {
             tracing::info!("the sweep of {} goes on in the next run", self.lead);
         }
-        audit.end(part, ended == Ended::Whole, &self.client, output.summary);
-        Ok(())
+        Ok(ended)
     }
 
     /// A new pass, with a version above all before it.
@@ -226,17 +260,19 @@ impl<'g> Group<'g> {
         output: &mut Output<'_>,
     ) -> Result<(), ExtractError> {
         self.bookmark.swept_at = progress.until;
-        self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
+        if self.bounds.include_archived {
+            self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
+        }
         self.bookmark.rows = Some(progress.rows);
         output.cache_complete = output.cache.is_some();
         // With a cache only changes were sent: the version of most rows is the one they were sent with.
         if self.bounds.until.is_none() && !progress.cached {
-            let lead = self.lead;
-            output.send(Yield::ActivateVersion { stream: lead, version }).await?;
-            // Rows of an association type that was not read again are still there.
-            let follower = self.follower.as_ref().filter(|follower| follower.has_all_types());
-            if let Some(Follower { stream, .. }) = follower {
-                output.send(Yield::ActivateVersion { stream, version }).await?;
+            let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
+            for (stream, bookmark) in std::iter::once((self.lead, &self.bookmark)).chain(follower) {
+                // Rows of an association type that was not read again are still there.
+                if bookmark.left.is_empty() {
+                    output.send(Yield::ActivateVersion { stream, version }).await?;
+                }
             }
         }
         store(output, self.lead, &self.bookmark, self.follower.as_mut());
@@ -254,23 +290,37 @@ impl<'g> Group<'g> {
     }
 
     /// What changed since the bookmark.
-    async fn read_changes(
-        &mut self,
-        bookmark: DateTime<Utc>,
-        output: &mut Output<'_>,
-        audit: &mut Audit,
-    ) -> Result<(), ExtractError> {
+    async fn read_changes(&mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         let now = self.client.server_now();
         let until = self.bounds.until.map_or(now, |end| end.min(now));
-        let since = (bookmark - self.bounds.lookback).max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
         self.read_archive(until, output, audit).await?;
         let mut part = audit::Part::begin(self.lead, "changes", &self.client, output.summary);
-        if let Some(progress) = self.bookmark.changes.clone() {
-            self.list_changes(progress, output).await?;
-        } else if since < until {
-            self.search_or_list_changes(since, until, &mut part, output).await?;
+        let outcome = self.read_changes_until(until, &mut part, output).await;
+        if let Err(ExtractError::Shortfall { expected, .. }) = &outcome {
+            part.expected = Some(part.expected.unwrap_or(0) + expected);
         }
-        audit.end(part, true, &self.client, output.summary);
+        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        outcome
+    }
+
+    async fn read_changes_until(
+        &mut self,
+        until: DateTime<Utc>,
+        part: &mut audit::Part,
+        output: &mut Output<'_>,
+    ) -> Result<(), ExtractError> {
+        if let Some(progress) = self.bookmark.changes.clone() {
+            // A list that an earlier run began ends where that run would have ended.
+            self.list_changes(progress, output).await?;
+            if self.bookmark.replication_key_value >= Some(until) {
+                return Ok(());
+            }
+        }
+        let bookmark = self.bookmark.replication_key_value.expect("a stream that was loaded has one");
+        let since = (bookmark - self.bounds.lookback).max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
+        if since < until {
+            self.search_or_list_changes(since, until, part, output).await?;
+        }
         Ok(())
     }
 
@@ -326,7 +376,7 @@ impl<'g> Group<'g> {
             begin = window.until;
             let reached = begin.min(until);
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(reached));
-            keep_recent(&mut self.bookmark.recent, &window.written, reached - self.bounds.lookback);
+            keep_recent(&mut self.bookmark.recent, &window.written, &(reached - self.bounds.lookback..until));
             store(output, self.lead, &self.bookmark, self.follower.as_mut());
             // Safe: every record that the search counts up to the window's end was yielded above.
             output.checkpoint().await?;
@@ -353,10 +403,10 @@ impl<'g> Group<'g> {
             deadline: None,
         };
         let until = progress.until.unwrap_or_else(|| self.client.server_now());
-        let from = until - self.bounds.lookback;
+        let recent = self.lookback_before(until);
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
         pass.run(&mut progress, output, |output, progress, written| {
-            keep_recent(&mut bookmark.recent, written, from);
+            keep_recent(&mut bookmark.recent, written, &recent);
             bookmark.changes = Some(progress.clone());
             store(output, self.lead, &bookmark, follower.as_mut());
         })
@@ -398,9 +448,14 @@ impl<'g> Group<'g> {
         let parts = vec![Part { list: List::Archived, after: None, last_id: None }];
         let mut progress = Progress { since: Some(since), until: Some(until), parts, rows: 0, cached: false };
         // An interrupted reading begins again: nothing of it is kept.
-        pass.run(&mut progress, output, |_, _, _| ()).await?;
+        let mut recent = self.bookmark.recent.clone();
+        let lookback = self.lookback_before(until);
+        let outcome =
+            pass.run(&mut progress, output, |_, _, written| keep_recent(&mut recent, written, &lookback)).await;
+        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        outcome?;
+        self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
-        audit.end(part, true, &self.client, output.summary);
         Ok(())
     }
 
@@ -454,18 +509,18 @@ impl<'g> Group<'g> {
         Reading { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
     }
 
+    /// What a later run reads again of the time before `until`. Rows modified after that are not part of it: one that
+    /// changes twice in a millisecond may have been written between.
+    fn lookback_before(&self, until: DateTime<Utc>) -> Range<DateTime<Utc>> {
+        until - self.bounds.lookback..until
+    }
+
     fn remember_selection(&mut self) {
+        self.grown = false;
         self.bookmark.selected = Some(self.selected.clone());
         if let Some(follower) = &mut self.follower {
-            let before = follower.bookmark.selected.take().unwrap_or_default();
-            follower.bookmark.selected = Some(before.and(&follower.selected));
+            follower.bookmark.selected = Some(follower.selected.clone());
         }
-    }
-}
-
-impl Follower {
-    fn has_all_types(&self) -> bool {
-        self.bookmark.selected.as_ref().is_none_or(|before| self.selected.covers(before))
     }
 }
 
@@ -475,19 +530,11 @@ fn store(output: &mut Output<'_>, lead: &'static str, bookmark: &Bookmark, follo
     bookmark.replication_key = Some("updated_at".to_owned());
     bookmark.cache = output.cache.as_ref().map(|cache| cache.next_mark(lead, output.cache_complete));
     if let Some(Follower { stream, bookmark: followed, .. }) = follower {
-        let own = Bookmark {
-            selected: followed.selected.take(),
-            other: std::mem::take(&mut followed.other),
-            ..Bookmark::default()
-        };
-        *followed = Bookmark {
-            selected: own.selected,
-            other: own.other,
-            types: own.types,
-            // What it has of them is known from the lead's, as long as both are in step.
-            recent: own.recent,
-            ..bookmark.clone()
-        };
+        let (selected, left) = (followed.selected.take(), std::mem::take(&mut followed.left));
+        let other = std::mem::take(&mut followed.other);
+        // What it has of recent rows and types is known from the lead's, as long as both are in step.
+        let (recent, types) = Default::default();
+        *followed = Bookmark { selected, left, other, recent, types, ..bookmark.clone() };
         output.state.set(stream, followed);
     }
     output.state.set(lead, &bookmark);

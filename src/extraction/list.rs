@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::try_join_all;
 
 use super::page::{Layout, Page};
+use super::tombstone::MERGED_IDS;
 use crate::client::{Client, ClientError, ListRequest, Malformed, ObjectId, ObjectType, PageCursor, encode_properties};
 use crate::state::List;
 
@@ -37,11 +38,11 @@ impl Reader {
         Self { client, object_type, layout, properties, page_size, wide }
     }
 
-    /// A page of a list; archived records for their ids alone.
+    /// A page of a list; archived records for their ids and those of the records merged into them, in the one slot.
     pub(super) async fn list(&self, list: List, after: Option<&PageCursor>) -> Result<Page, ClientError> {
         let ids_alone = || Layout::new([]);
         if list == List::Archived {
-            return self.list_page(true, after, ID_PROPERTY, &ids_alone()).await;
+            return self.list_page(true, after, MERGED_IDS, &Layout::new([MERGED_IDS])).await;
         }
         if !self.wide.load(Ordering::Relaxed) {
             match self.list_page(false, after, &self.properties, &self.layout).await {

@@ -109,6 +109,18 @@ pub struct Bounds {
     pub sweep_time: Duration,
 }
 
+impl Bounds {
+    /// The same bounds in HubSpot's resolution: a row lies inside these exactly when it lies inside the finer ones.
+    fn in_millis(self) -> Self {
+        let up = |at: DateTime<Utc>| match DateTime::from_timestamp_millis(at.timestamp_millis()) {
+            Some(floor) if floor < at => floor + TimeDelta::milliseconds(1),
+            _ => at,
+        };
+        let Self { since, until, created_after, .. } = self;
+        Self { since: since.map(up), until: until.map(up), created_after: created_after.map(up), ..self }
+    }
+}
+
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
 pub enum ExtractError {
@@ -177,6 +189,7 @@ pub struct Run {
 /// Everything yielded before the error stands, and the last checkpoint covers it.
 pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
     let Run { plan, small, stamp, bounds, state, cache } = run;
+    let bounds = bounds.in_millis();
     let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
     // Safe: it is the state that came in. pipelinewise's target takes the first STATE for written when it writes anything.
     output.checkpoint().await?;

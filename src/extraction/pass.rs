@@ -126,7 +126,7 @@ impl Filter {
 
 impl Pass<'_> {
     /// Reads what is left of `progress`; `keep` puts it into the output's state before each checkpoint, and is told of
-    /// each live row that was written.
+    /// each row that was written: its modified instant, or none for a tombstone.
     pub(super) async fn run(
         &self,
         progress: &mut Progress,
@@ -265,7 +265,8 @@ async fn complete(
     if !live_follows || trust.is_some() {
         leave_out_live(reader, &mut tombstones).await?;
     }
-    let written = written_rows(&pages);
+    let mut written = written_rows(&pages);
+    written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
     let (mut completed, misfits) = workshop.complete(pages, trust).await?;
     if !tombstones.is_empty() {
         completed.push(workshop.bury(&tombstones, extracted_at, trust)?);
@@ -331,7 +332,8 @@ impl Chunk {
         match list {
             List::Archived => {
                 let rows = page.rows().filter(|row| filter.admits(row.archived_at(), row.created_at()));
-                self.tombstones.extend(rows.map(|row| Tombstone::archived(row, extracted_at)));
+                self.tombstones
+                    .extend(rows.flat_map(|row| Tombstone::archived_with_merged(row, row.property(0), extracted_at)));
             }
             List::Live => {
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);

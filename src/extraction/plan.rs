@@ -33,6 +33,9 @@ pub struct Plan {
     types: Vec<ObjectType>,
 }
 
+/// The column of an association's name.
+const LABEL: &str = "label";
+
 /// What is read of one object type.
 #[derive(Debug)]
 pub(super) struct ObjectPlan {
@@ -191,7 +194,7 @@ impl Plan {
                 return Ok(());
             }
             "ticket_associations" => {
-                let label = fields.iter().any(|field| field.name == "label");
+                let label = fields.iter().any(|field| field.name == LABEL);
                 self.ticket_plan().associations = Some(AssociationColumns { label });
             }
             "sync_audit" => self.audit = Some(fields.clone()),
@@ -297,14 +300,38 @@ impl ObjectPlan {
         match &self.columns {
             Some(columns) if columns.stream == stream => {
                 let associated = columns.associated.iter().map(|(_, column)| column.as_str());
-                Selected::of(columns.properties.iter().map(|one| one.column.as_str()).chain(associated))
+                let properties = columns.properties.iter().map(|one| one.column.as_str());
+                Selected::of(properties.chain(associated).chain(columns.own()))
             }
-            _ => Selected::of(self.types.iter().map(ObjectType::as_str)),
+            _ => {
+                let label = self.associations.is_some_and(|columns| columns.label).then_some(LABEL);
+                Selected::of(self.types.iter().map(ObjectType::as_str).chain(label))
+            }
         }
+    }
+
+    /// The association types of which a target holds rows that are read no more.
+    pub(super) fn left(left: &Selected, before: Option<&Selected>, selected: &Selected) -> Selected {
+        let ever = before.map_or_else(|| left.clone(), |before| before.or(left));
+        ever.without(selected).without(&Selected::of([LABEL]))
     }
 }
 
 impl ObjectColumns {
+    /// The selected columns that are the same for all portals, but for those that say how a row was read.
+    fn own(&self) -> impl Iterator<Item = &str> {
+        let own = [
+            ("created_at", self.created_at),
+            ("archived", self.archived),
+            ("archived_at", self.archived_at),
+            ("merged_into", self.merged_into),
+            ("primary_contact", self.primary_contact.is_some()),
+            ("primary_company", self.primary_company.is_some()),
+            ("_unparsed", self.unparsed),
+        ];
+        own.into_iter().filter_map(|(column, selected)| selected.then_some(column))
+    }
+
     /// The types of columns that are not text, as the state remembers them.
     pub(super) fn remember(&self, bookmark: &mut Bookmark) {
         for PropertyColumn { column, kind, .. } in &self.properties {

@@ -6,6 +6,14 @@ use super::page::Row;
 use crate::client::ObjectId;
 use crate::property::parse_instant_token;
 
+/// The property that lists the losers of merges; always asked for, since they are in no list.
+pub(super) const MERGED_IDS: &str = "hs_merged_object_ids";
+
+/// The ids in a value of [`MERGED_IDS`].
+pub(super) fn merged_ids(token: &str) -> impl Iterator<Item = ObjectId> {
+    token.trim_matches('"').split(';').filter_map(|id| id.trim().parse().ok()).map(ObjectId)
+}
+
 /// What is known of a ticket that is archived or was merged into another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tombstone {
@@ -18,7 +26,7 @@ pub(super) struct Tombstone {
 
 impl Tombstone {
     /// Of a record of the archive, which was read at `extracted_at`.
-    pub(super) fn archived(row: Row<'_>, extracted_at: DateTime<Utc>) -> Self {
+    fn archived(row: Row<'_>, extracted_at: DateTime<Utc>) -> Self {
         let archived_at = parse_instant_token(row.archived_at());
         Self { id: row.id(), archived_at, merged_into: None, deleted_at: archived_at.unwrap_or(extracted_at) }
     }
@@ -26,6 +34,15 @@ impl Tombstone {
     /// Of a record that is in no list any more; when it went nobody tells.
     pub(super) fn vanished(id: ObjectId, extracted_at: DateTime<Utc>) -> Self {
         Self { id, archived_at: None, merged_into: None, deleted_at: extracted_at }
+    }
+
+    /// Of a record of the archive and of those that were merged into it: nothing else tells of them once their winner is
+    /// archived, too.
+    pub(super) fn archived_with_merged(row: Row<'_>, merged: &str, extracted_at: DateTime<Utc>) -> Vec<Self> {
+        let winner = Self::archived(row, extracted_at);
+        let losers = merged_ids(merged).filter(|id| *id != winner.id);
+        let losers = losers.map(|id| Self { id, archived_at: None, merged_into: Some(winner.id), ..winner });
+        losers.chain([winner]).collect()
     }
 
     /// Of the loser of a merge. When it happened HubSpot does not tell; the winner was modified then or later.

@@ -4,6 +4,7 @@
 //! paged by ascending id, never by offset, and is whole only when as many ids were seen as the search counts afterwards.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -180,9 +181,12 @@ impl Searcher {
 impl WindowRows {
     fn add(&mut self, found: impl IntoIterator<Item = (ObjectId, Option<DateTime<Utc>>)>) {
         for (id, updated_at) in found {
-            let known = self.found.entry(id).or_insert(updated_at);
-            if *known < updated_at {
-                *known = updated_at;
+            match self.found.entry(id) {
+                Entry::Vacant(entry) => drop(entry.insert(updated_at)),
+                Entry::Occupied(mut known) => {
+                    self.duplicates += 1;
+                    known.insert(updated_at.max(*known.get()));
+                }
             }
         }
     }

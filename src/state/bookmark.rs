@@ -49,9 +49,13 @@ pub struct Bookmark {
     /// What the row cache is worth with this state; none without a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheMark>,
-    /// The columns and association types that were selected.
+    /// The columns and association types that all rows have: those that were selected in every run since the last pass
+    /// over all rows began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<Selected>,
+    /// Association types that are read no more, though the target still holds rows of them.
+    #[serde(default, skip_serializing_if = "Selected::is_empty")]
+    pub left: Selected,
     /// Columns that are not text, by the type they were last sent with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, BTreeSet<String>>,
@@ -169,24 +173,42 @@ impl Selected {
         Self(fingerprints.concat())
     }
 
-    /// What is selected in one or the other.
-    pub fn and(&self, other: &Self) -> Self {
-        let chunks = |selected: &'_ Self| -> BTreeSet<String> {
-            let bytes = selected.0.as_bytes().chunks(FINGERPRINT_CHARS);
-            bytes.map(|fingerprint| String::from_utf8_lossy(fingerprint).into_owned()).collect()
-        };
-        Self(chunks(self).union(&chunks(other)).map(String::as_str).collect())
+    /// What is in one or the other.
+    pub fn or(&self, other: &Self) -> Self {
+        Self::of_fingerprints(self.fingerprints().union(&other.fingerprints()))
     }
 
-    /// Whether a name was selected.
+    /// What is in both.
+    pub fn and(&self, other: &Self) -> Self {
+        Self::of_fingerprints(self.fingerprints().intersection(&other.fingerprints()))
+    }
+
+    /// What is in this and not in the other.
+    pub fn without(&self, other: &Self) -> Self {
+        Self::of_fingerprints(self.fingerprints().difference(&other.fingerprints()))
+    }
+
+    /// Whether a name is in it.
     pub fn has(&self, name: &str) -> bool {
         self.covers(&Self::of([name]))
     }
 
-    /// Whether all of `other` was selected already.
+    /// Whether all of `other` is in this.
     pub fn covers(&self, other: &Self) -> bool {
-        let mine: BTreeSet<&[u8]> = self.0.as_bytes().chunks(FINGERPRINT_CHARS).collect();
-        other.0.as_bytes().chunks(FINGERPRINT_CHARS).all(|fingerprint| mine.contains(fingerprint))
+        self.fingerprints().is_superset(&other.fingerprints())
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn of_fingerprints<'f>(fingerprints: impl Iterator<Item = &'f &'f [u8]>) -> Self {
+        Self(fingerprints.map(|fingerprint| String::from_utf8_lossy(fingerprint)).collect())
+    }
+
+    fn fingerprints(&self) -> BTreeSet<&[u8]> {
+        self.0.as_bytes().chunks(FINGERPRINT_CHARS).collect()
     }
 }
 
@@ -252,5 +274,10 @@ mod tests {
         assert!(before.covers(&Selected::of(["content", "subject"])));
         assert!(!before.covers(&Selected::of(["content", "subject", "hs_ticket_priority"])));
         assert!(!Selected::default().covers(&before));
+        let now = Selected::of(["content", "hs_ticket_priority"]);
+        assert_eq!(before.and(&now), Selected::of(["content"]));
+        assert_eq!(before.without(&now), Selected::of(["subject", "contacts"]));
+        assert_eq!(now.or(&before), Selected::of(["contacts", "content", "hs_ticket_priority", "subject"]));
+        assert!(before.without(&before).is_empty());
     }
 }
