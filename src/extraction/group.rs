@@ -1,13 +1,12 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::audit::{self, Audit};
-use super::changes::{Changes, keep_recent};
+use super::changes::{Changes, Lookback, keep_recent};
 use super::chunk::Workshop;
 use super::list::Reader;
 use super::output::{Output, Reading};
@@ -18,6 +17,12 @@ use super::window::{Searcher, modified_property};
 use super::{Bounds, ExtractError, Yield};
 use crate::client::{Client, ObjectType};
 use crate::state::{Bookmark, List, Part, Progress, Selected};
+
+/// Rows of the lookback that the state names, with some 30 bytes each: a state of all object streams stays below 16 KB
+/// with as much again for a thousand selected columns.
+const MAX_RECENT_TICKETS: usize = 150;
+/// The same for streams that change less, or matter less.
+const MAX_RECENT_OTHERS: usize = 50;
 
 /// The streams of one object type, and where they stand.
 pub(super) struct Group<'g> {
@@ -314,7 +319,8 @@ impl<'g> Group<'g> {
             part.duplicates += window.duplicates;
             begin = window.until;
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(window.until));
-            keep_recent(&mut self.bookmark.recent, &window.written, &(window.until - self.bounds.lookback..until));
+            let lookback = self.lookback_before(until).from(window.until - self.bounds.lookback);
+            keep_recent(&mut self.bookmark.recent, &window.written, &lookback);
             store(output, self.lead, &self.bookmark, self.follower.as_mut());
             // Safe: every record that the search counts up to the window's end was yielded above.
             output.checkpoint().await?;
@@ -442,8 +448,9 @@ impl<'g> Group<'g> {
 
     /// What a later run reads again of the time before `until`. Rows modified after that are not part of it: one that
     /// changes twice in a millisecond may have been written between.
-    fn lookback_before(&self, until: DateTime<Utc>) -> Range<DateTime<Utc>> {
-        until - self.bounds.lookback..until
+    fn lookback_before(&self, until: DateTime<Utc>) -> Lookback {
+        let most_rows = if self.object_type == ObjectType::TICKETS { MAX_RECENT_TICKETS } else { MAX_RECENT_OTHERS };
+        Lookback { time: until - self.bounds.lookback..until, most_rows }
     }
 
     fn remember_selection(&mut self) {

@@ -2,10 +2,13 @@
 
 mod bad_input;
 mod cli;
+mod deletions;
 mod discovery;
 mod documents;
 mod history;
 mod official_client;
 mod selection;
 mod support;
+mod sweep;
 mod targets;
+mod windows;
