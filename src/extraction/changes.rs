@@ -130,23 +130,34 @@ async fn complete(
     Ok((completed, misfits, written))
 }
 
+/// The time that the next run reads again, and how many of its rows the state may name.
+pub(super) struct Lookback {
+    pub(super) time: Range<DateTime<Utc>>,
+    pub(super) most_rows: usize,
+}
+
+impl Lookback {
+    /// The same from another instant on.
+    pub(super) fn from(self, start: DateTime<Utc>) -> Self {
+        Self { time: start..self.time.end, ..self }
+    }
+}
+
 /// Keeps the rows that the next run will find again in its lookback, or none if they are too many to keep. What was
 /// written without a modified instant, such as a tombstone, is known no more.
 pub(super) fn keep_recent(
     recent: &mut BTreeMap<u64, i64>,
     written: &[(ObjectId, Option<DateTime<Utc>>)],
-    lookback: &Range<DateTime<Utc>>,
+    lookback: &Lookback,
 ) {
-    /// With some 30 bytes each, 6 KB of state.
-    const MAX_RECENT: usize = 200;
     for (id, at) in written {
-        match at.filter(|at| lookback.contains(at)) {
+        match at.filter(|at| lookback.time.contains(at)) {
             Some(at) => drop(recent.insert(id.0, at.timestamp_millis())),
             None => drop(recent.remove(&id.0)),
         }
     }
-    recent.retain(|_, at| *at >= lookback.start.timestamp_millis());
-    if recent.len() > MAX_RECENT {
+    recent.retain(|_, at| *at >= lookback.time.start.timestamp_millis());
+    if recent.len() > lookback.most_rows {
         recent.clear();
     }
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod deletions;
 mod discovery;
 mod documents;
 mod history;
@@ -9,6 +10,8 @@ mod layers;
 mod official_client;
 mod selection;
 mod support;
+mod sweep;
 mod sync;
 mod targets;
 mod transport;
+mod windows;

@@ -1,0 +1,210 @@
+//! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
+
+mod incremental;
+mod sweep;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+
+use super::audit::Audit;
+use super::cache::{CacheError, Trust};
+use super::changes::Lookback;
+use super::chunk::Workshop;
+use super::list::Reader;
+use super::output::{Output, Reading};
+use super::pass::{Ended, Filter};
+use super::plan::ObjectPlan;
+use super::{Bounds, ExtractError};
+use crate::client::{Client, ObjectType};
+use crate::state::{Bookmark, Selected};
+
+/// Rows of the lookback that the state names, with some 30 bytes each: a state of all object streams stays below 16 KB
+/// with as much again for a thousand selected columns.
+const MAX_RECENT_TICKETS: usize = 150;
+/// The same for streams that change less, or matter less.
+const MAX_RECENT_OTHERS: usize = 50;
+
+/// The streams of one object type, and where they stand.
+pub(super) struct Group<'g> {
+    client: Arc<Client>,
+    object_type: ObjectType,
+    bounds: &'g Bounds,
+    workshop: Arc<Workshop>,
+    reader: Arc<Reader>,
+    /// The stream that keeps the progress.
+    lead: &'static str,
+    bookmark: Bookmark,
+    follower: Option<Follower>,
+    /// The lead's selection now.
+    selected: Selected,
+    full_table: bool,
+    /// The selection grew since all rows were read, or the streams' versions differ: only reading everything again makes
+    /// them whole.
+    grown: bool,
+    /// How far the row cache can be trusted; none without one.
+    trust: Option<Trust>,
+}
+
+/// `ticket_associations` beside `tickets`: it follows them, and only remembers how far they came.
+#[derive(Clone)]
+struct Follower {
+    stream: &'static str,
+    bookmark: Bookmark,
+    selected: Selected,
+}
+
+impl<'g> Group<'g> {
+    /// Finds out where the streams of a plan stand.
+    pub(super) fn new(
+        client: &Arc<Client>,
+        plan: ObjectPlan,
+        bounds: &'g Bounds,
+        output: &Output<'_>,
+    ) -> Result<Self, CacheError> {
+        let streams = plan.streams();
+        let lead = streams[0];
+        let bookmark = output.state.bookmark(lead);
+        let selected = plan.selected(lead);
+        let covers = |known: &Bookmark, selected: &Selected| {
+            known.selected.as_ref().is_some_and(|before| before.covers(selected))
+        };
+        let mut grown = bookmark.as_ref().is_some_and(|known| !covers(known, &selected));
+        let follower = streams.get(1).map(|stream| {
+            let known = output.state.bookmark(stream);
+            let selected = plan.selected(stream);
+            let version = bookmark.as_ref().and_then(|lead| lead.version);
+            let follows = known
+                .as_ref()
+                .is_some_and(|known| covers(known, &selected) && (bookmark.is_none() || known.version == version));
+            grown |= bookmark.is_some() && !follows;
+            let mut known = known.unwrap_or_default();
+            let before = known.selected.take();
+            known.left = ObjectPlan::left(&known.left, before.as_ref(), &selected);
+            // What is not in step stays so until all rows are read, also when this run does not come to that.
+            known.selected = before.filter(|_| follows).map(|before| before.and(&selected));
+            Follower { stream, bookmark: known, selected }
+        });
+        let begun = bookmark.is_some();
+        let mut bookmark = bookmark.unwrap_or_default();
+        // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
+        let before = bookmark.selected.take();
+        if plan.columns.is_none() {
+            bookmark.left = ObjectPlan::left(&bookmark.left, before.as_ref(), &selected);
+        }
+        bookmark.selected = before.map(|before| before.and(&selected));
+        if let Some(follower) = follower.as_ref().filter(|_| begun && !grown) {
+            bookmark = bookmark.together(&follower.bookmark);
+        }
+        if let Some(columns) = &plan.columns {
+            columns.remember(&mut bookmark);
+        }
+        let trust = match &output.cache {
+            Some(cache) => cache.trust(lead, bookmark.cache.as_ref(), plan.fingerprint())?,
+            None => None,
+        };
+        let complete = bookmark.cache.as_ref().is_some_and(|mark| mark.complete);
+        let trust = trust.filter(|_| complete && !grown);
+        let (object_type, full_table) = (plan.object_type.clone(), plan.full_table);
+        let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, output.cache.clone()));
+        let layout = workshop.layout();
+        let reader = Arc::new(Reader::new(Arc::clone(client), object_type.clone(), layout, bounds.page_size));
+        let client = Arc::clone(client);
+        Ok(Self {
+            client,
+            object_type,
+            bounds,
+            workshop,
+            reader,
+            lead,
+            bookmark,
+            follower,
+            selected,
+            full_table,
+            grown,
+            trust,
+        })
+    }
+
+    /// Reads what is to be read.
+    pub(super) async fn run(mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
+        output.summary.update(self.lead, |_| ());
+        output.cache_complete = self.trust.is_some();
+        if let Some(created_after) = self.bounds.created_after {
+            return self.read_new(created_after, output, audit).await;
+        }
+        let resumed = self.bookmark.progress.is_some() && !self.grown;
+        if self.full_table || self.bookmark.replication_key_value.is_none() || self.bookmark.swept_at.is_none() {
+            self.read_all("first_load", None, output, audit).await?;
+            // What changed since an earlier run began it is still to be read.
+            if !resumed || self.full_table {
+                return Ok(());
+            }
+        }
+        self.read_changes(output, audit).await?;
+        let deadline = Some(Instant::now() + self.bounds.sweep_time);
+        if self.sweep_is_due() {
+            let resumed = self.bookmark.progress.is_some() && !self.grown;
+            let mut ended = self.read_all("sweep", deadline, output, audit).await;
+            if matches!(ended, Err(ExtractError::Disordered)) {
+                tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
+                (self.trust, self.bookmark.progress) = (None, None);
+                ended = self.read_all("sweep", deadline, output, audit).await;
+            }
+            // One that began in an earlier run does not know what changed since.
+            if ended? == Ended::Whole && resumed && self.sweep_is_due() {
+                self.read_all("sweep_anew", deadline, output, audit).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn filter(&self) -> Filter {
+        let Bounds { since, until, created_after, .. } = *self.bounds;
+        Filter { since, until, created_after, recent: Arc::default() }
+    }
+
+    /// Leaves out rows that were written in the lookback and have not changed since.
+    fn changes_filter(&self, since: Option<DateTime<Utc>>) -> Filter {
+        let mut filter = self.filter();
+        filter.since = filter.since.max(since);
+        filter.recent = Arc::new(self.bookmark.recent.clone());
+        filter
+    }
+
+    fn reading(&self, extraction_type: &'static str) -> Reading {
+        Reading { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
+    }
+
+    /// What a later run reads again of the time before `until`. Rows modified after that are not part of it: one that
+    /// changes twice in a millisecond may have been written between.
+    fn lookback_before(&self, until: DateTime<Utc>) -> Lookback {
+        let most_rows = if self.object_type == ObjectType::TICKETS { MAX_RECENT_TICKETS } else { MAX_RECENT_OTHERS };
+        Lookback { time: until - self.bounds.lookback..until, most_rows }
+    }
+
+    fn remember_selection(&mut self) {
+        self.grown = false;
+        self.bookmark.selected = Some(self.selected.clone());
+        if let Some(follower) = &mut self.follower {
+            follower.bookmark.selected = Some(follower.selected.clone());
+        }
+    }
+}
+
+/// Puts the bookmarks into the state.
+fn store(output: &mut Output<'_>, lead: &'static str, bookmark: &Bookmark, follower: Option<&mut Follower>) {
+    let mut bookmark = bookmark.clone();
+    bookmark.replication_key = Some("updated_at".to_owned());
+    bookmark.cache = output.cache.as_ref().map(|cache| cache.next_mark(lead, output.cache_complete));
+    if let Some(Follower { stream, bookmark: followed, .. }) = follower {
+        let (selected, left) = (followed.selected.take(), std::mem::take(&mut followed.left));
+        let other = std::mem::take(&mut followed.other);
+        // What it has of recent rows and types is known from the lead's, as long as both are in step.
+        let (recent, types) = Default::default();
+        *followed = Bookmark { selected, left, other, recent, types, ..bookmark.clone() };
+        output.state.set(stream, followed);
+    }
+    output.state.set(lead, &bookmark);
+}
