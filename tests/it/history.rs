@@ -124,8 +124,12 @@ impl History {
         for kind in OBJECTS {
             let members = self.members.entry(kind).or_default();
             for record in truth.list(kind).iter().filter(|record| record["merged_into"].is_null()) {
-                let id = number(&record["id"]);
-                if record["archived"] == true { &mut members.archived } else { &mut members.live }.push(id);
+                match record["archived"] == true {
+                    false => members.live.push(number(&record["id"])),
+                    true if kind == "tickets" => members.archived.push(number(&record["id"])),
+                    // The truth does not tell which tickets would show them again.
+                    true => {}
+                }
             }
         }
         for ticket in truth.list("tickets") {
@@ -547,8 +551,9 @@ impl History {
             assert!(run == 0 || rows("tickets") + rows("ticket_associations") == 0);
             let counts = self.portal.request_counts();
             let calls: u64 = counts.iter().filter(|(name, _)| name.starts_with("pool ")).map(|(_, count)| count).sum();
-            // The archive has one page.
-            assert!(run == 0 || calls <= 5, "{counts:?}");
+            // Four, and the archive's one page. Each association type costs one to find out whether the token may read it.
+            let deals = u64::from(counts.contains_key("associations_batch_read tickets deals"));
+            assert!(run == 0 || calls <= 5 + deals, "{counts:?}");
             self.tables = before;
         }
     }
@@ -592,7 +597,7 @@ fn whatever_happens_one_sync_with_a_sweep_makes_the_tables_the_portal() {
 
 #[test]
 fn a_bulk_edit_of_twelve_thousand_tickets_is_whole_whenever_tap_and_target_are_killed() {
-    let mut history = History::of(7, false, 12_100);
+    let mut history = History::of(7, false, 12_800);
     history.deselected = BTreeSet::new();
     for settings in [("sweep_hours", json!(null)), ("page_size", json!(100)), ("checkpoint_every_pages", json!(5))] {
         history.tap.set(settings.0, settings.1);
