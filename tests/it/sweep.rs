@@ -346,8 +346,9 @@ fn a_selection_that_grew_sweeps_at_once_and_says_so_in_one_line() {
     swept.portal.associate("tickets", ticket, "deals", deal, 0, None);
     swept.portal.touch("tickets", ticket);
     assert_eq!(grew(swept.hours(1)), 0);
+    // It goes on from its own bookmark, and tickets with it.
     swept.catalog = only(&swept.discovered, &["tickets", "ticket_associations"]);
-    assert_eq!(grew(swept.hours(1)), 1);
+    assert_eq!(grew(swept.hours(1)), 0);
     swept.assert_equal();
 }
 
@@ -411,6 +412,7 @@ fn the_archive_is_read_when_its_hours_have_passed() {
     swept.set("sweep_hours", json!(null)).set("archive_hours", json!(6)).hours(1);
     let ticket = swept.live()[5];
     swept.portal.archive("tickets", ticket);
+    let name = ticket.to_string();
     let archive_pages = |swept: &Swept| {
         let requests = swept.portal.requests();
         requests.iter().filter(|request| request.query.contains("archived=true")).count()
@@ -418,8 +420,7 @@ fn the_archive_is_read_when_its_hours_have_passed() {
     for (hours, read) in [(1, false), (3, false), (1, true), (1, false), (4, false), (1, true)] {
         let messages = swept.hours(hours).sync();
         assert_eq!(archive_pages(&swept) > 0, read);
-        let buried_id = ticket.to_string();
-        let buried = records(&messages, "tickets").iter().any(|record| record["id"].as_str() == Some(&buried_id));
+        let buried = records(&messages, "tickets").iter().any(|record| record["id"] == name);
         assert!(!buried || read);
     }
     swept.assert_equal_but_for_removed_associations();
