@@ -27,6 +27,8 @@ const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
 const HEAD_BYTES: usize = 17;
 /// Object type's index, type id, length of the category, id of the other record; then the category.
 const LINK_HEAD_BYTES: usize = 14;
+/// Flag of a link that was removed, beside the object type's index.
+const REMOVED: u8 = 0x80;
 
 /// Why the cache cannot be used.
 #[derive(Debug, Error)]
@@ -68,7 +70,19 @@ pub(super) struct Entry {
     pub(super) gone: bool,
     pub(super) hash: u64,
     /// The rows of `ticket_associations` that it has.
-    pub(super) links: Vec<CachedLink>,
+    links: Vec<CachedLink>,
+    /// Those that tombstones were yielded of, until a state covers them.
+    removed: Vec<CachedLink>,
+}
+
+/// What the cache knows of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    entry: Entry,
+    /// The target has the row as the entry says.
+    trusted: bool,
+    /// The state covers the entry.
+    covered: bool,
 }
 
 /// The key of an association row.
@@ -183,24 +197,25 @@ impl Cache {
         self.set_marks(&[])
     }
 
-    /// The trusted entries of some ids.
+    /// What is known of some ids.
     pub(super) fn get(
         &self,
         stream: &'static str,
         ids: impl IntoIterator<Item = ObjectId>,
         trust: Trust,
-    ) -> Result<BTreeMap<ObjectId, Entry>, CacheError> {
+    ) -> Result<BTreeMap<ObjectId, Known>, CacheError> {
         let ids: Vec<ObjectId> = ids.into_iter().collect();
         let mut found = self.read(|rows| {
             let mut found = BTreeMap::new();
             for id in &ids {
                 let entry = rows.get((stream, id.0))?.and_then(|bytes| Entry::decode(bytes.value()));
-                found.extend(entry.filter(|entry| trust.covers(entry)).map(|entry| (*id, entry)));
+                found.extend(entry.map(|entry| (*id, trust.known(entry))));
             }
             Ok(found)
         })?;
         let pending = self.pending();
-        found.extend(ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone()))));
+        let pending = ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone())));
+        found.extend(pending.map(|(id, entry)| (id, Known { entry, trusted: true, covered: false })));
         Ok(found)
     }
 
@@ -303,28 +318,66 @@ impl Trust {
     fn covers(self, entry: &Entry) -> bool {
         entry.checkpoint <= self.to || entry.checkpoint >= self.begun
     }
+
+    fn known(self, entry: Entry) -> Known {
+        Known { trusted: self.covers(&entry), covered: entry.checkpoint <= self.to, entry }
+    }
+}
+
+impl Known {
+    /// Whether the target has a live row with this hash.
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.trusted && !self.entry.gone && self.entry.hash == hash
+    }
+
+    /// Whether the target has a tombstone of the row.
+    pub(super) fn is_gone(&self) -> bool {
+        self.trusted && self.entry.gone
+    }
+
+    /// The associations that the target may still have and the row has no more.
+    pub(super) fn to_remove(&self, links: &[CachedLink]) -> Vec<CachedLink> {
+        let unsure = if self.trusted { &[][..] } else { &self.entry.removed };
+        without(self.entry.links.iter().chain(unsure), links)
+    }
+
+    /// The same, with those whose tombstones no state covers yet: the next run may be given an older one.
+    fn removed_by(&self, links: &[CachedLink]) -> Vec<CachedLink> {
+        let unsure = if self.covered { &[][..] } else { &self.entry.removed };
+        without(self.entry.links.iter().chain(unsure), links)
+    }
+}
+
+fn without<'l>(had: impl Iterator<Item = &'l CachedLink>, links: &[CachedLink]) -> Vec<CachedLink> {
+    let mut gone: Vec<CachedLink> = had.filter(|link| !links.contains(link)).cloned().collect();
+    gone.sort_unstable();
+    gone.dedup();
+    gone
 }
 
 impl Entry {
-    /// Of a row that was yielded, and its associations.
-    pub(super) fn live(hash: u64, mut links: Vec<CachedLink>) -> Self {
-        links.sort_unstable();
-        Self { checkpoint: 0, gone: false, hash, links }
+    /// Of a row that was yielded, its associations, and what the target had of it.
+    pub(super) fn live(hash: u64, links: Vec<CachedLink>, known: Option<&Known>) -> Self {
+        let removed = known.map(|known| known.removed_by(&links)).unwrap_or_default();
+        Self { checkpoint: 0, gone: false, hash, links, removed }
     }
 
     /// Of a row that a tombstone was yielded of.
-    pub(super) fn gone() -> Self {
-        Self { checkpoint: 0, gone: true, hash: 0, links: Vec::new() }
+    pub(super) fn gone(known: Option<&Known>) -> Self {
+        let removed = known.map(|known| known.removed_by(&[])).unwrap_or_default();
+        Self { checkpoint: 0, gone: true, hash: 0, links: Vec::new(), removed }
     }
 
     fn encode(&self, checkpoint: u64) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + self.links.len() * (LINK_HEAD_BYTES + 16));
+        let count = self.links.len() + self.removed.len();
+        let mut bytes = Vec::with_capacity(HEAD_BYTES + count * (LINK_HEAD_BYTES + 16));
         bytes.extend_from_slice(&checkpoint.to_le_bytes());
         bytes.push(u8::from(self.gone));
         bytes.extend_from_slice(&self.hash.to_le_bytes());
-        for link in &self.links {
+        let links = self.links.iter().map(|link| (link, 0)).chain(self.removed.iter().map(|link| (link, REMOVED)));
+        for (link, flag) in links {
             let category = &link.category.as_bytes()[..link.category.len().min(usize::from(u8::MAX))];
-            bytes.push(link.object_type);
+            bytes.push(link.object_type | flag);
             bytes.extend_from_slice(&link.type_id.to_le_bytes());
             bytes.push(u8::try_from(category.len()).expect("cut above"));
             bytes.extend_from_slice(&link.to.0.to_le_bytes());
@@ -337,19 +390,20 @@ impl Entry {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
         let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
-        let mut links = Vec::new();
+        let (mut links, mut removed) = (Vec::new(), Vec::new());
         while !rest.is_empty() {
             let (link, behind) = rest.split_at_checked(LINK_HEAD_BYTES)?;
             let (category, behind) = behind.split_at_checked(usize::from(link[5]))?;
-            links.push(CachedLink {
-                object_type: link[0],
+            let list = if link[0] & REMOVED == 0 { &mut links } else { &mut removed };
+            list.push(CachedLink {
+                object_type: link[0] & !REMOVED,
                 type_id: u32::from_le_bytes(link[1..5].try_into().ok()?),
                 to: ObjectId(number(&link[6..])?),
                 category: String::from_utf8(category.to_vec()).ok()?,
             });
             rest = behind;
         }
-        Some(Self { checkpoint: number(&head[..8])?, gone: head[8] != 0, hash: number(&head[9..])?, links })
+        Some(Self { checkpoint: number(&head[..8])?, gone: head[8] != 0, hash: number(&head[9..])?, links, removed })
     }
 }
 
@@ -372,11 +426,12 @@ mod tests {
 
     #[test]
     fn entries_come_back_as_they_were() {
-        for entry in [Entry::gone(), Entry::live(7, vec![]), Entry::live(u64::MAX, vec![link(3), link(1)])] {
+        let removed = Entry { removed: vec![link(4)], ..Entry::live(u64::MAX, vec![link(3), link(1)], None) };
+        for entry in [Entry::gone(None), Entry::live(7, vec![], None), removed] {
             let decoded = Entry::decode(&entry.encode(9)).expect("an entry");
             assert_eq!(decoded, Entry { checkpoint: 9, ..entry });
         }
-        assert_eq!(Entry::decode(&Entry::live(7, vec![link(3)]).encode(9)[..25]), None);
+        assert_eq!(Entry::decode(&Entry::live(7, vec![link(3)], None).encode(9)[..25]), None);
     }
 
     #[test]
@@ -385,10 +440,10 @@ mod tests {
         let path = folder.path().join("cache");
         let cache = Cache::open(&path, 7).expect("a cache");
         assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
-        cache.put("tickets", ObjectId(1), Entry::live(11, vec![]));
+        cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
         let first = cache.next_mark("tickets", true);
         cache.commit(true).expect("writable");
-        cache.put("tickets", ObjectId(2), Entry::live(12, vec![]));
+        cache.put("tickets", ObjectId(2), Entry::live(12, vec![], None));
         let second = cache.next_mark("tickets", true);
         cache.close().expect("writable");
         drop(cache);
@@ -397,7 +452,9 @@ mod tests {
             let cache = Cache::open(&path, 7).expect("a cache");
             let trust = cache.trust("tickets", Some(mark), fingerprint).expect("readable")?;
             let ids = [1, 2].map(ObjectId);
-            Some(cache.get("tickets", ids, trust).expect("readable").into_keys().map(|id| id.0).collect::<Vec<_>>())
+            let known = cache.get("tickets", ids, trust).expect("readable");
+            let has = |(id, hash): (u64, u64)| known.get(&ObjectId(id)).is_some_and(|known| known.has(hash));
+            Some([(1, 11), (2, 12)].into_iter().filter(|row| has(*row)).map(|(id, _)| id).collect::<Vec<_>>())
         };
         assert_eq!(known(&second, 5), Some(vec![1, 2]));
         assert_eq!(known(&first, 5), Some(vec![1]));
@@ -406,11 +463,28 @@ mod tests {
     }
 
     #[test]
+    fn an_association_is_removed_until_a_state_covers_its_tombstone() {
+        let both = Entry { checkpoint: 5, ..Entry::live(1, vec![link(1), link(2)], None) };
+        let state = Trust { to: 5, begun: 7 };
+        let known = state.known(both);
+        assert_eq!(known.to_remove(&[link(1)]), [link(2)]);
+        let one = Entry { checkpoint: 7, ..Entry::live(2, vec![link(1)], Some(&known)) };
+        // Read again in the same run, and in a later one that is given the same state.
+        let again = state.known(one);
+        assert_eq!(again.to_remove(&[link(1)]), []);
+        let again = Entry { checkpoint: 8, ..Entry::live(3, vec![link(1)], Some(&again)) };
+        assert_eq!(Trust { to: 5, begun: 9 }.known(again.clone()).to_remove(&[link(1)]), [link(2)]);
+        let covered = Trust { to: 8, begun: 9 }.known(again);
+        assert_eq!(Entry::live(4, vec![link(1)], Some(&covered)).removed, []);
+        assert_eq!(Entry::gone(Some(&covered)).removed, [link(1)]);
+    }
+
+    #[test]
     fn another_selection_drops_the_entries() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = Cache::open(&folder.path().join("cache"), 7).expect("a cache");
         assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
-        cache.put("tickets", ObjectId(1), Entry::live(11, vec![]));
+        cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
         let mark = cache.next_mark("tickets", true);
         cache.commit(true).expect("writable");
         assert!(cache.trust("tickets", Some(&mark), 5).expect("readable").is_some());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::{OptionFuture, join, try_join_all};
 
-use super::cache::{Cache, CachedLink, Entry, Trust, hash};
+use super::cache::{Cache, CachedLink, Entry, Known, Trust, hash};
 use super::encoder::{Encoder, Misfits, Related};
 use super::links::{Links, push_tombstone};
 use super::list::ID_PROPERTY;
@@ -111,7 +111,7 @@ impl Workshop {
         let ids: Vec<ObjectId> =
             chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.ids()[*row])).collect();
         let found = self.find(&ids).await?;
-        let known = self.known(&ids, trust)?;
+        let known = self.known(ids.iter().copied().chain(self.losers(&chunk)), trust)?;
         let mut misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
         let completed = chunk.iter().map(|kept| self.encode(kept, &found, &known, &mut misfits)).collect();
         Ok((completed, misfits))
@@ -123,9 +123,8 @@ impl Workshop {
         tombstones: &mut Vec<Tombstone>,
         trust: Option<Trust>,
     ) -> Result<(), ExtractError> {
-        let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
-        let known = self.known(&ids, trust)?;
-        tombstones.retain(|tombstone| known.get(&tombstone.id).is_none_or(|entry| !entry.gone));
+        let known = self.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
+        tombstones.retain(|tombstone| known.get(&tombstone.id).is_none_or(|known| !known.is_gone()));
         Ok(())
     }
 
@@ -136,28 +135,42 @@ impl Workshop {
         extracted_at: DateTime<Utc>,
         trust: Option<Trust>,
     ) -> Result<Completed, ExtractError> {
-        let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
-        let known = self.known(&ids, trust)?;
+        let known = self.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
         let mut completed = Completed::at(extracted_at);
         for tombstone in tombstones {
-            let entry = known.get(&tombstone.id);
-            if let Some(encoder) = &self.encoder {
-                completed.objects.push_tombstone(encoder, tombstone);
-            }
-            if let (Some(entry), Some(columns)) = (entry, self.associations) {
-                for link in &entry.links {
-                    completed.associations.push_link_tombstone(tombstone.id, link, &self.types, columns, extracted_at);
-                }
-            }
-            completed.cached.push((tombstone.id, Entry::gone()));
+            self.bury_one(tombstone, known.get(&tombstone.id), &mut completed);
         }
         Ok(completed)
     }
 
+    fn bury_one(&self, tombstone: &Tombstone, known: Option<&Known>, completed: &mut Completed) {
+        let Completed { objects, associations, cached, extracted_at } = completed;
+        if let Some(encoder) = &self.encoder {
+            objects.push_tombstone(encoder, tombstone);
+        }
+        if let (Some(known), Some(columns)) = (known, self.associations) {
+            for link in &known.to_remove(&[]) {
+                associations.push_link_tombstone(tombstone.id, link, &self.types, columns, *extracted_at);
+            }
+        }
+        cached.push((tombstone.id, Entry::gone(known)));
+    }
+
+    /// The records that were merged into those of a chunk.
+    fn losers<'c>(&'c self, chunk: &'c [Kept]) -> impl Iterator<Item = ObjectId> + 'c {
+        let encoder = self.encoder.as_ref().filter(|_| self.include_archived);
+        let rows = chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.row(*row)));
+        rows.flat_map(move |row| encoder.map(|encoder| encoder.merged(row)).unwrap_or_default())
+    }
+
     /// What the cache knows of these records that can be trusted.
-    fn known(&self, ids: &[ObjectId], trust: Option<Trust>) -> Result<BTreeMap<ObjectId, Entry>, ExtractError> {
+    fn known(
+        &self,
+        ids: impl Iterator<Item = ObjectId>,
+        trust: Option<Trust>,
+    ) -> Result<BTreeMap<ObjectId, Known>, ExtractError> {
         match (&self.cache, trust) {
-            (Some(cache), Some(trust)) => Ok(cache.get(self.lead, ids.iter().copied(), trust)?),
+            (Some(cache), Some(trust)) => Ok(cache.get(self.lead, ids, trust)?),
             _ => Ok(BTreeMap::new()),
         }
     }
@@ -195,7 +208,7 @@ impl Workshop {
         &self,
         kept: &Kept,
         found: &Found,
-        known: &BTreeMap<ObjectId, Entry>,
+        known: &BTreeMap<ObjectId, Known>,
         misfits: &mut Misfits,
     ) -> Completed {
         let mut completed = Completed::at(kept.extracted_at);
@@ -204,7 +217,7 @@ impl Workshop {
             completed.objects.bodies.reserve(kept.page.bytes());
         }
         for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
-            self.encode_row(row, found, known.get(&row.id()), misfits, &mut completed);
+            self.encode_row(row, found, known, misfits, &mut completed);
         }
         completed
     }
@@ -214,10 +227,11 @@ impl Workshop {
         &self,
         row: Row<'_>,
         found: &Found,
-        known: Option<&Entry>,
+        known: &BTreeMap<ObjectId, Known>,
         misfits: &mut Misfits,
         completed: &mut Completed,
     ) {
+        let known_row = known.get(&row.id());
         let Completed { objects, associations, cached, extracted_at } = completed;
         let (object_begin, links_begin) = (objects.bodies.len(), associations.bodies.len());
         let ends_begin = associations.ends.len();
@@ -231,7 +245,7 @@ impl Workshop {
         }
         if self.cache.is_some() {
             let hash = hash([&objects.bodies[object_begin..], &associations.bodies[links_begin..]]);
-            if known.is_some_and(|known| !known.gone && known.hash == hash) {
+            if known_row.is_some_and(|known| known.has(hash)) {
                 objects.bodies.truncate(object_begin);
                 associations.bodies.truncate(links_begin);
                 associations.ends.truncate(ends_begin);
@@ -239,19 +253,19 @@ impl Workshop {
             }
             let links = self.associations.iter().flat_map(|_| found.links.iter().enumerate());
             let links: Vec<CachedLink> = links.flat_map(|(index, links)| links.cached(row.id(), index)).collect();
-            if let (Some(known), Some(columns)) = (known, self.associations) {
-                for link in known.links.iter().filter(|link| !links.contains(link)) {
+            if let (Some(known), Some(columns)) = (known_row, self.associations) {
+                for link in &known.to_remove(&links) {
                     associations.push_link_tombstone(row.id(), link, &self.types, columns, *extracted_at);
                 }
             }
-            cached.push((row.id(), Entry::live(hash, links)));
+            cached.push((row.id(), Entry::live(hash, links, known_row)));
         }
         let Some(encoder) = &self.encoder else { return };
         objects.ends.push(objects.bodies.len());
         if self.include_archived {
             for loser in encoder.merged(row) {
-                objects.push_tombstone(encoder, &Tombstone::merged(loser, row, *extracted_at));
-                cached.push((loser, Entry::gone()));
+                let tombstone = Tombstone::merged(loser, row, completed.extracted_at);
+                self.bury_one(&tombstone, known.get(&loser), completed);
             }
         }
     }

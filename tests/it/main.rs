@@ -1,6 +1,7 @@
 //! Integration tests, one module a topic.
 
 mod bad_input;
+mod cache;
 mod cli;
 mod deletions;
 mod discovery;

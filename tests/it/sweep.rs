@@ -6,98 +6,16 @@ use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::catalogs::{only, select};
-use crate::support::messages::{Message, Tables, of, records, states};
+use crate::support::messages::{Message, activated, of, records, states};
 use crate::support::portal::Portal;
-use crate::support::selected::differences;
-use crate::support::tap::{Finished, Tap};
-
-/// A portal with its tap, and what its target holds.
-struct Swept {
-    portal: Portal,
-    tap: Tap,
-    discovered: Value,
-    catalog: Value,
-    tables: Tables,
-}
-
-fn options(tickets: usize) -> Options {
-    Options {
-        stage_properties: false,
-        archived_share: 0.1,
-        start_time: "2026-11-02T08:00:00Z".parse().ok(),
-        ..Options::with_tickets(tickets)
-    }
-}
-
-impl Swept {
-    /// A portal that was loaded.
-    fn new(tickets: usize) -> Self {
-        let mut swept = Self::empty(tickets);
-        swept.sync();
-        swept
-    }
-
-    fn empty(tickets: usize) -> Self {
-        let portal = Portal::start(options(tickets));
-        let tap = Tap::unhurried(&portal);
-        let discovered = tap.discover();
-        let catalog = only(&discovered, &["tickets", "ticket_associations"]);
-        Self { portal, tap, discovered, catalog, tables: Tables::default() }
-    }
-
-    fn set(&mut self, setting: &str, value: Value) -> &mut Self {
-        self.tap.set(setting, value);
-        self
-    }
-
-    fn hours(&mut self, hours: u64) -> &mut Self {
-        self.portal.advance(Duration::from_secs(hours * 3600));
-        self
-    }
-
-    fn read(&self) -> Finished {
-        self.portal.clear_requests();
-        self.tap.sync_catalog(&self.catalog, self.tables.state.as_ref()).succeeded()
-    }
-
-    fn sync(&mut self) -> Vec<Message> {
-        let messages = self.read().messages();
-        self.tables.load(&messages);
-        messages
-    }
-
-    fn assert_equal(&self) {
-        self.assert_tables(true);
-    }
-
-    /// The same, with rows of removed associations still there: only a sweep takes those away.
-    fn assert_equal_but_for_removed_associations(&self) {
-        self.assert_tables(false);
-    }
-
-    fn assert_tables(&self, removed_too: bool) {
-        let found = differences(&self.portal.truth(), &self.discovered, &self.tables, &[].into(), removed_too);
-        assert!(found.is_empty(), "{found:#?}");
-    }
-
-    fn live(&self) -> Vec<u64> {
-        self.portal.truth().live_tickets().iter().map(|id| id.parse().expect("a number")).collect()
-    }
-
-    fn bookmark(&self, key: &str) -> &Value {
-        &self.tables.state.as_ref().expect("a state")["bookmarks"]["tickets"][key]
-    }
-}
+use crate::support::swept::{Swept, options};
+use crate::support::tap::Tap;
 
 /// Versions of the records of a stream, in their order and without repeats.
 fn versions(messages: &[Message], stream: &str) -> Vec<i64> {
     let mut versions: Vec<i64> = of(messages, "RECORD", stream).iter().filter_map(|one| one.version).collect();
     versions.dedup();
     versions
-}
-
-fn activated(messages: &[Message], stream: &str) -> Vec<i64> {
-    of(messages, "ACTIVATE_VERSION", stream).iter().filter_map(|one| one.version).collect()
 }
 
 fn extraction_types(messages: &[Message]) -> Vec<Value> {

@@ -149,3 +149,8 @@ pub(crate) fn columns(messages: &[Message], stream: &str) -> Vec<String> {
         .map(|(name, _)| name.clone())
         .collect()
 }
+
+/// The versions of a stream that are activated.
+pub(crate) fn activated(messages: &[Message], stream: &str) -> Vec<i64> {
+    of(messages, "ACTIVATE_VERSION", stream).iter().filter_map(|one| one.version).collect()
+}
