@@ -36,7 +36,7 @@ pub(super) struct Changes<'c> {
     pub(super) searcher: &'c Searcher,
     pub(super) filter: &'c Filter,
     pub(super) reading: Reading,
-    /// With a trusted cache: only changes are written.
+    /// With a cache: how far it can be trusted.
     pub(super) trust: Option<Trust>,
 }
 

@@ -124,7 +124,7 @@ impl Workshop {
         trust: Option<Trust>,
     ) -> Result<(), ExtractError> {
         let known = self.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
-        tombstones.retain(|tombstone| known.get(&tombstone.id).is_none_or(|known| !known.is_gone()));
+        tombstones.retain(|tombstone| known.get(&tombstone.id).is_none_or(|known| !known.is_gone(tombstone.hash())));
         Ok(())
     }
 
@@ -153,7 +153,7 @@ impl Workshop {
                 associations.push_link_tombstone(tombstone.id, link, &self.types, columns, *extracted_at);
             }
         }
-        cached.push((tombstone.id, Entry::gone(known)));
+        cached.push((tombstone.id, Entry::gone(tombstone.hash().unwrap_or(0), known)));
     }
 
     /// The records that were merged into those of a chunk.
@@ -163,7 +163,7 @@ impl Workshop {
         rows.flat_map(move |row| encoder.map(|encoder| encoder.merged(row)).unwrap_or_default())
     }
 
-    /// What the cache knows of these records that can be trusted.
+    /// What the cache knows of these records.
     fn known(
         &self,
         ids: impl Iterator<Item = ObjectId>,

@@ -47,7 +47,7 @@ pub(super) struct Pass<'p> {
     pub(super) bounds: &'p Bounds,
     pub(super) filter: Filter,
     pub(super) reading: Reading,
-    /// With a trusted cache: only changes are written.
+    /// With a cache: how far it can be trusted.
     pub(super) trust: Option<Trust>,
     /// All rows are read: what the cache has and the list has not is gone.
     pub(super) sweeping: bool,
@@ -255,14 +255,14 @@ async fn complete(
 ) -> Result<CompletedChunk, ExtractError> {
     let Order { live_follows, trust, sweeping } = order;
     let vanished = match (sweeping && list == List::Live, trust) {
-        (true, Some(trust)) => vanished(workshop, &chunk, trust)?,
+        (true, Some(trust)) if trust.compares => vanished(workshop, &chunk, trust)?,
         _ => Vec::new(),
     };
     let Chunk { pages, mut tombstones, extracted_at, page_count, row_count, ids: (_, last_id), next, .. } = chunk;
     tombstones.extend(vanished);
     workshop.leave_out_gone(&mut tombstones, trust)?;
     // A row that a trusted cache has is not written again, so that a tombstone before it would stand.
-    if !live_follows || trust.is_some() {
+    if !live_follows || trust.is_some_and(|trust| trust.compares) {
         leave_out_live(reader, &mut tombstones).await?;
     }
     let mut written = written_rows(&pages);

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::cache::hash;
 use super::page::Row;
 use crate::client::ObjectId;
 use crate::property::parse_instant_token;
@@ -29,6 +30,16 @@ impl Tombstone {
     fn archived(row: Row<'_>, extracted_at: DateTime<Utc>) -> Self {
         let archived_at = parse_instant_token(row.archived_at());
         Self { id: row.id(), archived_at, merged_into: None, deleted_at: archived_at.unwrap_or(extracted_at) }
+    }
+
+    /// What a tombstone says; none when it says nothing but that the record is gone.
+    pub(super) fn hash(&self) -> Option<u64> {
+        let archived_at = self.archived_at.map(|at| at.timestamp_micros());
+        let merged_into = self.merged_into.map(|winner| winner.0);
+        if archived_at.is_none() && merged_into.is_none() {
+            return None;
+        }
+        Some(hash([format!("{archived_at:?} {merged_into:?}").as_bytes()]))
     }
 
     /// Of a record that is in no list any more; when it went nobody tells.

@@ -213,7 +213,7 @@ impl Group<'_> {
             searcher: &searcher,
             filter: &filter,
             reading: Reading { extraction_type: "incremental", version },
-            trust: None,
+            trust: self.trust.map(|trust| trust.comparing(false)),
         };
         // Created dates can be written, also into the future.
         let until = self.client.server_now() + TimeDelta::days(366);

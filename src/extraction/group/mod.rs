@@ -100,12 +100,13 @@ impl<'g> Group<'g> {
         if let Some(columns) = &plan.columns {
             columns.remember(&mut bookmark);
         }
-        let trust = match &output.cache {
-            Some(cache) => cache.trust(lead, bookmark.cache.as_ref(), plan.fingerprint())?,
+        let mut trust = match &output.cache {
+            Some(cache) => Some(cache.trust(lead, bookmark.cache.as_ref(), plan.fingerprint())?),
             None => None,
         };
-        let complete = bookmark.cache.as_ref().is_some_and(|mark| mark.complete);
-        let trust = trust.filter(|_| complete && !grown);
+        if let Some(trust) = &mut trust {
+            trust.compares &= !grown;
+        }
         let (object_type, full_table) = (plan.object_type.clone(), plan.full_table);
         let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, output.cache.clone()));
         let layout = workshop.layout();
@@ -130,7 +131,7 @@ impl<'g> Group<'g> {
     /// Reads what is to be read.
     pub(super) async fn run(mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         output.summary.update(self.lead, |_| ());
-        output.cache_complete = self.trust.is_some();
+        output.cache_complete = self.compares();
         if let Some(created_after) = self.bounds.created_after {
             return self.read_new(created_after, output, audit).await;
         }
@@ -149,7 +150,8 @@ impl<'g> Group<'g> {
             let mut ended = self.read_all("sweep", deadline, output, audit).await;
             if matches!(ended, Err(ExtractError::Disordered)) {
                 tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
-                (self.trust, self.bookmark.progress) = (None, None);
+                self.bookmark.progress = None;
+                self.trust = self.trust.map(|trust| trust.comparing(false));
                 ended = self.read_all("sweep", deadline, output, audit).await;
             }
             // One that began in an earlier run does not know what changed since.
@@ -158,6 +160,11 @@ impl<'g> Group<'g> {
             }
         }
         Ok(())
+    }
+
+    /// Whether rows are held against the row cache.
+    fn compares(&self) -> bool {
+        self.trust.is_some_and(|trust| trust.compares)
     }
 
     fn filter(&self) -> Filter {

@@ -54,14 +54,14 @@ impl Group<'_> {
     ) -> Result<Ended, ExtractError> {
         let is_sweep = deadline.is_some();
         // A sweep against a cache that is no longer trusted begins again.
-        let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.trust.is_some());
+        let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.compares());
         let mut progress = match begun {
             Some(progress) => progress,
             None => self.begin_pass(is_sweep),
         };
         self.remember_selection();
-        let trust = self.trust.filter(|_| progress.cached);
-        output.cache_complete = trust.is_some();
+        let trust = self.trust.map(|trust| trust.comparing(progress.cached));
+        output.cache_complete = progress.cached;
         let version = self.bookmark.version.expect("a pass has one");
         let pass = Pass {
             workshop: &self.workshop,
@@ -96,7 +96,7 @@ impl Group<'_> {
     fn begin_pass(&mut self, is_sweep: bool) -> Progress {
         let now = self.client.server_now();
         let known = self.follower.as_ref().and_then(|follower| follower.bookmark.version);
-        let cached = is_sweep && self.trust.is_some();
+        let cached = is_sweep && self.compares();
         if !cached {
             self.bookmark.version = Some(next_version(self.bookmark.version.max(known), now));
         }

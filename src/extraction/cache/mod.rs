@@ -2,16 +2,16 @@
 //! gone.
 //!
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
-//! what was written later may never have arrived. The file may also be behind the state, when the machine went down:
-//! a row without an entry is sent again.
+//! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
+//! The file may also be behind the state, when the machine went down: a row without an entry is sent again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase, TableDefinition};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -20,9 +20,11 @@ use crate::state::CacheMark;
 
 /// Entries by stream and id.
 const ROWS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("rows");
-/// `portal`, `checkpoint` (the last one), and of each stream the fingerprint of its selection and, under `STREAM.id`, which
-/// filling of the cache its entries belong to.
+/// `portal`, `checkpoint` (the last one), and of each stream the fingerprint of its selection, under `STREAM.id` which
+/// filling of the cache its entries belong to, and under `STREAM.last` the last checkpoint of an entry.
 const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
+/// Checkpoint of an entry that was written behind the state that a run was given.
+const DOUBTED: u64 = u64::MAX;
 /// Checkpoint, whether the row is gone, hash.
 const HEAD_BYTES: usize = 17;
 /// Object type's index, type id, length of the category, id of the other record; then the category.
@@ -57,9 +59,11 @@ pub struct Cache {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Trust {
     /// The checkpoint that the state names.
-    pub(super) to: u64,
+    to: u64,
     /// The first checkpoint of this run.
     begun: u64,
+    /// Rows are held against the cache, which has all that the target has; otherwise it is being filled.
+    pub(super) compares: bool,
 }
 
 /// What the target has of a row.
@@ -123,13 +127,13 @@ impl Cache {
     }
 
     /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
-    /// one that the entries were made of; otherwise the stream's entries are dropped.
+    /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled anew.
     pub(super) fn trust(
         &self,
         stream: &'static str,
         mark: Option<&CacheMark>,
         fingerprint: u64,
-    ) -> Result<Option<Trust>, CacheError> {
+    ) -> Result<Trust, CacheError> {
         let id_name = format!("{stream}.id");
         let id = self.mark(&id_name)?;
         let mark = mark.filter(|mark| Some(mark.id) == id);
@@ -143,7 +147,11 @@ impl Cache {
         match mark.filter(|_| same_selection) {
             Some(mark) => {
                 self.ids().insert(stream, id);
-                Ok(Some(Trust { to: mark.checkpoint, begun: self.begun.load(Ordering::Relaxed) }))
+                if self.mark(&last_name(stream))?.is_some_and(|last| last > mark.checkpoint) {
+                    self.doubt(stream, mark.checkpoint)?;
+                }
+                let begun = self.begun.load(Ordering::Relaxed);
+                Ok(Trust { to: mark.checkpoint, begun, compares: mark.complete })
             }
             None => {
                 // No state that named the old entries may trust the new ones.
@@ -151,7 +159,7 @@ impl Cache {
                 self.clear(stream)?;
                 self.set_marks(&[(stream, fingerprint), (&id_name, id)])?;
                 self.ids().insert(stream, id);
-                Ok(None)
+                Ok(Trust { to: 0, begun: self.begun.load(Ordering::Relaxed), compares: false })
             }
         }
     }
@@ -180,7 +188,12 @@ impl Cache {
                 for ((stream, id), entry) in &pending {
                     rows.insert((*stream, id.0), entry.encode(checkpoint).as_slice())?;
                 }
-                transaction.open_table(MARKS)?.insert("checkpoint", checkpoint)?;
+                let mut marks = transaction.open_table(MARKS)?;
+                marks.insert("checkpoint", checkpoint)?;
+                let streams: BTreeSet<&str> = pending.keys().map(|(stream, _)| *stream).collect();
+                for stream in streams {
+                    marks.insert(last_name(stream).as_str(), checkpoint)?;
+                }
             }
             Ok(transaction.commit()?)
         };
@@ -215,7 +228,7 @@ impl Cache {
         })?;
         let pending = self.pending();
         let pending = ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone())));
-        found.extend(pending.map(|(id, entry)| (id, Known { entry, trusted: true, covered: false })));
+        found.extend(pending.map(|(id, entry)| (id, Known { entry, trusted: trust.compares, covered: false })));
         Ok(found)
     }
 
@@ -245,6 +258,28 @@ impl Cache {
             }
         }
         Ok(found)
+    }
+
+    /// Doubts all entries of a stream behind a checkpoint.
+    fn doubt(&self, stream: &'static str, behind: u64) -> Result<(), CacheError> {
+        let doubt = || -> Result<(), redb::Error> {
+            let transaction = self.rows.begin_write()?;
+            {
+                let mut rows = transaction.open_table(ROWS)?;
+                let mut doubted = Vec::new();
+                for row in rows.range((stream, 0)..=(stream, u64::MAX))? {
+                    let (key, bytes) = row?;
+                    let entry = Entry::decode(bytes.value()).filter(|entry| entry.checkpoint > behind);
+                    doubted.extend(entry.map(|entry| (key.value().1, entry.encode(DOUBTED))));
+                }
+                for (id, entry) in doubted {
+                    rows.insert((stream, id), entry.as_slice())?;
+                }
+                transaction.open_table(MARKS)?.insert(last_name(stream).as_str(), behind)?;
+            }
+            Ok(transaction.commit()?)
+        };
+        doubt().map_err(|error| self.failed(&error))
     }
 
     /// Forgets all entries of a stream.
@@ -314,13 +349,18 @@ impl Cache {
 }
 
 impl Trust {
+    /// The same trust, with or without holding rows against the cache.
+    pub(super) fn comparing(self, compares: bool) -> Self {
+        Self { compares, ..self }
+    }
+
     /// What this run wrote arrives before what it writes later; what the state covers has arrived.
     fn covers(self, entry: &Entry) -> bool {
-        entry.checkpoint <= self.to || entry.checkpoint >= self.begun
+        entry.checkpoint != DOUBTED && (entry.checkpoint <= self.to || entry.checkpoint >= self.begun)
     }
 
     fn known(self, entry: Entry) -> Known {
-        Known { trusted: self.covers(&entry), covered: entry.checkpoint <= self.to, entry }
+        Known { trusted: self.compares && self.covers(&entry), covered: entry.checkpoint <= self.to, entry }
     }
 }
 
@@ -330,9 +370,9 @@ impl Known {
         self.trusted && !self.entry.gone && self.entry.hash == hash
     }
 
-    /// Whether the target has a tombstone of the row.
-    pub(super) fn is_gone(&self) -> bool {
-        self.trusted && self.entry.gone
+    /// Whether the target has a tombstone of the row with this hash; without one, any.
+    pub(super) fn is_gone(&self, hash: Option<u64>) -> bool {
+        self.trusted && self.entry.gone && hash.is_none_or(|hash| self.entry.hash == hash)
     }
 
     /// The associations that the target may still have and the row has no more.
@@ -362,10 +402,10 @@ impl Entry {
         Self { checkpoint: 0, gone: false, hash, links, removed }
     }
 
-    /// Of a row that a tombstone was yielded of.
-    pub(super) fn gone(known: Option<&Known>) -> Self {
+    /// Of a row that a tombstone with this hash was yielded of.
+    pub(super) fn gone(hash: u64, known: Option<&Known>) -> Self {
         let removed = known.map(|known| known.removed_by(&[])).unwrap_or_default();
-        Self { checkpoint: 0, gone: true, hash: 0, links: Vec::new(), removed }
+        Self { checkpoint: 0, gone: true, hash, links: Vec::new(), removed }
     }
 
     fn encode(&self, checkpoint: u64) -> Vec<u8> {
@@ -407,6 +447,10 @@ impl Entry {
     }
 }
 
+fn last_name(stream: &str) -> String {
+    format!("{stream}.last")
+}
+
 /// The hash of the bytes of a row; of 64 bits, so that a change is missed once in 10^19.
 pub(super) fn hash<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> u64 {
     let mut hasher = Sha256::new();
@@ -417,95 +461,4 @@ pub(super) fn hash<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn link(to: u64) -> CachedLink {
-        CachedLink { object_type: 1, type_id: 339, to: ObjectId(to), category: "HUBSPOT_DEFINED".to_owned() }
-    }
-
-    #[test]
-    fn entries_come_back_as_they_were() {
-        let removed = Entry { removed: vec![link(4)], ..Entry::live(u64::MAX, vec![link(3), link(1)], None) };
-        for entry in [Entry::gone(None), Entry::live(7, vec![], None), removed] {
-            let decoded = Entry::decode(&entry.encode(9)).expect("an entry");
-            assert_eq!(decoded, Entry { checkpoint: 9, ..entry });
-        }
-        assert_eq!(Entry::decode(&Entry::live(7, vec![link(3)], None).encode(9)[..25]), None);
-    }
-
-    #[test]
-    fn only_what_the_state_covers_is_trusted() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("cache");
-        let cache = Cache::open(&path, 7).expect("a cache");
-        assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
-        cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
-        let first = cache.next_mark("tickets", true);
-        cache.commit(true).expect("writable");
-        cache.put("tickets", ObjectId(2), Entry::live(12, vec![], None));
-        let second = cache.next_mark("tickets", true);
-        cache.close().expect("writable");
-        drop(cache);
-
-        let known = |mark: &CacheMark, fingerprint: u64| {
-            let cache = Cache::open(&path, 7).expect("a cache");
-            let trust = cache.trust("tickets", Some(mark), fingerprint).expect("readable")?;
-            let ids = [1, 2].map(ObjectId);
-            let known = cache.get("tickets", ids, trust).expect("readable");
-            let has = |(id, hash): (u64, u64)| known.get(&ObjectId(id)).is_some_and(|known| known.has(hash));
-            Some([(1, 11), (2, 12)].into_iter().filter(|row| has(*row)).map(|(id, _)| id).collect::<Vec<_>>())
-        };
-        assert_eq!(known(&second, 5), Some(vec![1, 2]));
-        assert_eq!(known(&first, 5), Some(vec![1]));
-        assert_eq!(known(&CacheMark { id: 1 << 60, ..second.clone() }, 5), None);
-        assert_eq!(known(&second, 5), None, "a state of another cache has dropped the entries");
-    }
-
-    #[test]
-    fn an_association_is_removed_until_a_state_covers_its_tombstone() {
-        let both = Entry { checkpoint: 5, ..Entry::live(1, vec![link(1), link(2)], None) };
-        let state = Trust { to: 5, begun: 7 };
-        let known = state.known(both);
-        assert_eq!(known.to_remove(&[link(1)]), [link(2)]);
-        let one = Entry { checkpoint: 7, ..Entry::live(2, vec![link(1)], Some(&known)) };
-        // Read again in the same run, and in a later one that is given the same state.
-        let again = state.known(one);
-        assert_eq!(again.to_remove(&[link(1)]), []);
-        let again = Entry { checkpoint: 8, ..Entry::live(3, vec![link(1)], Some(&again)) };
-        assert_eq!(Trust { to: 5, begun: 9 }.known(again.clone()).to_remove(&[link(1)]), [link(2)]);
-        let covered = Trust { to: 8, begun: 9 }.known(again);
-        assert_eq!(Entry::live(4, vec![link(1)], Some(&covered)).removed, []);
-        assert_eq!(Entry::gone(Some(&covered)).removed, [link(1)]);
-    }
-
-    #[test]
-    fn another_selection_drops_the_entries() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = Cache::open(&folder.path().join("cache"), 7).expect("a cache");
-        assert!(cache.trust("tickets", None, 5).expect("readable").is_none());
-        cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
-        let mark = cache.next_mark("tickets", true);
-        cache.commit(true).expect("writable");
-        assert!(cache.trust("tickets", Some(&mark), 5).expect("readable").is_some());
-        assert!(cache.trust("tickets", Some(&mark), 6).expect("readable").is_none());
-        assert!(cache.trust("tickets", Some(&mark), 5).expect("readable").is_none());
-    }
-
-    #[test]
-    fn a_cache_of_another_portal_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("cache");
-        drop(Cache::open(&path, 7).expect("a cache"));
-        assert!(Cache::open(&path, 8).expect_err("refused").to_string().contains("belongs to portal 7"));
-    }
-
-    #[test]
-    fn a_cache_in_use_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("cache");
-        let _held = Cache::open(&path, 7).expect("a cache");
-        let error = Cache::open(&path, 7).expect_err("refused").to_string();
-        assert!(error.contains("another run"), "{error}");
-    }
-}
+mod tests;

@@ -1,0 +1,98 @@
+//! The trust that entries are given.
+
+use super::*;
+
+fn link(to: u64) -> CachedLink {
+    CachedLink { object_type: 1, type_id: 339, to: ObjectId(to), category: "HUBSPOT_DEFINED".to_owned() }
+}
+
+#[test]
+fn entries_come_back_as_they_were() {
+    let removed = Entry { removed: vec![link(4)], ..Entry::live(u64::MAX, vec![link(3), link(1)], None) };
+    for entry in [Entry::gone(3, None), Entry::live(7, vec![], None), removed] {
+        let decoded = Entry::decode(&entry.encode(9)).expect("an entry");
+        assert_eq!(decoded, Entry { checkpoint: 9, ..entry });
+    }
+    assert_eq!(Entry::decode(&Entry::live(7, vec![link(3)], None).encode(9)[..25]), None);
+}
+
+#[test]
+fn only_what_the_state_covers_is_trusted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cache");
+    let cache = Cache::open(&path, 7).expect("a cache");
+    assert!(!cache.trust("tickets", None, 5).expect("readable").compares);
+    cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
+    let first = cache.next_mark("tickets", true);
+    cache.commit(true).expect("writable");
+    cache.put("tickets", ObjectId(2), Entry::live(12, vec![], None));
+    let second = cache.next_mark("tickets", true);
+    cache.close().expect("writable");
+    drop(cache);
+
+    let known = |mark: &CacheMark, fingerprint: u64| {
+        let cache = Cache::open(&path, 7).expect("a cache");
+        let trust = cache.trust("tickets", Some(mark), fingerprint).expect("readable");
+        if !trust.compares {
+            return None;
+        }
+        let ids = [1, 2].map(ObjectId);
+        let known = cache.get("tickets", ids, trust).expect("readable");
+        let has = |(id, hash): (u64, u64)| known.get(&ObjectId(id)).is_some_and(|known| known.has(hash));
+        Some([(1, 11), (2, 12)].into_iter().filter(|row| has(*row)).map(|(id, _)| id).collect::<Vec<_>>())
+    };
+    assert_eq!(known(&second, 5), Some(vec![1, 2]));
+    assert_eq!(known(&first, 5), Some(vec![1]));
+    let later = CacheMark { checkpoint: 99, ..first.clone() };
+    assert_eq!(known(&later, 5), Some(vec![1]), "a later state covers what came after the doubt alone");
+    assert_eq!(known(&CacheMark { id: 1 << 60, ..second.clone() }, 5), None);
+    assert_eq!(known(&later, 5), None, "a state of another cache has dropped the entries");
+}
+
+#[test]
+fn an_association_is_removed_until_a_state_covers_its_tombstone() {
+    let both = Entry { checkpoint: 5, ..Entry::live(1, vec![link(1), link(2)], None) };
+    let state = Trust { to: 5, begun: 7, compares: true };
+    let known = state.known(both);
+    assert_eq!(known.to_remove(&[link(1)]), [link(2)]);
+    let one = Entry { checkpoint: 7, ..Entry::live(2, vec![link(1)], Some(&known)) };
+    // Read again in the same run, and in a later one that is given the same state.
+    let again = state.known(one);
+    assert_eq!(again.to_remove(&[link(1)]), []);
+    let again = Entry { checkpoint: 8, ..Entry::live(3, vec![link(1)], Some(&again)) };
+    assert_eq!(Trust { to: 5, begun: 9, compares: true }.known(again.clone()).to_remove(&[link(1)]), [link(2)]);
+    let covered = Trust { to: 8, begun: 9, compares: true }.known(again);
+    assert_eq!(Entry::live(4, vec![link(1)], Some(&covered)).removed, []);
+    assert_eq!(Entry::gone(3, Some(&covered)).removed, [link(1)]);
+}
+
+#[test]
+fn another_selection_drops_the_entries() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = Cache::open(&folder.path().join("cache"), 7).expect("a cache");
+    assert!(!cache.trust("tickets", None, 5).expect("readable").compares);
+    cache.put("tickets", ObjectId(1), Entry::live(11, vec![], None));
+    let mark = cache.next_mark("tickets", true);
+    cache.commit(true).expect("writable");
+    let compares = |fingerprint| cache.trust("tickets", Some(&mark), fingerprint).expect("readable").compares;
+    assert!(compares(5));
+    assert!(!compares(6));
+    assert!(!compares(5));
+}
+
+#[test]
+fn a_cache_of_another_portal_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cache");
+    drop(Cache::open(&path, 7).expect("a cache"));
+    assert!(Cache::open(&path, 8).expect_err("refused").to_string().contains("belongs to portal 7"));
+}
+
+#[test]
+fn a_cache_in_use_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cache");
+    let _held = Cache::open(&path, 7).expect("a cache");
+    let error = Cache::open(&path, 7).expect_err("refused").to_string();
+    assert!(error.contains("another run"), "{error}");
+}
