@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::try_join_all;
 
 use super::page::{Layout, Page};
-use super::tombstone::MERGED_IDS;
+use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
 use crate::client::{Client, ClientError, ListRequest, Malformed, ObjectId, ObjectType, PageCursor, encode_properties};
 use crate::state::List;
 
@@ -72,16 +72,21 @@ impl Reader {
         Ok(page)
     }
 
-    /// Which of these records are live.
-    pub(super) async fn live(&self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, ClientError> {
-        let layout = Layout::new([]);
+    /// Which of these records are live; and tombstones of those that were merged, which answer with their winner.
+    pub(super) async fn live(&self, ids: &[ObjectId]) -> Result<(Vec<ObjectId>, Vec<Tombstone>), ClientError> {
+        let layout = Layout::new([MERGED_IDS]);
         let reads = ids.chunks(BATCH).map(|batch| {
             let read = |body| Page::read(body, &layout);
-            self.client.batch_read_objects(&self.object_type, batch, &[ID_PROPERTY], read)
+            self.client.batch_read_objects(&self.object_type, batch, &[MERGED_IDS], read)
         });
         let pages = try_join_all(reads).await?;
-        let rows = pages.iter().flat_map(Page::rows);
-        Ok(rows.filter(|row| !row.archived()).map(|row| row.id()).collect())
+        let now = self.client.server_now();
+        let (mut live, mut merged) = (Vec::new(), Vec::new());
+        for row in pages.iter().flat_map(Page::rows).filter(|row| !row.archived()) {
+            live.push(row.id());
+            merged.extend(merged_ids(row.property(0)).map(|loser| Tombstone::merged(loser, row, now)));
+        }
+        Ok((live, merged))
     }
 
     /// A page that leads back is asked for again: it can only come from a cache between.

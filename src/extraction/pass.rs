@@ -298,11 +298,16 @@ pub(super) fn written_rows(pages: &[Kept]) -> Vec<(ObjectId, Option<DateTime<Utc
 }
 
 /// Leaves out tombstones of records that are live: one restored while the archive is read stands in both lists, and its
-/// tombstone would stand until the record's next change.
+/// tombstone would stand until the record's next change. A tombstone that says nothing learns of a merge.
 async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
     let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
-    let live = reader.live(&ids).await?;
+    let (live, merged) = reader.live(&ids).await?;
     tombstones.retain(|tombstone| !live.contains(&tombstone.id));
+    for tombstone in tombstones.iter_mut().filter(|tombstone| tombstone.hash().is_none()) {
+        if let Some(merged) = merged.iter().find(|merged| merged.id == tombstone.id) {
+            *tombstone = *merged;
+        }
+    }
     Ok(())
 }
 
