@@ -211,9 +211,5 @@ pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &Summa
     let told = audit.write(plan.audit.as_ref(), &client, &output).await;
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
-    output.checkpoint().await?;
-    if let Some(cache) = &output.cache {
-        cache.close()?;
-    }
-    Ok(())
+    output.checkpoint().await
 }

@@ -57,7 +57,7 @@ impl<'s> Output<'s> {
     /// Yields the state as it is. Callers say why it is safe.
     pub(super) async fn checkpoint(&self) -> Result<(), ExtractError> {
         if let Some(cache) = &self.cache {
-            cache.commit(true)?;
+            cache.commit()?;
         }
         self.send(Yield::Checkpoint(self.state.clone())).await
     }

@@ -3,7 +3,7 @@
 //!
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
 //! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
-//! The file may also be behind the state, when the machine went down: a row without an entry is sent again.
+//! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -143,6 +143,9 @@ impl Cache {
             self.next.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
         }
         let same_selection = self.mark(stream)? == Some(fingerprint);
+        // An old copy of the file does not have all that the target has.
+        let last = self.mark("checkpoint")?.unwrap_or(0);
+        let mark = mark.filter(|mark| mark.checkpoint <= last);
         let id = id.unwrap_or_else(|| fastrand::u64(1..1 << 53));
         match mark.filter(|_| same_selection) {
             Some(mark) => {
@@ -167,7 +170,8 @@ impl Cache {
     /// The mark of the next checkpoint, for the state that is written with it.
     pub(super) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
         let id = self.ids().get(stream).copied().unwrap_or(0);
-        CacheMark { id, checkpoint: self.next.load(Ordering::Relaxed), complete }
+        let next = self.next.load(Ordering::Relaxed);
+        CacheMark { id, checkpoint: if self.pending().is_empty() { next - 1 } else { next }, complete }
     }
 
     /// Remembers what was yielded of a row.
@@ -175,14 +179,15 @@ impl Cache {
         self.pending().insert((stream, id), entry);
     }
 
-    /// Puts what was yielded so far into the file, under the next checkpoint; after the checkpoint itself, `passed`.
-    pub(super) fn commit(&self, passed: bool) -> Result<(), CacheError> {
+    /// Puts what was yielded so far into the file, under the next checkpoint, before the state that names it is yielded.
+    pub(super) fn commit(&self) -> Result<(), CacheError> {
+        if self.pending().is_empty() {
+            return Ok(());
+        }
         let checkpoint = self.next.load(Ordering::Relaxed);
         let pending = std::mem::take(&mut *self.pending());
         let write = || -> Result<(), redb::Error> {
-            let mut transaction = self.rows.begin_write()?;
-            // What is lost with the machine is sent again.
-            transaction.set_durability(Durability::None)?;
+            let transaction = self.rows.begin_write()?;
             {
                 let mut rows = transaction.open_table(ROWS)?;
                 for ((stream, id), entry) in &pending {
@@ -198,16 +203,8 @@ impl Cache {
             Ok(transaction.commit()?)
         };
         write().map_err(|error| self.failed(&error))?;
-        if passed {
-            self.next.fetch_add(1, Ordering::Relaxed);
-        }
+        self.next.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Makes what was committed safe from a crash of the machine.
-    pub fn close(&self) -> Result<(), CacheError> {
-        self.commit(true)?;
-        self.set_marks(&[])
     }
 
     /// What is known of some ids.
