@@ -36,6 +36,9 @@ pub struct Bookmark {
     /// When the last whole pass over all rows began.
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<DateTime<Utc>>,
+    /// The start_date that the target's rows were loaded with; none: they are all there.
+    #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
+    pub loaded_from: Option<DateTime<Utc>>,
     /// When the archive was read last.
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     pub archive_read_at: Option<DateTime<Utc>>,

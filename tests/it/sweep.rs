@@ -393,3 +393,16 @@ fn a_ticket_is_the_same_record_however_it_was_read() {
         assert!(loaded == searched, "the search for changes");
     }
 }
+
+#[test]
+fn a_start_date_that_moved_on_buries_no_row_that_was_loaded_before() {
+    let mut swept = Swept::new(60);
+    let rows = swept.tables.table("tickets").rows.values().filter(|held| !held.deleted).count();
+    swept.set("start_date", json!("2026-11-02T08:30:00Z")).set("sweep_hours", json!(0)).hours(3);
+    let messages = swept.sync();
+    assert!(activated(&messages, "tickets").is_empty());
+    assert_eq!(swept.tables.table("tickets").rows.values().filter(|held| !held.deleted).count(), rows);
+    swept.set("start_date", json!(null)).hours(3);
+    assert_eq!(activated(&swept.sync(), "tickets").len(), 1);
+    swept.assert_equal();
+}

@@ -116,6 +116,11 @@ impl Group<'_> {
         version: i64,
         output: &mut Output<'_>,
     ) -> Result<(), ExtractError> {
+        // Rows before a start_date that was moved on are still there, and were not read again.
+        let narrower = self.bookmark.swept_at.is_some() && self.bounds.since > self.bookmark.loaded_from;
+        if !narrower {
+            self.bookmark.loaded_from = self.bounds.since;
+        }
         self.bookmark.swept_at = progress.until;
         if self.bounds.include_archived {
             self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
@@ -123,7 +128,7 @@ impl Group<'_> {
         self.bookmark.rows = Some(progress.rows);
         output.cache_complete = output.cache.is_some();
         // With a cache only changes were sent: the version of most rows is the one they were sent with.
-        if self.bounds.until.is_none() && !progress.cached {
+        if self.bounds.until.is_none() && !progress.cached && !narrower {
             let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
             for (stream, bookmark) in std::iter::once((self.lead, &self.bookmark)).chain(follower) {
                 // Rows of an association type that was not read again are still there.
