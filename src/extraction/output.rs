@@ -50,6 +50,11 @@ impl<'s> Output<'s> {
         Self { stamp, sink, summary, state, audited, cache, cache_complete: false, pages: 0 }
     }
 
+    /// Which filling of the row cache the entries of a stream belong to.
+    pub(super) fn filling(&self, stream: &str) -> Option<u64> {
+        self.cache.as_ref().map(|cache| cache.next_mark(stream, false).id)
+    }
+
     pub(super) async fn send(&self, yielded: Yield) -> Result<(), ExtractError> {
         self.sink.send(yielded).await.map_err(|_| ExtractError::OutputClosed)
     }

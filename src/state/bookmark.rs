@@ -138,6 +138,9 @@ pub struct Progress {
     /// Whether rows are held against the row cache, so that only changes are written.
     #[serde(default)]
     pub cached: bool,
+    /// The filling of the row cache that the pass began with; one that ends with another has not filled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filling: Option<u64>,
 }
 
 /// A range of a list that has not been read to its end.
@@ -247,7 +250,9 @@ mod tests {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let live = |last_id: Option<u64>| Part { list: List::Live, after: last_id.map(|id| id.to_string()), last_id };
         let archived = Part { list: List::Archived, after: None, last_id: None };
-        let progress = |parts: Vec<Part>| Some(Progress { since: None, until: at(9), parts, rows: 0, cached: false });
+        let progress = |parts: Vec<Part>| {
+            Some(Progress { since: None, until: at(9), parts, rows: 0, cached: false, filling: None })
+        };
         let (first, second, third) =
             (progress(vec![archived, live(None)]), progress(vec![live(None)]), progress(vec![live(Some(7))]));
         let bookmark = |progress: &Option<Progress>, seconds| Bookmark {

@@ -14,7 +14,7 @@ use clap::Parser;
 use cli::{Arguments, TestMode};
 use exit::TapError;
 
-/// Runs the tap with the process's arguments; returns the exit code, [documented](exit) in one place.
+/// Runs the tap with the process's arguments; returns the exit code, of which `exit` holds the table.
 pub fn run() -> u8 {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

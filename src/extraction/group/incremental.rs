@@ -72,6 +72,7 @@ impl Group<'_> {
             parts: vec![Part { list: List::Live, after: None, last_id: None }],
             rows: 0,
             cached: false,
+            filling: None,
         };
         let page_size = u64::from(self.bounds.page_size);
         let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
@@ -182,7 +183,8 @@ impl Group<'_> {
             deadline: None,
         };
         let parts = vec![Part { list: List::Archived, after: None, last_id: None }];
-        let mut progress = Progress { since: Some(since), until: Some(until), parts, rows: 0, cached: false };
+        let mut progress =
+            Progress { since: Some(since), until: Some(until), parts, rows: 0, cached: false, filling: None };
         // An interrupted reading begins again: nothing of it is kept.
         let mut recent = self.bookmark.recent.clone();
         let lookback = self.lookback_before(until);

@@ -106,6 +106,9 @@ impl<'g> Group<'g> {
         };
         if let Some(trust) = &mut trust {
             trust.compares &= !grown;
+            if !trust.compares {
+                tracing::info!("the row cache of {lead} is filled anew: the next sweep sends all rows");
+            }
         }
         let (object_type, full_table) = (plan.object_type.clone(), plan.full_table);
         let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, output.cache.clone()));

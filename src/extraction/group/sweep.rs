@@ -57,7 +57,7 @@ impl Group<'_> {
         let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.compares());
         let mut progress = match begun {
             Some(progress) => progress,
-            None => self.begin_pass(is_sweep),
+            None => Progress { filling: output.filling(self.lead), ..self.begin_pass(is_sweep) },
         };
         self.remember_selection();
         let trust = self.trust.map(|trust| trust.comparing(progress.cached));
@@ -107,7 +107,7 @@ impl Group<'_> {
             self.bookmark.changes = None;
             self.bookmark.recent.clear();
         }
-        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, cached }
+        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, cached, filling: None }
     }
 
     async fn end_pass(
@@ -126,7 +126,7 @@ impl Group<'_> {
             self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
         }
         self.bookmark.rows = Some(progress.rows);
-        output.cache_complete = output.cache.is_some();
+        output.cache_complete = progress.filling.is_some() && progress.filling == output.filling(self.lead);
         // With a cache only changes were sent: the version of most rows is the one they were sent with.
         if self.bounds.until.is_none() && !progress.cached && !narrower {
             let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
