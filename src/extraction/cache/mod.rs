@@ -159,8 +159,7 @@ impl Cache {
             None => {
                 // No state that named the old entries may trust the new ones.
                 let id = id.wrapping_add(1);
-                self.clear(stream)?;
-                self.set_marks(&[(stream, fingerprint), (&id_name, id)])?;
+                self.empty(stream, &[(stream, fingerprint), (&id_name, id)])?;
                 self.ids().insert(stream, id);
                 Ok(Trust { to: 0, begun: self.begun.load(Ordering::Relaxed), compares: false })
             }
@@ -279,15 +278,21 @@ impl Cache {
         doubt().map_err(|error| self.failed(&error))
     }
 
-    /// Forgets all entries of a stream.
-    pub(super) fn clear(&self, stream: &'static str) -> Result<(), CacheError> {
+    /// Forgets all entries of a stream and sets marks, at once: a kill between would leave an empty cache that is trusted.
+    fn empty(&self, stream: &'static str, new_marks: &[(&str, u64)]) -> Result<(), CacheError> {
         self.pending().retain(|(of, _), _| *of != stream);
-        let clear = || -> Result<(), redb::Error> {
+        let empty = || -> Result<(), redb::Error> {
             let transaction = self.rows.begin_write()?;
             transaction.open_table(ROWS)?.retain_in((stream, 0)..=(stream, u64::MAX), |_, _| false)?;
+            {
+                let mut marks = transaction.open_table(MARKS)?;
+                for (name, mark) in new_marks {
+                    marks.insert(*name, *mark)?;
+                }
+            }
             Ok(transaction.commit()?)
         };
-        clear().map_err(|error| self.failed(&error))
+        empty().map_err(|error| self.failed(&error))
     }
 
     fn read<T>(
