@@ -152,3 +152,10 @@ fn the_state_names_the_cache_and_nothing_of_its_rows() {
     let keys: Vec<&String> = mark.as_object().map(|mark| mark.keys().collect()).unwrap_or_default();
     assert_eq!(keys, ["id", "checkpoint", "complete"]);
 }
+
+#[test]
+fn a_test_of_records_leaves_the_cache_as_it_is() {
+    let mut swept = cached(60);
+    swept.tap.run(&["--test=records"]).succeeded();
+    assert_eq!(records(&swept.hours(3).sync(), "tickets").len(), 0);
+}
