@@ -145,7 +145,8 @@ impl Client {
 
 impl Associations {
     fn merge(&mut self, page: Self) {
-        let renumbered: Vec<u32> = page.types.into_iter().map(|one| self.intern(one)).collect();
+        let known = |one: &AssociationType| self.intern(&one.category, one.type_id, one.label.as_deref());
+        let renumbered: Vec<u32> = page.types.iter().map(known).collect();
         self.links.extend(page.links.into_iter().map(|link| Link {
             association_type: renumbered[usize::try_from(link.association_type).expect("an index")],
             ..link
@@ -153,9 +154,13 @@ impl Associations {
     }
 
     /// The index of a type; there are a handful of them.
-    fn intern(&mut self, one: AssociationType) -> u32 {
-        let index = self.types.iter().position(|known| *known == one).unwrap_or_else(|| {
-            self.types.push(one);
+    fn intern(&mut self, category: &str, type_id: u64, label: Option<&str>) -> u32 {
+        let same = |known: &AssociationType| {
+            known.type_id == type_id && known.category == category && known.label.as_deref() == label
+        };
+        let index = self.types.iter().position(same).unwrap_or_else(|| {
+            let (category, label) = (category.to_owned(), label.map(str::to_owned));
+            self.types.push(AssociationType { category, type_id, label });
             self.types.len() - 1
         });
         u32::try_from(index).expect("fewer types than links")
@@ -187,30 +192,11 @@ fn read_page(body: &Bytes) -> Result<(Associations, Vec<(ObjectId, String)>), Ma
             if one.types.is_empty() {
                 one.types.push(TypeOfOne { category: Cow::Borrowed(""), type_id: 0, label: None });
             }
-            for found_type in one.types {
-                let association_type = found.intern_borrowed(&found_type);
+            for TypeOfOne { category, type_id, label } in one.types {
+                let association_type = found.intern(&category, type_id, label.as_deref());
                 found.links.push(Link { from: from.id, to: one.to, association_type });
             }
         }
     }
     Ok((found, more))
-}
-
-impl Associations {
-    fn intern_borrowed(&mut self, one: &TypeOfOne<'_>) -> u32 {
-        let same = |known: &AssociationType| {
-            known.type_id == one.type_id
-                && known.category == one.category
-                && known.label.as_deref() == one.label.as_deref()
-        };
-        let index = self.types.iter().position(same).unwrap_or_else(|| {
-            self.types.push(AssociationType {
-                category: one.category.clone().into_owned(),
-                type_id: one.type_id,
-                label: one.label.clone().map(Cow::into_owned),
-            });
-            self.types.len() - 1
-        });
-        u32::try_from(index).expect("fewer types than links")
-    }
 }

@@ -29,7 +29,7 @@ pub use error::ClientError;
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage};
-pub use objects::{ListRequest, Malformed, encode_properties};
+pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use search::{Criterion, Found, Search};
 

@@ -10,7 +10,7 @@ use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
 
 /// Inputs of one batch read.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide>
-pub(super) const MAX_BATCH: usize = 100;
+pub const MAX_BATCH: usize = 100;
 
 /// What is wrong with an answer that was a success.
 #[derive(Debug)]

@@ -19,12 +19,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::cache::Trust;
 use super::chunk::{Kept, Workshop};
-use super::list::{BATCH, Reader};
+use super::list::Reader;
 use super::output::{Output, Reading};
 use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter, written_rows};
 use super::window::{Searcher, WindowRows};
 use super::{ExtractError, chunk};
-use crate::client::{ClientError, ObjectId, Search};
+use crate::client::{ClientError, MAX_BATCH, ObjectId, Search};
 
 /// Rows of one window, so that a run that is interrupted has not far to go back.
 const WINDOW_ROWS: u64 = 10_000;
@@ -122,7 +122,7 @@ async fn complete(
     filter: &Filter,
     trust: Option<Trust>,
 ) -> Result<CompletedRecords, ExtractError> {
-    let pages = try_join_all(ids.chunks(BATCH).map(|batch| reader.batch_read(batch))).await?;
+    let pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
     let extracted_at = reader.client.server_now();
     let kept: Vec<Kept> = pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at }).collect();
     let written = written_rows(&kept);

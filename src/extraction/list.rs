@@ -7,14 +7,14 @@ use futures_util::future::try_join_all;
 
 use super::page::{Layout, Page};
 use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
-use crate::client::{Client, ClientError, ListRequest, Malformed, ObjectId, ObjectType, PageCursor, encode_properties};
+use crate::client::{
+    Client, ClientError, ListRequest, MAX_BATCH, Malformed, ObjectId, ObjectType, PageCursor, encode_properties,
+};
 use crate::state::List;
 
 /// Longer lists of property names do not fit a URL: connectors in wide use send 15,000 characters, 16 KB is where the
 /// edge answers 414.
 const MAX_URL_PROPERTIES: usize = 15_000;
-/// Objects of one batch read, HubSpot's maximum.
-pub(super) const BATCH: usize = 100;
 /// A page that is read for its ids names this property, which keeps the default ones out.
 pub(super) const ID_PROPERTY: &str = "hs_object_id";
 
@@ -75,7 +75,7 @@ impl Reader {
     /// Which of these records are live; and tombstones of those that were merged, which answer with their winner.
     pub(super) async fn live(&self, ids: &[ObjectId]) -> Result<(Vec<ObjectId>, Vec<Tombstone>), ClientError> {
         let layout = Layout::new([MERGED_IDS]);
-        let reads = ids.chunks(BATCH).map(|batch| {
+        let reads = ids.chunks(MAX_BATCH).map(|batch| {
             let read = |body| Page::read(body, &layout);
             self.client.batch_read_objects(&self.object_type, batch, &[MERGED_IDS], read)
         });

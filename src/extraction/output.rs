@@ -52,7 +52,7 @@ impl<'s> Output<'s> {
 
     /// Which filling of the row cache the entries of a stream belong to.
     pub(super) fn filling(&self, stream: &str) -> Option<u64> {
-        self.cache.as_ref().map(|cache| cache.next_mark(stream, false).id)
+        self.cache.as_ref()?.filling(stream)
     }
 
     pub(super) async fn send(&self, yielded: Yield) -> Result<(), ExtractError> {

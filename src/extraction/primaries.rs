@@ -6,11 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::future::try_join_all;
 
 use super::page::{Layout, Page, Row};
-use crate::client::{Client, ClientError, ObjectId, ObjectType};
+use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
 use crate::property::{Fit, Kind, encode_value};
 
-/// Records of one batch read, HubSpot's maximum.
-const BATCH: usize = 100;
 /// Records kept of the younger half; with some 150 bytes each the cache stays below 8 MB.
 const MAX_YOUNG: usize = 20_000;
 
@@ -66,7 +64,7 @@ impl Primaries {
             }
             None => true,
         });
-        let batches = ids.chunks(BATCH).map(|batch| {
+        let batches = ids.chunks(MAX_BATCH).map(|batch| {
             client.batch_read_objects(&self.object_type, batch, self.properties, |body| Page::read(body, &self.layout))
         });
         for page in try_join_all(batches).await? {

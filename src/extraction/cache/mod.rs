@@ -166,9 +166,14 @@ impl Cache {
         }
     }
 
+    /// Which filling of the cache a stream's entries belong to.
+    pub(super) fn filling(&self, stream: &str) -> Option<u64> {
+        self.ids().get(stream).copied()
+    }
+
     /// The mark of the next checkpoint, for the state that is written with it.
     pub(super) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
-        let id = self.ids().get(stream).copied().unwrap_or(0);
+        let id = self.filling(stream).unwrap_or(0);
         let next = self.next.load(Ordering::Relaxed);
         CacheMark { id, checkpoint: if self.pending().is_empty() { next - 1 } else { next }, complete }
     }
