@@ -1,9 +1,10 @@
-//! Everything behind the binaries: the HubSpot client, discovery, extraction and the Singer face, and, apart from them,
+//! Everything behind the binaries: the HubSpot client, discovery, extraction and the faces, and, apart from them,
 //! the sandbox portal that stands in for HubSpot.
 //!
 //! Data flows, and modules import, in one direction: [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
-//! [`discovery`] → [`extraction`] → [`messages`] → [`stdout`] → [`tap`].
+//! [`discovery`] → [`extraction`] → [`session`] → [`messages`] → [`stdout`] → the faces [`tap`] and [`airbyte`].
 
+pub mod airbyte;
 pub mod catalog;
 pub mod client;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod extraction;
 pub mod messages;
 pub mod property;
 pub mod sandbox;
+pub mod session;
 pub mod state;
 pub mod stdout;
 pub mod tap;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::extraction::{Records, StreamSchema};
+use crate::extraction::{Records, StreamSchema, Yield};
 use crate::property::format_instant;
 use crate::state::State;
 
@@ -28,10 +28,22 @@ enum Message<'m> {
     },
 }
 
-/// Encodes a SCHEMA line.
+/// Encodes what extraction yields.
 ///
 /// # Errors
 /// When `out` cannot be written to, as for all of these.
+pub fn encode(yielded: Yield, out: &mut impl Write) -> io::Result<()> {
+    match yielded {
+        Yield::Records(records) => encode_records(&records, out),
+        Yield::ActivateVersion { stream, version } => encode_activate_version(stream, version, out),
+        Yield::Checkpoint(state) => encode_state(&state, out),
+    }
+}
+
+/// Encodes a SCHEMA line.
+///
+/// # Errors
+/// As [`encode`].
 pub fn encode_schema(schema: &StreamSchema, out: &mut impl Write) -> io::Result<()> {
     let bookmark_properties = schema.replication_key.map(|key| [key]);
     let StreamSchema { stream, schema, key_properties, .. } = schema;
@@ -41,7 +53,7 @@ pub fn encode_schema(schema: &StreamSchema, out: &mut impl Write) -> io::Result<
 /// Encodes the RECORD lines of a page.
 ///
 /// # Errors
-/// As [`encode_schema`].
+/// As [`encode`].
 pub fn encode_records(records: &Records, out: &mut impl Write) -> io::Result<()> {
     let begin = format!(r#"{{"type":"RECORD","stream":"{}","record":"#, records.stream);
     let end = format!(
@@ -61,7 +73,7 @@ pub fn encode_records(records: &Records, out: &mut impl Write) -> io::Result<()>
 /// Encodes a STATE line.
 ///
 /// # Errors
-/// As [`encode_schema`].
+/// As [`encode`].
 pub fn encode_state(state: &State, out: &mut impl Write) -> io::Result<()> {
     line(&Message::State { value: state.value() }, out)
 }
@@ -69,7 +81,7 @@ pub fn encode_state(state: &State, out: &mut impl Write) -> io::Result<()> {
 /// Encodes an ACTIVATE_VERSION line.
 ///
 /// # Errors
-/// As [`encode_schema`].
+/// As [`encode`].
 pub fn encode_activate_version(stream: &str, version: i64, out: &mut impl Write) -> io::Result<()> {
     line(&Message::ActivateVersion { stream, version }, out)
 }

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::cli::AboutFormat;
-use super::exit::TapError;
 use crate::config::settings_schema;
+use crate::session::TapError;
 
 /// What the tap can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 5] = ["catalog", "discover", "state", "about", "activate-version"];

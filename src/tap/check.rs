@@ -7,15 +7,14 @@ use std::io::{self, Write};
 use tokio::sync::mpsc;
 
 use super::cli::{Arguments, TestMode};
-use super::exit::TapError;
-use super::portal::Session;
-use super::sync::prepare;
+use super::sync::preamble;
 use crate::extraction::{Bounds, Records, SummaryHandle, Yield, extract};
 use crate::messages::encode_records;
+use crate::session::{TapError, prepare};
 
 /// `--test`: reports the portal, the scopes each stream has or lacks, and the quota.
 pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
-    let session = Session::open(arguments)?;
+    let session = arguments.session()?;
     let portal = session.discover(true).await?;
     // OAuth apps have no such figure.
     let usage = session.client.daily_usage().await.ok().flatten();
@@ -51,9 +50,9 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
 
 /// `--test=schema` and `--test=records`: writes SCHEMA messages, and a record of each stream that has one.
 pub(super) async fn messages(arguments: &Arguments, mode: TestMode) -> Result<(), TapError> {
-    let session = Session::open(arguments)?;
-    let (mut run, preamble) = prepare(&session, arguments).await?;
-    io::stdout().write_all(&preamble).map_err(TapError::Output)?;
+    let session = arguments.session()?;
+    let mut run = prepare(&session, arguments.assignment()?).await?;
+    io::stdout().write_all(&preamble(&run.plan)?).map_err(TapError::Output)?;
     if mode == TestMode::Schema {
         return Ok(());
     }

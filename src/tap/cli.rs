@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use super::exit::{self, TapError};
+use crate::catalog::Catalog;
+use crate::config::ConfigSource;
+use crate::session::{Assignment, Session, TapError, USAGE};
+use crate::state::{Incoming, read};
 
 /// Singer tap for HubSpot tickets: reads a portal and writes SCHEMA, RECORD and STATE messages to stdout.
 #[derive(Debug, Parser)]
@@ -79,9 +82,29 @@ pub(super) enum AboutFormat {
 }
 
 impl Arguments {
-    /// The catalog file, by either name.
-    pub(super) fn catalog_file(&self) -> Option<&PathBuf> {
-        self.catalog.as_ref().or(self.properties.as_ref())
+    /// The config and the client made of it.
+    pub(super) fn session(&self) -> Result<Session, TapError> {
+        let sources: Vec<ConfigSource> = self.config.iter().map(|source| source.as_str().into()).collect();
+        Session::open(&sources)
+    }
+
+    /// The catalog and the state, read.
+    pub(super) fn assignment(&self) -> Result<Assignment, TapError> {
+        let state = match &self.state {
+            None => None,
+            Some(file) => match read(file)? {
+                Incoming::State(state) => Some(state),
+                Incoming::Nothing(reason) => {
+                    tracing::info!("no state in {} ({reason}): this is a first run", file.display());
+                    None
+                }
+            },
+        };
+        let catalog = match self.catalog.as_ref().or(self.properties.as_ref()) {
+            Some(file) => Some(Catalog::read(file)?),
+            None => None,
+        };
+        Ok(Assignment { catalog, state, forget: self.full_refresh.clone() })
     }
 }
 
@@ -103,5 +126,5 @@ pub(super) fn report(error: &clap::Error) -> u8 {
     let mut stderr = io::stderr();
     let _ =
         writeln!(stderr, "{}\nERROR {cause}; see --help", text.lines().skip(1).collect::<Vec<_>>().join("\n").trim());
-    exit::USAGE
+    USAGE
 }

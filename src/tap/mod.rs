@@ -3,18 +3,19 @@
 mod about;
 mod check;
 mod cli;
-mod exit;
 mod log;
-mod portal;
 mod progress;
 mod sync;
 
+use std::io::{self, Write};
+
 use clap::Parser;
 
-use cli::{Arguments, TestMode};
-use exit::TapError;
+use crate::session::TapError;
 
-/// Runs the tap with the process's arguments; returns the exit code, of which `exit` holds the table.
+use cli::{Arguments, TestMode};
+
+/// Runs the tap with the process's arguments; returns the exit code, of which [`TapError::exit_code`] holds the table.
 pub fn run() -> u8 {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -44,7 +45,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match (arguments.discover, arguments.test) {
-            (true, _) => portal::discover(arguments).await,
+            (true, _) => discover(arguments).await,
             (false, Some(TestMode::Connection)) => check::connection(arguments).await,
             (false, Some(mode)) => check::messages(arguments, mode).await,
             (false, None) => sync::run(arguments).await,
@@ -53,4 +54,17 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
     // A writer blocked on a reader that does not read must not hold up the end.
     runtime.shutdown_background();
     result
+}
+
+/// `--discover`: writes the catalog.
+async fn discover(arguments: &Arguments) -> Result<(), TapError> {
+    let session = arguments.session()?;
+    let portal = session.discover(true).await?;
+    let mut catalog = session.catalog_of(&portal);
+    if arguments.portable {
+        catalog.make_portable();
+    }
+    let mut text = serde_json::to_vec_pretty(&catalog).expect("a catalog is JSON");
+    text.push(b'\n');
+    io::stdout().write_all(&text).map_err(TapError::Output)
 }

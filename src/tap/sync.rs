@@ -3,19 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::cli::Arguments;
-use super::exit::TapError;
-use super::portal::{Session, Surveyed};
 use super::progress::{Progress, report};
-use crate::config::Config;
-use crate::discovery::STREAMS;
-use crate::extraction::{Bounds, Cache, ExtractError, Plan, Run, Stamp, SummaryHandle, extract, read_small_streams};
-use crate::messages::encode_schema;
-use crate::state::{Incoming, State, read};
+use crate::extraction::{Plan, SummaryHandle, extract};
+use crate::messages::{encode, encode_schema};
+use crate::session::{TapError, prepare};
 use crate::stdout::write_all;
 
 /// How long a stopped run waits for a reader that does not read.
@@ -23,9 +18,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Syncs what is selected.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), TapError> {
-    let session = Session::open(arguments)?;
+    let session = arguments.session()?;
     let started = Instant::now();
-    let (run, preamble) = prepare(&session, arguments).await?;
+    let run = prepare(&session, arguments.assignment()?).await?;
     if run.plan.schemas.is_empty() {
         tracing::warn!("no stream is selected; nothing to do");
         return Ok(());
@@ -33,7 +28,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), TapError> {
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
     let summary = SummaryHandle::default();
     let progress = Progress::start(&summary, &session.client);
-    let (sink, mut ended) = write_all(preamble, io::stdout());
+    let (sink, mut ended) = write_all(preamble(&run.plan)?, encode, io::stdout());
     let client = session.client.clone();
     let outcome = {
         let extraction = extract(client, run, &sink, &summary);
@@ -53,65 +48,13 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), TapError> {
     outcome
 }
 
-/// Checks everything that can be wrong, reads what fits in memory, and encodes the SCHEMA messages.
-pub(super) async fn prepare(session: &Session, arguments: &Arguments) -> Result<(Run, Vec<u8>), TapError> {
-    let config = &session.config;
-    let incoming = read_state(arguments)?;
-    let Surveyed { portal_id, catalog, access, properties } = session.survey(arguments).await?;
-    let streams = STREAMS.map(|stream| stream.name);
-    let mut state = State::of(incoming, &portal_id, &streams)?;
-    for stream in &arguments.full_refresh {
-        if !streams.contains(&stream.as_str()) {
-            return Err(TapError::UnknownStream { stream: stream.clone(), known: streams.join(", ") });
-        }
-        state.forget(stream);
-    }
-    let plan = Plan::new(&catalog, &session.associations, &access, &state)?;
-    for warning in &plan.warnings {
-        tracing::warn!("{warning}");
-    }
-    let small = read_small_streams(&session.client, &plan, properties).await?;
+/// The SCHEMA messages.
+pub(super) fn preamble(plan: &Plan) -> Result<Vec<u8>, TapError> {
     let mut preamble = Vec::new();
     for schema in &plan.schemas {
         encode_schema(schema, &mut preamble).map_err(TapError::Output)?;
     }
-    let scan_id = config
-        .scan_id
-        .clone()
-        .unwrap_or_else(|| format!("scan-{portal_id}-{}", Utc::now().format("%Y%m%dT%H%M%S%3fZ")));
-    let portal = portal_id.parse().expect("HubSpot's ids are numbers");
-    let stamp = Stamp { tenant_id: portal_id, scan_id };
-    let cache = match &config.cache_path {
-        Some(path) => Some(Cache::open(path, portal).map_err(ExtractError::from)?),
-        None => None,
-    };
-    Ok((Run { plan, small, stamp, bounds: bounds(config), state, cache }, preamble))
-}
-
-fn bounds(config: &Config) -> Bounds {
-    Bounds {
-        page_size: config.page_size,
-        checkpoint_every_pages: config.checkpoint_every_pages,
-        lookback: config.lookback(),
-        since: config.start_date,
-        until: config.end_date,
-        created_after: config.created_after,
-        include_archived: config.include_archived,
-        archive_hours: config.archive_hours,
-        sweep_hours: config.sweep_hours(),
-        sweep_time: Duration::from_secs_f64(config.sweep_minutes * 60.0),
-    }
-}
-
-fn read_state(arguments: &Arguments) -> Result<Option<serde_json::Map<String, serde_json::Value>>, TapError> {
-    let Some(file) = &arguments.state else { return Ok(None) };
-    match read(file)? {
-        Incoming::State(state) => Ok(Some(state)),
-        Incoming::Nothing(reason) => {
-            tracing::info!("no state in {} ({reason}): this is a first run", file.display());
-            Ok(None)
-        }
-    }
+    Ok(preamble)
 }
 
 /// Waits for the writer to write what was yielded, for a stopped run only so long.

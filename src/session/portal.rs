@@ -1,9 +1,7 @@
-//! From arguments to a portal: config, client, catalog.
+//! From settings to a portal: config, client, catalog.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::cli::Arguments;
 use super::exit::TapError;
 use crate::catalog::Catalog;
 use crate::client::{Client, Connection, ObjectType, Property};
@@ -15,10 +13,14 @@ use crate::discovery::{
 use crate::extraction::{AssociationSettings, ExtractError, wanted_associations};
 
 /// A config and the client made of it.
-pub(super) struct Session {
-    pub(super) config: Config,
-    pub(super) client: Arc<Client>,
-    pub(super) associations: AssociationSettings,
+#[derive(Debug)]
+pub struct Session {
+    /// The settings.
+    pub config: Config,
+    /// The client, which has not spoken yet.
+    pub client: Arc<Client>,
+    /// Which associations are read.
+    pub associations: AssociationSettings,
 }
 
 /// The catalog in force, of which portal, and what the token may read.
@@ -32,9 +34,11 @@ pub(super) struct Surveyed {
 
 impl Session {
     /// Loads the config and makes the client; nothing is sent yet.
-    pub(super) fn open(arguments: &Arguments) -> Result<Self, TapError> {
-        let sources: Vec<ConfigSource> = arguments.config.iter().map(|source| source.as_str().into()).collect();
-        let loaded = load(&sources)?;
+    ///
+    /// # Errors
+    /// When a setting is wrong.
+    pub fn open(sources: &[ConfigSource]) -> Result<Self, TapError> {
+        let loaded = load(sources)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -64,13 +68,16 @@ impl Session {
     }
 
     /// Describes the portal; with all object types if `whole`, else with what is selected by default.
-    pub(super) async fn discover(&self, whole: bool) -> Result<Portal, TapError> {
+    ///
+    /// # Errors
+    /// When the portal is not the config's, or HubSpot does not answer.
+    pub async fn discover(&self, whole: bool) -> Result<Portal, TapError> {
         let organization_id = self.config.organization_id.as_deref();
         Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
     }
 
     /// The catalog of the portal.
-    pub(super) fn catalog_of(&self, portal: &Portal) -> Catalog {
+    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
         let choices = Choices {
             properties: self.config.properties.clone(),
             associations: self.associations.types.clone(),
@@ -86,8 +93,8 @@ impl Session {
     }
 
     /// The catalog given, checked against the token's portal, or the one discovered now.
-    pub(super) async fn survey(&self, arguments: &Arguments) -> Result<Surveyed, TapError> {
-        let Some(file) = arguments.catalog_file() else {
+    pub(super) async fn survey(&self, catalog: Option<Catalog>) -> Result<Surveyed, TapError> {
+        let Some(catalog) = catalog else {
             let portal = self.discover(false).await?;
             let catalog = self.catalog_of(&portal);
             return Ok(Surveyed {
@@ -97,7 +104,6 @@ impl Session {
                 properties: Some(portal.properties),
             });
         };
-        let catalog = Catalog::read(file)?;
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
         let portal_id = account.portal_id.to_string();
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
@@ -129,17 +135,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// `--discover`: writes the catalog.
-pub(super) async fn discover(arguments: &Arguments) -> Result<(), TapError> {
-    let session = Session::open(arguments)?;
-    let portal = session.discover(true).await?;
-    let mut catalog = session.catalog_of(&portal);
-    if arguments.portable {
-        catalog.make_portable();
-    }
-    let mut text = serde_json::to_vec_pretty(&catalog).expect("a catalog is JSON");
-    text.push(b'\n');
-    io::stdout().write_all(&text).map_err(TapError::Output)
 }

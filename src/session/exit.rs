@@ -12,7 +12,7 @@ use crate::extraction::{ExtractError, PlanError};
 use crate::state::StateError;
 
 /// A setting, catalog, state or argument is wrong: fix it, then run again.
-pub(super) const USAGE: u8 = 2;
+pub const USAGE: u8 = 2;
 /// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
 const REFUSED: u8 = 3;
 /// HubSpot could not be reached or kept failing: run again later with the last state.
@@ -32,36 +32,53 @@ const TERMINATED: u8 = 143;
 
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
-pub(super) enum TapError {
+pub enum TapError {
+    /// A setting is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The catalog is wrong.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The state is wrong.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The catalog cannot be carried out.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The portal cannot be described.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// HubSpot did not give what was asked for.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Extraction ended before its end.
     #[error(transparent)]
     Extract(#[from] ExtractError),
+    /// A stream that is none of this tap's is to be read again.
     #[error("--full-refresh names the stream {stream:?}, which this tap does not have; it has {known}")]
-    UnknownStream { stream: String, known: String },
+    UnknownStream {
+        /// What was named.
+        stream: String,
+        /// What there is.
+        known: String,
+    },
+    /// Nobody took the messages.
     #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
     Output(#[source] io::Error),
+    /// The process lacks what it needs to run.
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] io::Error),
+    /// SIGINT came.
     #[error("stopped by SIGINT; the last STATE written is safe to go on from")]
     Interrupted,
+    /// SIGTERM came.
     #[error("stopped by SIGTERM; the last STATE written is safe to go on from")]
     Terminated,
 }
 
 impl TapError {
     /// The exit code by consequence.
-    pub(super) fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Catalog(_) | Self::State(_) | Self::UnknownStream { .. } => USAGE,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
@@ -82,7 +99,7 @@ impl TapError {
     }
 
     /// A reader that left knows why; a shell pipeline shows its error, not ours.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
