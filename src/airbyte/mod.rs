@@ -1,1 +1,71 @@
-//! The Airbyte face.
+//! The Airbyte face: `spec`, `check`, `discover` and `read` over the same engine, in Airbyte's protocol on stdout.
+//!
+//! <https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol>
+
+mod catalog;
+mod check;
+mod cli;
+mod failure;
+mod log;
+mod message;
+mod outgoing;
+mod read;
+mod spec;
+mod state;
+
+use clap::Parser;
+
+use crate::session::{Session, TapError};
+
+use cli::{Arguments, Command};
+
+/// Runs the source with the process's arguments; returns the exit code: 0, or 1 after a TRACE ERROR that tells why.
+pub fn run() -> u8 {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return failure::report_arguments(&error),
+    };
+    let log = log::start();
+    let code = match dispatch(&arguments.command) {
+        Ok(()) => 0,
+        Err(error) => {
+            failure::report(&error);
+            1
+        }
+    };
+    log.finish();
+    code
+}
+
+fn dispatch(command: &Command) -> Result<(), TapError> {
+    if matches!(command, Command::Spec) {
+        return message::write(&spec::message()).map_err(TapError::Output);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Spec => Ok(()),
+            Command::Check { config } => check::run(config).await,
+            Command::Discover { config } => discover(config).await,
+            Command::Read { config, catalog, state } => read::run(config, catalog, state.as_deref()).await,
+        }
+    });
+    // A writer blocked on a reader that does not read must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn discover(config: &std::path::Path) -> Result<(), TapError> {
+    let session = Session::open(&[config.into()])?;
+    let rotation = read::Rotation::watch(&session, config);
+    let portal = session.discover(true).await;
+    rotation.end().await?;
+    let portal = portal?;
+    let catalog = session.catalog_of(&portal);
+    message::write(&catalog::message(&catalog)).map_err(TapError::Output)
+}
+
+/// Milliseconds since 1970, as Airbyte's messages have them.
+fn now_millis() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}

@@ -20,6 +20,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::redirect;
+use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::config::Credentials;
 
@@ -110,6 +112,11 @@ impl Client {
             0 => Utc::now(),
             seconds => DateTime::from_timestamp(seconds, 0).unwrap_or_else(Utc::now),
         }
+    }
+
+    /// Tells of refresh tokens that HubSpot hands out in place of the one given; none without an OAuth grant.
+    pub fn rotations(&self) -> Option<watch::Receiver<Option<SecretString>>> {
+        self.tokens.rotations()
     }
 
     /// What was called, how often, and what is left.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::request::{Endpoint, Request, encode};
@@ -19,7 +19,13 @@ const MAX_MARGIN: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) enum Tokens {
     Given(SecretString),
-    Granted { client_id: String, client_secret: SecretString, held: Mutex<Held> },
+    Granted {
+        client_id: String,
+        client_secret: SecretString,
+        held: Mutex<Held>,
+        /// The latest refresh token that came in place of the one given.
+        rotated: watch::Sender<Option<SecretString>>,
+    },
 }
 
 /// What an OAuth grant holds now.
@@ -72,7 +78,16 @@ impl Tokens {
                 client_id,
                 client_secret,
                 held: Mutex::new(Held { refresh_token, token: None, generation: 0 }),
+                rotated: watch::Sender::new(None),
             },
+        }
+    }
+
+    /// Tells of refresh tokens that come in place of the one given; none without a grant.
+    pub(super) fn rotations(&self) -> Option<watch::Receiver<Option<SecretString>>> {
+        match self {
+            Self::Given(_) => None,
+            Self::Granted { rotated, .. } => Some(rotated.subscribe()),
         }
     }
 
@@ -85,10 +100,10 @@ impl Tokens {
     pub(super) async fn bearer(&self, client: &Client) -> Result<Bearer, ClientError> {
         match self {
             Self::Given(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
-            Self::Granted { client_id, client_secret, held } => {
+            Self::Granted { client_id, client_secret, held, rotated } => {
                 let mut held = held.lock().await;
                 if held.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
-                    held.renew(client, client_id, client_secret).await?;
+                    held.renew(client, client_id, client_secret, rotated).await?;
                 }
                 let token = held.token.as_ref().expect("just renewed").value.clone();
                 Ok(Bearer { token, generation: held.generation })
@@ -98,17 +113,23 @@ impl Tokens {
 
     /// Replaces the token of a generation that HubSpot refused; once, however many workers were refused with it.
     pub(super) async fn renew(&self, client: &Client, refused: u64) -> Result<(), ClientError> {
-        let Self::Granted { client_id, client_secret, held } = self else { return Ok(()) };
+        let Self::Granted { client_id, client_secret, held, rotated } = self else { return Ok(()) };
         let mut held = held.lock().await;
         if held.generation == refused {
-            held.renew(client, client_id, client_secret).await?;
+            held.renew(client, client_id, client_secret, rotated).await?;
         }
         Ok(())
     }
 }
 
 impl Held {
-    async fn renew(&mut self, client: &Client, id: &str, secret: &SecretString) -> Result<(), ClientError> {
+    async fn renew(
+        &mut self,
+        client: &Client,
+        id: &str,
+        secret: &SecretString,
+        told: &watch::Sender<Option<SecretString>>,
+    ) -> Result<(), ClientError> {
         // Secrets go into the body: a query ends up in logs.
         let form = format!(
             "grant_type=refresh_token&client_id={}&client_secret={}&refresh_token={}",
@@ -125,6 +146,9 @@ impl Held {
         self.token = Some(Token { value: grant.access_token, renew_at });
         self.generation += 1;
         if let Some(rotated) = grant.refresh_token {
+            if rotated.expose_secret() != self.refresh_token.expose_secret() {
+                told.send_replace(Some(rotated.clone()));
+            }
             self.refresh_token = rotated;
         }
         Ok(())

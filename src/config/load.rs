@@ -33,6 +33,12 @@ impl From<&str> for ConfigSource {
     }
 }
 
+impl From<&Path> for ConfigSource {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
 /// A valid config and what is to be said about it.
 #[derive(Debug)]
 pub struct Loaded {

@@ -106,7 +106,7 @@ impl Encoder {
             // The first key of an object has no comma before it.
             let key = if out.len() == begin { &key[1..] } else { key };
             out.extend_from_slice(key);
-            if encode_value(column.kind, row.property(*slot), out) == Fit::Misfit {
+            if matches!(encode_value(column.kind, row.property(*slot), out), Fit::Misfit | Fit::Rounded) {
                 misfits[index] += 1;
                 misfitting = true;
             }
@@ -128,7 +128,7 @@ impl Encoder {
         let mut separator = b'{';
         for ((_, slot), column) in self.keys.iter().zip(&self.columns.properties) {
             scratch.clear();
-            if encode_value(column.kind, row.property(*slot), &mut scratch) == Fit::Misfit {
+            if matches!(encode_value(column.kind, row.property(*slot), &mut scratch), Fit::Misfit | Fit::Rounded) {
                 out.push(separator);
                 push_json_string(&column.property, out);
                 out.push(b':');

@@ -11,6 +11,7 @@ use super::plan::ObjectColumns;
 use super::stamp::Stamp;
 use super::summary::SummaryHandle;
 use super::{ExtractError, Records, Sink, Yield};
+use crate::property::Kind;
 use crate::state::State;
 
 /// Where the records of a run go, and what they are stamped with.
@@ -119,10 +120,13 @@ impl<'s> Output<'s> {
             self.summary.update(columns.stream, |stream| {
                 let known = stream.unparsed.entry(column.property.clone()).or_insert_with(|| {
                     tracing::warn!(
-                        "property {} of {} holds values that are no {}; their text stands in _unparsed",
+                        "property {} of {} holds values that {}; their text stands in _unparsed",
                         column.property,
                         columns.stream,
-                        column.kind.remembered().unwrap_or("text")
+                        match column.kind {
+                            Kind::Decimal => "numeric(38,9) cannot hold exactly, or no numbers".to_owned(),
+                            kind => format!("are no {}", kind.remembered().unwrap_or("text")),
+                        }
                     );
                     0
                 });

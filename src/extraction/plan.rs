@@ -175,6 +175,22 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Reads a stream of objects, and those that are read with it, from the beginning in this run and each later one like it.
+    pub fn read_whole(&mut self, stream: &str) {
+        for object in self.objects.iter_mut().filter(|object| object.streams().contains(&stream)) {
+            object.full_table = true;
+        }
+    }
+
+    /// Keeps numbers to what `numeric(38,9)` holds; what it does not hold stands in `_unparsed`.
+    pub fn bound_numbers(&mut self) {
+        for columns in self.objects.iter_mut().filter_map(|object| object.columns.as_mut()) {
+            for column in columns.properties.iter_mut().filter(|column| column.kind == Kind::Number) {
+                column.kind = Kind::Decimal;
+            }
+        }
+    }
+
     /// The selected streams.
     pub fn streams(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.schemas.iter().map(|schema| schema.stream)

@@ -22,6 +22,8 @@ pub enum Kind {
     String,
     /// A decimal with all its digits; never `integer`, which targets refuse for `1.0`.
     Number,
+    /// A decimal for tables whose numbers are `numeric(38,9)`: what that cannot hold stands as text in `_unparsed`.
+    Decimal,
     /// true or false.
     Boolean,
     /// `YYYY-MM-DD`.
@@ -71,7 +73,7 @@ impl Kind {
     pub fn schema(self) -> Value {
         match self {
             Self::String => json!({"type": ["string", "null"]}),
-            Self::Number => json!({"type": ["number", "null"]}),
+            Self::Number | Self::Decimal => json!({"type": ["number", "null"]}),
             Self::Boolean => json!({"type": ["boolean", "null"]}),
             Self::Date => json!({"type": ["string", "null"], "format": "date"}),
             Self::DateTime => json!({"type": ["string", "null"], "format": "date-time"}),
@@ -84,7 +86,7 @@ impl Kind {
     /// The name under which the state remembers a kind; none for text, which any column can hold.
     pub fn remembered(self) -> Option<&'static str> {
         match self {
-            Self::Number => Some("number"),
+            Self::Number | Self::Decimal => Some("number"),
             Self::Boolean => Some("boolean"),
             Self::Date => Some("date"),
             Self::DateTime => Some("date-time"),

@@ -52,6 +52,49 @@ pub(super) fn push_number(text: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// How a `numeric(38,9)` column holds a number.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Precision {
+    /// As it is.
+    Exact,
+    /// Without the digits behind the ninth.
+    Rounded,
+    /// Not at all.
+    OutOfRange,
+}
+
+/// Digits before and behind the point of `numeric(38,9)`, which Airbyte's warehouses make of every number.
+const NUMERIC_WHOLE: i64 = 29;
+const NUMERIC_FRACTION: i64 = 9;
+
+/// How `numeric(38,9)` holds a number that [`push_number`] wrote.
+pub(super) fn precision(token: &[u8]) -> Precision {
+    let unsigned = token.strip_prefix(b"-").unwrap_or(token);
+    let (whole, rest) = digits(unsigned);
+    let (fraction, rest) = match rest {
+        [b'.', rest @ ..] => digits(rest),
+        rest => (&rest[..0], rest),
+    };
+    let power = rest.strip_prefix(b"e").and_then(|power| std::str::from_utf8(power).ok()?.parse::<i64>().ok());
+    let power = power.unwrap_or(0);
+    let whole = &whole[whole.iter().position(|digit| *digit != b'0').unwrap_or(whole.len())..];
+    let significant = [whole, fraction].concat();
+    let Some(last) = significant.iter().rposition(|digit| *digit != b'0') else { return Precision::Exact };
+    // The power of ten of the last digit that counts.
+    let length = |count: usize| i64::try_from(count).expect("at most 1,000 digits");
+    let least = length(whole.len()) - 1 - length(last) + power;
+    let greatest = magnitude(whole, fraction) + power;
+    // Nothing but nines rounds up to a digit too many.
+    let rounds_up = || last >= 38 && significant[..38].iter().all(|digit| *digit == b'9');
+    if greatest >= NUMERIC_WHOLE || greatest == NUMERIC_WHOLE - 1 && rounds_up() {
+        Precision::OutOfRange
+    } else if least < -NUMERIC_FRACTION {
+        Precision::Rounded
+    } else {
+        Precision::Exact
+    }
+}
+
 /// The power of ten of the first significant digit.
 fn magnitude(whole: &[u8], fraction: &[u8]) -> i64 {
     let length = |digits: &[u8]| i64::try_from(digits.len()).expect("at most 1,000 digits");
@@ -98,6 +141,30 @@ mod tests {
             ("0.001e-300", "0.001e-300"),
         ] {
             assert_eq!(number(given).as_deref(), Some(expected), "{given}");
+        }
+    }
+
+    #[test]
+    fn numeric_columns_hold_29_digits_and_round_behind_the_ninth() {
+        let nines = "9".repeat(29);
+        for (token, expected) in [
+            ("0", Precision::Exact),
+            ("-12.500000000000", Precision::Exact),
+            ("0.123456789", Precision::Exact),
+            ("0.1234567891", Precision::Rounded),
+            ("1e-9", Precision::Exact),
+            ("1e-10", Precision::Rounded),
+            ("1.5e-9", Precision::Rounded),
+            (nines.as_str(), Precision::Exact),
+            ("1e28", Precision::Exact),
+            ("1e29", Precision::OutOfRange),
+            ("-100000000000000000000000000000", Precision::OutOfRange),
+            ("0.0001e33", Precision::OutOfRange),
+            (&format!("{nines}.999999999"), Precision::Exact),
+            (&format!("{nines}.9999999999"), Precision::OutOfRange),
+            (&format!("{nines}.0000000001"), Precision::Rounded),
+        ] {
+            assert_eq!(precision(token.as_bytes()), expected, "{token}");
         }
     }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::Kind;
 use super::instant::{format_instant, is_formatted, parse_date, parse_instant};
-use super::number::push_number;
+use super::number::{Precision, precision, push_number};
 use super::text::{push_json_string, push_sanitised};
 
 /// What became of a value.
@@ -19,6 +19,8 @@ pub enum Fit {
     Null,
     /// It does not fit the type; `null` was written, and the raw text belongs into `_unparsed`.
     Misfit,
+    /// It was written, but its column rounds it: the raw text belongs into `_unparsed`, too.
+    Rounded,
 }
 
 /// Appends the value whose JSON token is `token` (empty: absent) as a value of `kind`.
@@ -38,15 +40,19 @@ pub fn encode_value(kind: Kind, token: &str, out: &mut Vec<u8>) -> Fit {
         return Fit::Misfit;
     };
     let text = text.trim();
+    let begin = out.len();
     let written = match kind {
-        Kind::Number => push_number(text, out),
+        Kind::Number | Kind::Decimal => push_number(text, out),
         Kind::Boolean => push_boolean(text, out),
         Kind::Date => push_date(text, out),
         Kind::DateTime => push_instant(text, out),
         Kind::String | Kind::Ids | Kind::Object | Kind::Array => false,
     };
-    if written {
-        return Fit::Value;
+    match written.then(|| if kind == Kind::Decimal { precision(&out[begin..]) } else { Precision::Exact }) {
+        Some(Precision::Exact) => return Fit::Value,
+        Some(Precision::Rounded) => return Fit::Rounded,
+        Some(Precision::OutOfRange) => out.truncate(begin),
+        None => {}
     }
     out.extend_from_slice(b"null");
     Fit::Misfit
@@ -136,6 +142,9 @@ mod tests {
             (Kind::Number, "12.50", "12.50", Fit::Value),
             (Kind::Number, r#"" 12 ""#, "12", Fit::Value),
             (Kind::Number, r#""\u0031""#, "1", Fit::Value),
+            (Kind::Decimal, r#""12.50""#, "12.50", Fit::Value),
+            (Kind::Decimal, r#""0.1234567891""#, "0.1234567891", Fit::Rounded),
+            (Kind::Decimal, r#""1e30""#, "null", Fit::Misfit),
             (Kind::Number, r#""N\/A""#, "null", Fit::Misfit),
             (Kind::Number, r#""\ud800""#, "null", Fit::Misfit),
             (Kind::Boolean, r#""Yes""#, "true", Fit::Value),

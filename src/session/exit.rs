@@ -30,6 +30,17 @@ const INTERRUPTED: u8 = 130;
 /// SIGTERM, as shells count it.
 const TERMINATED: u8 = 143;
 
+/// Who can do something about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// The user: a setting, the token or a scope is wrong.
+    Fix,
+    /// Time: it passes.
+    Later,
+    /// Who maintains the tap.
+    Defect,
+}
+
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
 pub enum TapError {
@@ -95,6 +106,15 @@ impl TapError {
             Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) => DEFECT,
             Self::Interrupted => INTERRUPTED,
             Self::Terminated => TERMINATED,
+        }
+    }
+
+    /// Who can do something about it, and when.
+    pub fn consequence(&self) -> Consequence {
+        match self.exit_code() {
+            USAGE | REFUSED => Consequence::Fix,
+            DEFECT => Consequence::Defect,
+            _ => Consequence::Later,
         }
     }
 

@@ -1,20 +1,14 @@
 //! A sync: everything is checked before the first message, then extraction and writing run side by side.
 
 use std::io;
-use std::time::{Duration, Instant};
-
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use std::time::Instant;
 
 use super::cli::Arguments;
 use super::progress::{Progress, report};
 use crate::extraction::{Plan, SummaryHandle, extract};
 use crate::messages::{encode, encode_schema};
-use crate::session::{TapError, prepare};
+use crate::session::{TapError, conclude, prepare, stop_signal, writer_error};
 use crate::stdout::write_all;
-
-/// How long a stopped run waits for a reader that does not read.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Syncs what is selected.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), TapError> {
@@ -55,36 +49,4 @@ pub(super) fn preamble(plan: &Plan) -> Result<Vec<u8>, TapError> {
         encode_schema(schema, &mut preamble).map_err(TapError::Output)?;
     }
     Ok(preamble)
-}
-
-/// Waits for the writer to write what was yielded, for a stopped run only so long.
-async fn conclude(outcome: Result<(), TapError>, ended: oneshot::Receiver<io::Result<()>>) -> Result<(), TapError> {
-    match outcome {
-        Err(error @ (TapError::Output(_) | TapError::Runtime(_))) => Err(error),
-        Err(error @ (TapError::Interrupted | TapError::Terminated)) => {
-            let _ = tokio::time::timeout(STOP_PATIENCE, ended).await;
-            Err(error)
-        }
-        outcome => match ended.await {
-            Ok(Ok(())) => outcome,
-            written => Err(writer_error(written)),
-        },
-    }
-}
-
-fn writer_error(ended: Result<io::Result<()>, oneshot::error::RecvError>) -> TapError {
-    match ended {
-        Ok(Err(error)) => TapError::Output(error),
-        Ok(Ok(())) | Err(_) => TapError::Output(io::Error::other("the writer ended")),
-    }
-}
-
-/// Resolves when the process is asked to stop.
-async fn stop_signal() -> Result<TapError, TapError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(TapError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(TapError::Runtime)?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => TapError::Interrupted,
-        _ = terminate.recv() => TapError::Terminated,
-    })
 }

@@ -1,0 +1,137 @@
+//! `read`: the configured streams, with their states, statuses and estimates.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::catalog::Configured;
+use super::message::{self, Descriptor};
+use super::outgoing::Outgoing;
+use super::state;
+use crate::config::ConfigError;
+use crate::extraction::{Run, SummaryHandle, extract};
+use crate::session::{Assignment, Session, TapError, conclude, prepare, stop_signal, writer_error};
+use crate::stdout::write_all;
+
+/// Reads what the configured catalog asks for.
+pub(super) async fn run(config: &Path, catalog: &Path, state: Option<&Path>) -> Result<(), TapError> {
+    let session = Session::open(&[config.into()])?;
+    let configured = Configured::read(catalog)?;
+    let state = match state {
+        Some(path) => state::read(path)?,
+        None => None,
+    };
+    let rotation = Rotation::watch(&session, config);
+    let outcome = read(&session, &configured, state).await;
+    // The old token is worth nothing any more, so the new one is told of however the run ended.
+    rotation.end().await.and(outcome)
+}
+
+async fn read(
+    session: &Session,
+    configured: &Configured,
+    state: Option<serde_json::Map<String, serde_json::Value>>,
+) -> Result<(), TapError> {
+    let assignment = Assignment { catalog: Some(configured.catalog()), state, ..Assignment::default() };
+    let mut run = prepare(session, assignment).await?;
+    for stream in configured.whole() {
+        run.plan.read_whole(stream);
+    }
+    // Airbyte's warehouses make numeric(38,9) of every number, and fail on one that it cannot hold.
+    run.plan.bound_numbers();
+    let summary = SummaryHandle::default();
+    let descriptors =
+        configured.streams().map(|(name, namespace)| Descriptor { name, namespace: namespace.map(str::to_owned) });
+    let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect())));
+    let estimates = estimates(session, &run).await;
+    tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
+    let preamble = lock(&outgoing).preamble(&estimates);
+    let encoder = Arc::clone(&outgoing);
+    let encode = move |yielded, lines: &mut Vec<u8>| {
+        lock(&encoder).encode(&yielded, lines);
+        Ok(())
+    };
+    let (sink, mut ended) = write_all(preamble, encode, io::stdout());
+    let outcome = tokio::select! {
+        biased;
+        stop = stop_signal() => Err(stop?),
+        // The writer ends first only when it cannot write.
+        result = &mut ended => Err(writer_error(result)),
+        result = extract(session.client.clone(), run, &sink, &summary) => result.map_err(TapError::from),
+    };
+    drop(sink);
+    let outcome = conclude(outcome, ended).await;
+    for (name, counts) in summary.now().streams {
+        tracing::info!("{name}: {} records, {} of them tombstones", counts.records, counts.tombstones);
+    }
+    let mut stdout = io::stdout().lock();
+    let told = io::Write::write_all(&mut stdout, &lock(&outgoing).finish(outcome.is_ok()));
+    outcome.and(told.map_err(TapError::Output))
+}
+
+/// How many rows each stream is expected to have.
+async fn estimates(_session: &Session, _run: &Run) -> Vec<(&'static str, u64)> {
+    Vec::new()
+}
+
+fn lock(outgoing: &Mutex<Outgoing>) -> std::sync::MutexGuard<'_, Outgoing> {
+    outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells Airbyte of refresh tokens that HubSpot hands out in place of the config's.
+pub(super) struct Rotation {
+    stop: oneshot::Sender<()>,
+    told: JoinHandle<Result<(), TapError>>,
+}
+
+impl Rotation {
+    /// Begins to watch.
+    pub(super) fn watch(session: &Session, config: &Path) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let told = tokio::spawn(tell(session.client.rotations(), config.to_owned(), stopped));
+        Self { stop, told }
+    }
+
+    /// Ends once all that came has been told.
+    pub(super) async fn end(self) -> Result<(), TapError> {
+        let _ = self.stop.send(());
+        self.told.await.unwrap_or(Ok(()))
+    }
+}
+
+async fn tell(
+    rotations: Option<watch::Receiver<Option<SecretString>>>,
+    config: PathBuf,
+    mut stopped: oneshot::Receiver<()>,
+) -> Result<(), TapError> {
+    let Some(mut rotations) = rotations else { return Ok(()) };
+    loop {
+        tokio::select! {
+            biased;
+            changed = rotations.changed() => if changed.is_err() { return Ok(()) },
+            _ = &mut stopped => return Ok(()),
+        }
+        let rotated = rotations.borrow_and_update().clone();
+        if let Some(rotated) = rotated {
+            let config = with_token(&config, &rotated)?;
+            message::write(&message::control(&config)).map_err(TapError::Output)?;
+        }
+    }
+}
+
+/// The config as it was given, with another refresh token.
+fn with_token(
+    path: &Path,
+    refresh_token: &SecretString,
+) -> Result<serde_json::Map<String, serde_json::Value>, ConfigError> {
+    let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
+    let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let mut config: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&text).map_err(|_| unusable("it is not a JSON object".to_owned()))?;
+    config.insert("refresh_token".to_owned(), refresh_token.expose_secret().into());
+    Ok(config)
+}
