@@ -74,8 +74,11 @@ async fn read(
 }
 
 /// How many rows each stream is expected to have.
-async fn estimates(_session: &Session, _run: &Run) -> Vec<(&'static str, u64)> {
-    Vec::new()
+async fn estimates(session: &Session, run: &Run) -> Vec<(&'static str, u64)> {
+    run.expected_rows(&session.client).await.unwrap_or_else(|error| {
+        tracing::warn!("the rows to come cannot be counted: {error}");
+        Vec::new()
+    })
 }
 
 fn lock(outgoing: &Mutex<Outgoing>) -> std::sync::MutexGuard<'_, Outgoing> {

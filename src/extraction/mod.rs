@@ -5,6 +5,7 @@ mod cache;
 mod changes;
 mod chunk;
 mod encoder;
+mod estimate;
 mod group;
 mod links;
 mod list;
@@ -35,6 +36,7 @@ use audit::Audit;
 use group::Group;
 use output::Output;
 
+pub use estimate::{AssociationCost, Calls, Estimate};
 pub use plan::{AssociationSettings, Plan, PlanError, StreamSchema, wanted_associations};
 pub use small::{SmallRecords, read_small_streams};
 pub use stamp::Stamp;

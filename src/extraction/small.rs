@@ -21,6 +21,18 @@ pub struct SmallRecords {
     extracted_at: DateTime<Utc>,
 }
 
+impl SmallRecords {
+    /// Which stream it is.
+    pub(super) fn stream_name(&self) -> &'static str {
+        self.stream.name
+    }
+
+    /// How many records it has.
+    pub(super) fn len(&self) -> u64 {
+        self.records.len() as u64
+    }
+}
+
 /// Reads the selected small streams, before anything is written: a missing scope shows here. Properties that discovery
 /// has read already are not asked for again.
 ///

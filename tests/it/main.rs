@@ -1,5 +1,6 @@
 //! Integration tests, one module a topic.
 
+mod airbyte;
 mod bad_input;
 mod cache;
 mod cli;

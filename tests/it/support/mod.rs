@@ -9,6 +9,7 @@ pub(crate) mod pipeline;
 pub(crate) mod portal;
 pub(crate) mod postgres;
 pub(crate) mod selected;
+pub(crate) mod source;
 pub(crate) mod swept;
 pub(crate) mod tables;
 pub(crate) mod tap;

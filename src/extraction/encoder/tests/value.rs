@@ -38,6 +38,19 @@ pub(super) enum Sent {
     Token(String),
 }
 
+impl Decimal {
+    /// Whether numeric(38,9) holds it, if rounded.
+    fn fits_numeric(&self) -> bool {
+        self.point < 29
+            || self.point == 29 && !(self.digits.len() > 38 && self.digits[..38].bytes().all(|one| one == b'9'))
+    }
+
+    /// Whether it has digits behind the ninth.
+    fn is_rounded(&self) -> bool {
+        i64::try_from(self.digits.len()).expect("a length") - self.point > 9
+    }
+}
+
 impl Sent {
     /// The token on the wire; none when absent.
     pub(super) fn token(&self) -> Option<String> {
@@ -76,6 +89,11 @@ impl Sent {
             Kind::String => return (Json::Text(storable(&text)), false),
             _ if !self.is_unicode() => None,
             Kind::Number => Decimal::parse(trimmed).filter(Decimal::fits_a_double).map(Json::Number),
+            Kind::Decimal => match Decimal::parse(trimmed).filter(Decimal::fits_a_double) {
+                Some(number) if !number.fits_numeric() => None,
+                Some(number) if number.is_rounded() => return (Json::Number(number), true),
+                number => number.map(Json::Number),
+            },
             Kind::Boolean => match trimmed.to_lowercase().as_str() {
                 "true" | "yes" => Some(Json::Boolean(true)),
                 "false" | "no" => Some(Json::Boolean(false)),

@@ -1,0 +1,373 @@
+//! The Airbyte face, held against the Singer face and against what Airbyte's protocol asks for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, FaultRule, Options, PropertyDef};
+
+use crate::support::catalogs::{entry, metadata};
+use crate::support::cell::Decimal;
+use crate::support::messages::{Message, Row};
+use crate::support::portal::Portal;
+use crate::support::source::{Said, configured, discover, read, run};
+use crate::support::tap::Tap;
+
+/// Say when a row was read, not what it holds.
+const OF_THE_READING: [&str; 1] = ["_extracted_at"];
+const ALL: [&str; 10] = [
+    "owners",
+    "ticket_pipelines",
+    "ticket_pipeline_stages",
+    "ticket_properties",
+    "tickets",
+    "ticket_associations",
+    "contacts",
+    "companies",
+    "deals",
+    "sync_audit",
+];
+const FOLLOWING: [&str; 5] = ["tickets", "ticket_associations", "contacts", "companies", "deals"];
+
+fn tap_of(portal: &Portal) -> Tap {
+    let mut tap = Tap::unhurried(portal);
+    tap.set("scan_id", "one".into()).set("organization_id", portal.portal_id().into());
+    tap
+}
+
+fn incremental(_: &str) -> &'static str {
+    "incremental"
+}
+
+/// The records by their keys, each cell as it was written.
+fn by_key<'r>(stream: &str, records: impl Iterator<Item = &'r Row>) -> BTreeMap<String, Vec<&'r Row>> {
+    let key: &[&str] = match stream {
+        "ticket_associations" => &["ticket_id", "to_object_type", "to_object_id", "category", "type_id"],
+        "ticket_pipeline_stages" => &["pipeline_id", "id"],
+        "ticket_properties" => &["name"],
+        "sync_audit" => &["stream", "part"],
+        _ => &["id"],
+    };
+    let mut rows: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
+    for record in records {
+        rows.entry(key.iter().map(|name| record[*name].get()).collect::<Vec<_>>().join(" ")).or_default().push(record);
+    }
+    rows
+}
+
+/// Whether a number of the Singer face is one that numeric(38,9) holds as it is.
+fn is_numeric(token: &str) -> bool {
+    let number = Decimal::parse(token).expect("a number");
+    let digits = number.to_string();
+    let (digits, exponent) = digits.trim_start_matches('-').split_once('e').expect("an exponent");
+    let exponent: i64 = exponent.parse().expect("a number");
+    digits == "0" || (exponent >= -9 && exponent + i64::try_from(digits.len()).expect("a length") <= 29)
+}
+
+/// What differs between a record of both faces, but for what says when it was read. Numbers that numeric(38,9) does not
+/// hold are told apart, with the text that must stand in `_unparsed`.
+fn differences(singer: &Row, airbyte: &Row) -> Vec<String> {
+    let names: BTreeSet<&String> = singer.keys().chain(airbyte.keys()).collect();
+    let mut found = Vec::new();
+    for name in names.into_iter().filter(|name| !OF_THE_READING.contains(&name.as_str())) {
+        let (one, other) = (singer.get(name).map(|value| value.get()), airbyte.get(name).map(|value| value.get()));
+        let is_number = one.is_some_and(|token| Decimal::parse(token).is_some());
+        if one == other && (!is_number || is_numeric(one.expect("a number"))) {
+            continue;
+        }
+        let unparsed: Value =
+            airbyte.get("_unparsed").map_or(Value::Null, |value| serde_json::from_str(value.get()).expect("JSON"));
+        let kept =
+            |raw: &Value| Decimal::parse(raw.as_str().unwrap_or("-").trim()) == Decimal::parse(one.unwrap_or("+"));
+        let explained = match name.as_str() {
+            "_unparsed" => unparsed.as_object().is_some_and(|kept| !kept.is_empty()),
+            _ => is_number && unparsed.as_object().is_some_and(|texts| texts.values().any(kept)),
+        };
+        if !explained {
+            found.push(format!("{name}: {one:?} by Singer, {other:?} by Airbyte"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_stream_is_the_same_through_both_faces() {
+    for (version, hostile, cursor) in [
+        ("2026-03", true, CursorStyle::NextId),
+        ("v3", false, CursorStyle::Opaque),
+        ("2025-09", false, CursorStyle::NextId),
+    ] {
+        let portal = Portal::start(Options { hostile, cursor, ..Options::with_tickets(260) });
+        let ticket = portal.truth().live_tickets()[0].clone();
+        portal.define_property("tickets", PropertyDef::new("huge", "number", "number"));
+        portal.update("tickets", ticket.parse().expect("an id"), &[("huge", "1e40")]);
+        let mut tap = tap_of(&portal);
+        tap.set("api_version", version.into()).set("associations", json!(["contacts", "companies", "deals"]));
+        let streams = discover(&tap);
+        let names: Vec<&str> = streams.iter().map(|stream| stream["name"].as_str().expect("a name")).collect();
+        assert_eq!(names, ALL);
+        let airbyte = read(&tap, &configured(&streams, incremental), &[]).succeeded();
+
+        let mut catalog = tap.discover();
+        for stream in ALL {
+            metadata(entry(&mut catalog, stream), &[])["selected"] = true.into();
+        }
+        let singer = tap.sync_catalog(&catalog, None).succeeded().messages();
+        for stream in ALL {
+            let of_singer = |message: &&Message| message.kind == "RECORD" && message.stream.as_deref() == Some(stream);
+            let of_singer = singer.iter().filter(of_singer).map(|message| message.record.as_ref().expect("a record"));
+            let of_airbyte = airbyte.records(stream);
+            if stream == "sync_audit" {
+                // It tells instants and calls of its own run.
+                assert_eq!(of_singer.count(), of_airbyte.len());
+                continue;
+            }
+            let (one, other) = (by_key(stream, of_singer), by_key(stream, of_airbyte.iter()));
+            assert!(!one.is_empty(), "{stream}");
+            assert_eq!(one.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>(), "{stream}");
+            for (key, rows) in &one {
+                assert_eq!(rows.len(), other[key].len(), "{stream} {key}");
+                for (one, other) in rows.iter().zip(&other[key]) {
+                    let found = differences(one, other);
+                    assert!(found.is_empty(), "{version} {stream} {key}: {found:#?}");
+                }
+            }
+        }
+        let huge = airbyte.records("tickets").into_iter().find(|row| row["id"].get() == format!("\"{ticket}\""));
+        let huge = huge.expect("the ticket");
+        assert_eq!(huge["huge"].get(), "null");
+        let unparsed: Value = serde_json::from_str(huge["_unparsed"].get()).expect("JSON");
+        assert_eq!(unparsed["huge"], "1e40");
+    }
+}
+
+/// Each stream's records are counted by the states that follow them, and its statuses come in order.
+fn is_well_formed(said: &Said, streams: &[&str]) {
+    let mut since: BTreeMap<String, u64> = BTreeMap::new();
+    for message in &said.messages {
+        match message["type"].as_str().expect("a type") {
+            "RECORD" => {
+                let record = &message["record"];
+                assert!(record["emitted_at"].is_i64(), "{message}");
+                *since.entry(record["stream"].as_str().expect("a stream").to_owned()).or_default() += 1;
+            }
+            "STATE" => {
+                let stream = message["state"]["stream"]["stream_descriptor"]["name"].as_str().expect("a stream");
+                let counted = since.remove(stream).unwrap_or(0);
+                assert_eq!(message["state"]["sourceStats"]["recordCount"], counted, "{stream}");
+                assert_eq!(message["state"]["type"], "STREAM");
+            }
+            "TRACE" => assert!(message["trace"]["emitted_at"].is_number(), "{message}"),
+            "LOG" => assert_ne!(message["log"]["level"], "WARNING", "{message}"),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(since.is_empty(), "no state covers the last records of {since:?}");
+    for stream in streams {
+        let statuses = said.statuses(stream);
+        let expected: &[&str] = match said.records(stream).is_empty() {
+            true => &["STARTED", "COMPLETE"],
+            false => &["STARTED", "RUNNING", "COMPLETE"],
+        };
+        assert_eq!(statuses, expected, "{stream}");
+    }
+}
+
+#[test]
+fn a_second_read_is_incremental_and_a_full_refresh_is_whole() {
+    let portal = Portal::start(Options::with_tickets(400));
+    let tap = tap_of(&portal);
+    let streams = discover(&tap);
+    let catalog = configured(&streams, incremental);
+    let first = read(&tap, &catalog, &[]).succeeded();
+    is_well_formed(&first, &ALL);
+    let tickets = portal.truth().live_tickets();
+    assert!(first.records("tickets").len() >= tickets.len());
+
+    let number = |id: &String| id.parse().expect("an id");
+    let changing: Vec<u64> = tickets[..7].iter().map(number).collect();
+    portal.update_many("tickets", &changing, &[("subject", "changed")]);
+    portal.archive("tickets", number(&tickets[20]));
+    let second = read(&tap, &catalog, &first.states()).succeeded();
+    is_well_formed(&second, &ALL);
+    let changed: Vec<Row> = second.records("tickets");
+    assert_eq!(changed.iter().filter(|row| row["subject"].get() == "\"changed\"").count(), 7);
+    assert!(changed.len() < 30, "{}", changed.len());
+    let gone = changed.iter().find(|row| row["id"].get() == format!("\"{}\"", tickets[20])).expect("a tombstone");
+    assert_ne!(gone["_sdc_deleted_at"].get(), "null");
+
+    for whole in ["tickets", "ticket_associations"] {
+        let catalog = configured(&streams, |stream| if stream == whole { "full_refresh" } else { "incremental" });
+        let third = read(&tap, &catalog, &second.states()).succeeded();
+        is_well_formed(&third, &ALL);
+        let live = third.records(whole).iter().filter(|row| !row.contains_key("_sdc_deleted_at")).count();
+        let of_first = first.records(whole).iter().filter(|row| !row.contains_key("_sdc_deleted_at")).count();
+        assert!(live + 10 >= of_first, "{whole}: {live} of {of_first}");
+        assert!(third.records("contacts").is_empty());
+    }
+}
+
+#[test]
+fn a_stopped_read_goes_on_from_its_states() {
+    let portal = Portal::start(Options::with_tickets(900));
+    let mut tap = tap_of(&portal);
+    tap.set("checkpoint_every_pages", 1.into()).set("retry_attempts", 0.into());
+    let streams = discover(&tap);
+    let only: Vec<Value> =
+        streams.into_iter().filter(|stream| FOLLOWING[..2].contains(&stream["name"].as_str().unwrap_or(""))).collect();
+    let catalog = configured(&only, incremental);
+    let fault = Fault::Status { code: 500, headers: Vec::new(), body: None };
+    portal.faults([FaultRule::nth("archived=false&after", 5, usize::MAX, fault)]);
+    let first = read(&tap, &catalog, &[]);
+    assert_eq!(first.error()["failure_type"], "transient_error");
+    assert_eq!(first.statuses("tickets").last().map(String::as_str), Some("INCOMPLETE"));
+    portal.clear_faults();
+    let second = read(&tap, &catalog, &first.states()).succeeded();
+    let ids =
+        |said: &Said| said.records("tickets").iter().map(|row| row["id"].get().to_owned()).collect::<BTreeSet<_>>();
+    let both: BTreeSet<String> = ids(&first).union(&ids(&second)).cloned().collect();
+    for ticket in portal.truth().live_tickets() {
+        assert!(both.contains(&format!("\"{ticket}\"")), "{ticket}");
+    }
+    assert!(ids(&first).len() >= 100 && ids(&second).len() < 900, "{} {}", ids(&first).len(), ids(&second).len());
+}
+
+#[test]
+fn namespaces_go_out_as_they_came_in() {
+    let portal = Portal::start(Options::with_tickets(3));
+    let tap = tap_of(&portal);
+    let mut streams = discover(&tap);
+    assert!(streams.iter().all(|stream| stream.get("namespace").is_none()));
+    for stream in &mut streams {
+        stream["namespace"] = "tenant_7".into();
+    }
+    let said = read(&tap, &configured(&streams, incremental), &[]).succeeded();
+    is_well_formed(&said, &ALL);
+    for message in &said.messages {
+        let namespace = match message["type"].as_str().expect("a type") {
+            "RECORD" => &message["record"]["namespace"],
+            "STATE" => &message["state"]["stream"]["stream_descriptor"]["namespace"],
+            "TRACE" if message["trace"]["type"] == "STREAM_STATUS" => {
+                &message["trace"]["stream_status"]["stream_descriptor"]["namespace"]
+            }
+            _ => continue,
+        };
+        assert_eq!(namespace, "tenant_7", "{message}");
+    }
+}
+
+#[test]
+fn estimates_are_told_before_the_records() {
+    let portal = Portal::start(Options::with_tickets(230));
+    let tap = tap_of(&portal);
+    let said = read(&tap, &configured(&discover(&tap), incremental), &[]).succeeded();
+    for stream in ["tickets", "contacts", "companies", "deals", "owners"] {
+        let estimate = said.traces("ESTIMATE").into_iter().find(|trace| trace["estimate"]["name"] == stream);
+        let estimate = estimate.unwrap_or_else(|| panic!("no estimate of {stream}"));
+        let live = said.records(stream).iter().filter(|row| !row.contains_key("_sdc_deleted_at")).count();
+        assert_eq!(estimate["estimate"]["row_estimate"], live, "{stream}");
+        assert_eq!(estimate["estimate"]["type"], "STREAM");
+    }
+    let first_record = said.messages.iter().position(|message| message["type"] == "RECORD").expect("a record");
+    let last = said.messages.iter().rposition(|message| message["trace"]["type"] == "ESTIMATE").expect("an estimate");
+    assert!(last < first_record);
+}
+
+#[test]
+fn errors_are_typed_and_end_with_one() {
+    let portal = Portal::start(Options::with_tickets(3));
+    let mut tap = tap_of(&portal);
+    tap.set("retry_attempts", 0.into());
+    let catalog = configured(&discover(&tap), incremental);
+    let of_tickets = read(&tap, &catalog, &[]).succeeded().states();
+
+    let token = portal.access_token();
+    tap.set("access_token", "wrong".into());
+    let error = read(&tap, &catalog, &[]).error();
+    assert_eq!(error["failure_type"], "config_error");
+    assert!(error["message"].as_str().expect("text").contains("check access_token"), "{error}");
+    let check = run(&tap, &["check", "--config", "config.json"]).succeeded();
+    let status = &check.of("CONNECTION_STATUS")[0]["connectionStatus"];
+    assert_eq!(status["status"], "FAILED");
+    assert!(status["message"].as_str().expect("text").contains("check access_token"), "{status}");
+    assert_eq!(run(&tap, &["discover", "--config", "config.json"]).error()["failure_type"], "config_error");
+
+    tap.set("access_token", token.into()).set("page_size", 1000.into());
+    let error = read(&tap, &catalog, &[]).error();
+    assert_eq!(error["failure_type"], "config_error");
+    assert!(error["message"].as_str().expect("text").contains("page_size"), "{error}");
+    tap.set("page_size", 100.into());
+
+    let other = Portal::start(Options { portal_id: 7, ..Options::with_tickets(3) });
+    let elsewhere = Tap::unhurried(&other);
+    assert_eq!(read(&elsewhere, &catalog, &of_tickets).error()["failure_type"], "config_error");
+
+    tap.set("api_base_url", "http://127.0.0.1:9".into());
+    assert_eq!(read(&tap, &catalog, &[]).error()["failure_type"], "transient_error");
+    assert_eq!(run(&tap, &["read", "--config", "config.json"]).error()["failure_type"], "config_error");
+    assert_eq!(run(&tap, &["write"]).error()["failure_type"], "config_error");
+}
+
+#[test]
+fn the_spec_marks_secrets_and_says_how_rows_leave() {
+    let portal = Portal::start(Options::with_tickets(1));
+    let spec = run(&Tap::of(&portal), &["spec"]).succeeded().messages.remove(0);
+    let settings = spec["spec"]["connectionSpecification"]["properties"].as_object().expect("settings");
+    for (name, setting) in settings {
+        let secret = ["access_token", "client_secret", "refresh_token"].contains(&name.as_str());
+        assert_eq!(setting["airbyte_secret"] == true, secret, "{name}");
+        assert!(setting["type"].is_string(), "{name}: {setting}");
+    }
+    assert!(settings["cache_path"]["description"].as_str().expect("text").contains("full refresh"));
+    assert_eq!(settings["page_size"]["default"], 100);
+}
+
+#[test]
+fn rotated_refresh_tokens_go_out_as_control() {
+    let mut options = Options::with_tickets(5);
+    options.oauth.rotate_refresh_tokens = true;
+    let portal = Portal::start(options);
+    let mut tap = tap_of(&portal);
+    let app = Options::default().oauth;
+    tap.set("client_id", app.client_id.into()).set("client_secret", app.client_secret.into());
+    tap.set("access_token", Value::Null).set("refresh_token", app.refresh_token.into());
+    let mut tokens = BTreeSet::new();
+    let mut rotated = |tap: &mut Tap, said: &Said| {
+        let control = said.of("CONTROL").pop().expect("a CONTROL");
+        let config = &control["control"]["connectorConfig"]["config"];
+        assert_eq!(config["client_id"], "sandbox-client");
+        assert_eq!(config["organization_id"], portal.portal_id());
+        assert!(tokens.insert(config["refresh_token"].as_str().expect("a token").to_owned()));
+        tap.set("refresh_token", config["refresh_token"].clone());
+    };
+    let said = run(&tap, &["check", "--config", "config.json"]).succeeded();
+    assert_eq!(said.of("CONNECTION_STATUS")[0]["connectionStatus"]["status"], "SUCCEEDED");
+    rotated(&mut tap, &said);
+    let said = run(&tap, &["discover", "--config", "config.json"]).succeeded();
+    rotated(&mut tap, &said);
+    let streams =
+        said.of("CATALOG").pop().expect("a CATALOG")["catalog"]["streams"].as_array().expect("streams").clone();
+    let said = read(&tap, &configured(&streams, incremental), &[]).succeeded();
+    rotated(&mut tap, &said);
+    assert!(!said.records("tickets").is_empty());
+}
+
+#[test]
+fn rows_that_are_gone_come_as_tombstones_with_a_cache() {
+    let portal = Portal::start(Options::with_tickets(300));
+    let mut tap = tap_of(&portal);
+    tap.set("cache_path", "cache.redb".into()).set("sweep_hours", 0.into());
+    let streams = discover(&tap);
+    let catalog = configured(&streams, incremental);
+    let first = read(&tap, &catalog, &[]).succeeded();
+    let gone = portal.truth().live_tickets()[5].clone();
+    portal.delete_forever("tickets", gone.parse().expect("an id"));
+    let second = read(&tap, &catalog, &first.states()).succeeded();
+    is_well_formed(&second, &["tickets", "ticket_associations"]);
+    let tombstone = second.records("tickets").into_iter().find(|row| row["id"].get() == format!("\"{gone}\""));
+    assert_ne!(tombstone.expect("a tombstone")["_sdc_deleted_at"].get(), "null");
+    assert!(second.records("tickets").len() < 30);
+    for stream in ["tickets", "ticket_associations"] {
+        let stream = streams.iter().find(|one| one["name"] == stream).expect("a stream");
+        assert!(stream["json_schema"]["properties"]["_sdc_deleted_at"].is_object());
+    }
+}
