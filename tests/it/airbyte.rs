@@ -7,8 +7,10 @@ use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, FaultRule, Options, Prope
 
 use crate::support::catalogs::{entry, metadata};
 use crate::support::cell::Decimal;
+use crate::support::clients::{program, tool};
 use crate::support::messages::{Message, Row};
 use crate::support::portal::Portal;
+use crate::support::postgres::Database;
 use crate::support::source::{Said, configured, discover, read, run};
 use crate::support::tap::Tap;
 
@@ -30,7 +32,8 @@ const FOLLOWING: [&str; 5] = ["tickets", "ticket_associations", "contacts", "com
 
 fn tap_of(portal: &Portal) -> Tap {
     let mut tap = Tap::unhurried(portal);
-    tap.set("scan_id", "one".into()).set("organization_id", portal.portal_id().into());
+    // A settings page gives text.
+    tap.set("scan_id", "one".into()).set("organization_id", portal.portal_id().to_string().into());
     tap
 }
 
@@ -335,7 +338,7 @@ fn rotated_refresh_tokens_go_out_as_control() {
         let control = said.of("CONTROL").pop().expect("a CONTROL");
         let config = &control["control"]["connectorConfig"]["config"];
         assert_eq!(config["client_id"], "sandbox-client");
-        assert_eq!(config["organization_id"], portal.portal_id());
+        assert_eq!(config["organization_id"], portal.portal_id().to_string());
         assert!(tokens.insert(config["refresh_token"].as_str().expect("a token").to_owned()));
         tap.set("refresh_token", config["refresh_token"].clone());
     };
@@ -370,4 +373,89 @@ fn rows_that_are_gone_come_as_tombstones_with_a_cache() {
         let stream = streams.iter().find(|one| one["name"] == stream).expect("a stream");
         assert!(stream["json_schema"]["properties"]["_sdc_deleted_at"].is_object());
     }
+}
+
+/// Reads all streams through PyAirbyte; gives what its script prints.
+fn through_pyairbyte(tap: &Tap, cache: &[&str]) -> Value {
+    let mut command = program("airbyte", "python");
+    command.arg(tool("pyairbyte.py")).arg(env!("CARGO_BIN_EXE_source-hubspot-tickets")).arg(tap.path("config.json"));
+    command.args(cache).current_dir(tap.path("")).env("HOME", tap.path(""));
+    let output = command.output().expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(said.lines().last().expect("a line")).expect("JSON")
+}
+
+/// Two reads into a cache, the second after changes in the portal; the cache holds the portal then.
+fn pyairbyte_reads_twice(cache: impl Fn(&Tap) -> Vec<String>) {
+    let portal = Portal::start(Options { hostile: true, ..Options::with_tickets(300) });
+    let tap = tap_of(&portal);
+    let words = cache(&tap);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let counts = |read: &Value| {
+        let truth = portal.truth();
+        assert_eq!(read["tables"]["tickets"], truth.list("tickets").len());
+        assert_eq!(read["tables"]["owners"], truth.list("owners").len());
+        assert!(read["tables"]["contacts"].as_u64() >= Some(120), "{read}");
+    };
+    let first = through_pyairbyte(&tap, &words);
+    counts(&first);
+    let tickets: Vec<u64> = portal.truth().live_tickets().iter().map(|id| id.parse().expect("an id")).collect();
+    portal.update_many("tickets", &tickets[..9], &[("subject", "changed")]);
+    portal.create("tickets", &[("subject", "new")]);
+    let second = through_pyairbyte(&tap, &words);
+    counts(&second);
+    let processed = |read: &Value| read["processed"].as_u64().expect("a count");
+    assert!(processed(&second) < processed(&first) / 2, "{first} {second}");
+}
+
+#[test]
+#[ignore = "make test-clients installs PyAirbyte and runs it"]
+fn pyairbyte_reads_into_duckdb_twice() {
+    pyairbyte_reads_twice(|tap| vec!["duckdb".to_owned(), tap.path("").display().to_string()]);
+}
+
+#[test]
+#[ignore = "make test-clients installs PyAirbyte and runs it"]
+fn pyairbyte_reads_into_postgres_twice() {
+    let database = Database::create();
+    pyairbyte_reads_twice(|_| ["postgres", database.url(), "tenant"].map(str::to_owned).to_vec());
+    let changed = "select count(*) from tenant.tickets where subject = 'changed'";
+    assert_eq!(database.number(changed), 9);
+    let columns: Vec<String> = database.columns("tenant", "tickets").into_iter().map(|(name, _)| name).collect();
+    assert!(columns.iter().any(|name| name == "_sdc_deleted_at"), "{columns:?}");
+}
+
+#[test]
+#[ignore = "make test-clients installs Airbyte's connector kit and runs it"]
+fn airbytes_standard_checks_pass() {
+    let portal = Portal::start(Options { hostile: true, ..Options::with_tickets(120) });
+    let tap = tap_of(&portal);
+    tap.write(
+        "wrong.json",
+        &json!({"access_token": "a-wrong-token", "api_base_url": portal.url(), "retry_attempts": 0}),
+    );
+    let source = env!("CARGO_BIN_EXE_source-hubspot-tickets");
+    let mut command = program("airbyte", "python");
+    command.arg(tool("airbyte_checks.py")).arg(source).arg(tap.path("config.json")).arg(tap.path("wrong.json"));
+    let output = command.output().expect("Python runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.lines().filter(|line| line.starts_with("PASS ")).count() >= 14, "{said}");
+
+    let mut command = program("airbyte", "pyab");
+    command.args(["validate", &format!("--connector={source}")]);
+    command.arg(format!("--config={}", tap.path("config.json").display()));
+    command
+        .current_dir(tap.path(""))
+        .env("HOME", tap.path(""))
+        .env("AIRBYTE_OFFLINE_MODE", "1")
+        .env("DO_NOT_TRACK", "1");
+    let output = command.output().expect("pyab runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
