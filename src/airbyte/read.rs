@@ -14,7 +14,7 @@ use super::outgoing::Outgoing;
 use super::state;
 use crate::config::ConfigError;
 use crate::extraction::{Run, SummaryHandle, extract};
-use crate::session::{Assignment, Session, TapError, conclude, prepare, stop_signal, writer_error};
+use crate::session::{Assignment, Report, Session, TapError, conclude, prepare, stop_signal, writer_error};
 use crate::stdout::write_all;
 
 /// Reads what the configured catalog asks for.
@@ -26,7 +26,10 @@ pub(super) async fn run(config: &Path, catalog: &Path, state: Option<&Path>) -> 
         None => None,
     };
     let rotation = Rotation::watch(&session, config);
-    let outcome = read(&session, &configured, state).await;
+    let summary = SummaryHandle::default();
+    let report = Report::begin(&session, &summary)?;
+    let outcome = read(&session, &configured, state, &summary, &report).await;
+    report.end(&outcome);
     // The old token is worth nothing any more, so the new one is told of however the run ended.
     rotation.end().await.and(outcome)
 }
@@ -35,6 +38,8 @@ async fn read(
     session: &Session,
     configured: &Configured,
     state: Option<serde_json::Map<String, serde_json::Value>>,
+    summary: &SummaryHandle,
+    report: &Report,
 ) -> Result<(), TapError> {
     let assignment = Assignment { catalog: Some(configured.catalog()), state, ..Assignment::default() };
     let mut run = prepare(session, assignment).await?;
@@ -43,7 +48,7 @@ async fn read(
     }
     // Airbyte's warehouses make numeric(38,9) of every number, and fail on one that it cannot hold.
     run.plan.bound_numbers();
-    let summary = SummaryHandle::default();
+    report.prepared(&run);
     let descriptors =
         configured.streams().map(|(name, namespace)| Descriptor { name, namespace: namespace.map(str::to_owned) });
     let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect())));
@@ -61,7 +66,7 @@ async fn read(
         stop = stop_signal() => Err(stop?),
         // The writer ends first only when it cannot write.
         result = &mut ended => Err(writer_error(result)),
-        result = extract(session.client.clone(), run, &sink, &summary) => result.map_err(TapError::from),
+        result = extract(session.client.clone(), run, &sink, summary) => result.map_err(TapError::from),
     };
     drop(sink);
     let outcome = conclude(outcome, ended).await;

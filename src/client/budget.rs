@@ -68,6 +68,16 @@ impl Budget {
         }
     }
 
+    /// Requests per ten seconds of the general, the search and the associations pool.
+    pub(super) fn limits(&self) -> [f64; 3] {
+        [&self.general, &self.search, &self.associations].map(|pool| f64::from(lock(pool).limit))
+    }
+
+    /// The share of each limit that is used.
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
     /// Waits until a request of the pool may be sent.
     pub(super) async fn acquire(&self, pool: Pool) {
         let granted = self.spread(pool).and_then(|mut spread| spread.grant(Instant::now()));

@@ -114,6 +114,16 @@ impl Client {
         }
     }
 
+    /// Requests per ten seconds of the general pool, as far as is known.
+    pub fn requests_per_10s(&self) -> f64 {
+        self.budget.limits()[0]
+    }
+
+    /// Requests per ten seconds that this client may send: general, search, associations.
+    pub fn pace(&self) -> [f64; 3] {
+        self.budget.limits().map(|limit| limit * self.budget.share())
+    }
+
     /// Tells of refresh tokens that HubSpot hands out in place of the one given; none without an OAuth grant.
     pub fn rotations(&self) -> Option<watch::Receiver<Option<SecretString>>> {
         self.tokens.rotations()

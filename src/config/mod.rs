@@ -154,6 +154,10 @@ pub struct Config {
     #[schemars(with = "Option<String>", length(min = 1))]
     pub cache_path: Option<PathBuf>,
 
+    /// File that tells how the run is going and how it ended, as JSON: written whole every second and at the end.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub report_path: Option<PathBuf>,
+
     /// User-Agent header of every request.
     #[serde(default = "default_user_agent")]
     #[schemars(length(min = 1, max = 200))]

@@ -35,10 +35,12 @@ pub(super) struct Audit {
 impl Part {
     /// Begins a part of a stream.
     pub(super) fn begin(stream: &'static str, name: &'static str, client: &Client, summary: &SummaryHandle) -> Self {
+        let started_at = client.server_now();
+        summary.begin_phase(stream, name, started_at);
         Self {
             stream,
             name,
-            started_at: client.server_now(),
+            started_at,
             calls: client.ledger().tally().total,
             before: summary.stream(stream),
             expected: None,
@@ -56,6 +58,7 @@ impl Part {
 impl Audit {
     /// Ends a part; `whole` when everything it is about was read.
     pub(super) fn end(&mut self, part: Part, whole: bool, client: &Client, summary: &SummaryHandle) {
+        summary.end_phase(part.stream, part.name, client.server_now(), whole);
         let now = summary.stream(part.stream);
         let unparsed = |summary: &StreamSummary| summary.unparsed.values().sum::<u64>();
         let tombstones = now.tombstones - part.before.tombstones;

@@ -40,7 +40,7 @@ pub use estimate::{AssociationCost, Calls, Estimate};
 pub use plan::{AssociationSettings, Plan, PlanError, StreamSchema, wanted_associations};
 pub use small::{SmallRecords, read_small_streams};
 pub use stamp::Stamp;
-pub use summary::{StreamSummary, Summary, SummaryHandle};
+pub use summary::{Phase, StreamSummary, Summary, SummaryHandle};
 
 /// What extraction yields. Order holds: a checkpoint covers what was yielded before it.
 #[derive(Debug)]

@@ -65,6 +65,7 @@ impl<'s> Output<'s> {
         if let Some(cache) = &self.cache {
             cache.commit()?;
         }
+        self.summary.checkpoint(&self.state);
         self.send(Yield::Checkpoint(self.state.clone())).await
     }
 

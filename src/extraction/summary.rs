@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
+
+use crate::state::State;
+
 /// Counts of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StreamSummary {
@@ -16,11 +20,28 @@ pub struct StreamSummary {
     pub unparsed: BTreeMap<String, u64>,
 }
 
-/// Counts of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A part of a run: a first load, a reading of changes, a sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Phase {
+    /// The stream that it is about.
+    pub stream: &'static str,
+    /// What is done.
+    pub name: &'static str,
+    /// When it began, by HubSpot's clock.
+    pub started_at: DateTime<Utc>,
+    /// When it ended, and whether everything it is about was read.
+    pub ended: Option<(DateTime<Utc>, bool)>,
+}
+
+/// Counts of a run, and how far it has come.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
     /// By stream, in the order in which they were read.
     pub streams: Vec<(&'static str, StreamSummary)>,
+    /// The parts, in the order in which they began.
+    pub phases: Vec<Phase>,
+    /// The state of the last checkpoint.
+    pub state: Option<State>,
 }
 
 /// The counts of a run that is under way, shared with whoever shows them.
@@ -37,6 +58,23 @@ impl SummaryHandle {
     pub(super) fn stream(&self, stream: &str) -> StreamSummary {
         let summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         summary.streams.iter().find(|(name, _)| *name == stream).map(|(_, counts)| counts.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn begin_phase(&self, stream: &'static str, name: &'static str, started_at: DateTime<Utc>) {
+        let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        summary.phases.push(Phase { stream, name, started_at, ended: None });
+    }
+
+    pub(super) fn end_phase(&self, stream: &str, name: &str, ended_at: DateTime<Utc>, whole: bool) {
+        let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = summary.phases.iter_mut().rev().find(|phase| phase.stream == stream && phase.name == name);
+        if let Some(phase) = begun {
+            phase.ended = Some((ended_at, whole));
+        }
+    }
+
+    pub(super) fn checkpoint(&self, state: &State) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).state = Some(state.clone());
     }
 
     pub(super) fn update(&self, stream: &'static str, change: impl FnOnce(&mut StreamSummary)) {

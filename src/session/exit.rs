@@ -1,6 +1,7 @@
 //! How a run ends: the errors by consequence, and the exit codes.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -76,6 +77,15 @@ pub enum TapError {
     /// Nobody took the messages.
     #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
     Output(#[source] io::Error),
+    /// The run report cannot be written where the settings say.
+    #[error("report_path {path} cannot be written: {source}", path = path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The process lacks what it needs to run.
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] io::Error),
@@ -91,7 +101,9 @@ impl TapError {
     /// The exit code by consequence.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Catalog(_) | Self::State(_) | Self::UnknownStream { .. } => USAGE,
+            Self::Config(_) | Self::Catalog(_) | Self::State(_) | Self::UnknownStream { .. } | Self::Report { .. } => {
+                USAGE
+            }
             Self::Plan(PlanError::Catalog(_)) => USAGE,
             Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
             Self::Discovery(DiscoveryError::Client(error))
@@ -115,6 +127,18 @@ impl TapError {
             USAGE | REFUSED => Consequence::Fix,
             DEFECT => Consequence::Defect,
             _ => Consequence::Later,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self.exit_code() {
+            USAGE => "fix what the message names, then run again",
+            REFUSED => "fix the token, or add the scope named, then run again",
+            QUOTA => "run again with the last state after midnight in the portal's time zone",
+            OUTPUT => "look at the target, then run again with its last state",
+            DEFECT => "this is a defect of the tap: report it",
+            _ => "run again later with the last state",
         }
     }
 

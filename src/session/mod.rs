@@ -4,8 +4,10 @@ mod ending;
 mod exit;
 mod portal;
 mod prepare;
+mod report;
 
 pub use ending::{conclude, stop_signal, writer_error};
 pub use exit::{Consequence, TapError, USAGE};
 pub use portal::Session;
 pub use prepare::{Assignment, prepare};
+pub use report::{Report, replace_file};

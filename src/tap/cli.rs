@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use super::log::LogFormat;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
 use crate::session::{Assignment, Session, TapError, USAGE};
@@ -45,6 +46,14 @@ pub(super) struct Arguments {
     /// Check the connection and what the token may read; or write the SCHEMA messages, or one record a stream
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "connection")]
     pub(super) test: Option<TestMode>,
+
+    /// Log warnings and errors alone: no progress, no summary
+    #[arg(long, short)]
+    pub(super) quiet: bool,
+
+    /// Form of the log on stderr; JSON also when Meltano asks for structured logs
+    #[arg(long, value_enum)]
+    pub(super) log_format: Option<LogFormat>,
 
     /// Describe the tap and its settings and end
     #[arg(long)]

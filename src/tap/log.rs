@@ -1,26 +1,70 @@
-//! The log on stderr: `2026-11-21T18:00:00Z INFO sentence`, beside a progress bar when there is one.
+//! The log on stderr: sentences for people, beside a progress bar when there is one; or JSON, a line an event.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use chrono::{SecondsFormat, Utc};
+use clap::ValueEnum;
 use indicatif::ProgressBar;
-use tracing::{Event, Subscriber};
+use serde_json::{Map, Value, json};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::session::TapError;
+
 /// What is logged unless `RUST_LOG` says otherwise: libraries only when something is wrong.
 const DEFAULT_FILTER: &str = "warn,tap_hubspot_tickets=info";
+/// The same with `--quiet`.
+const QUIET_FILTER: &str = "warn";
+/// Meltano names a file of Python's logging in this variable when it wants to read the log by machine; the file then
+/// names the class [`STRUCTURED`].
+const SDK_LOG_CONFIG: &str = "SINGER_SDK_LOG_CONFIG";
+const STRUCTURED: &str = "StructuredFormatter";
 
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
+static STYLE: OnceLock<Style> = OnceLock::new();
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// `2026-11-21T18:00:00Z INFO sentence`.
+    Text,
+    /// As Meltano's SDK writes structured logs.
+    Json,
+}
+
+/// Who reads the log, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Style {
+    pub(super) format: LogFormat,
+    /// People, on a terminal.
+    pub(super) terminal: bool,
+    /// Warnings and errors alone.
+    pub(super) quiet: bool,
+    colour: bool,
+}
 
 /// Starts logging; a second start changes nothing.
-pub(super) fn start() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(Line).with_writer(Stderr).try_init();
+pub(super) fn start(format: Option<LogFormat>, quiet: bool) {
+    let terminal = io::stderr().is_terminal();
+    let format = format.unwrap_or_else(asked_for);
+    // <https://no-color.org>
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let style = *STYLE.get_or_init(|| Style { format, terminal, quiet, colour });
+    let default = if quiet { QUIET_FILTER } else { DEFAULT_FILTER };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(style).with_writer(Stderr).try_init();
+}
+
+/// Who reads the log.
+pub(super) fn style() -> Style {
+    let plain = Style { format: LogFormat::Text, terminal: false, quiet: false, colour: false };
+    STYLE.get().copied().unwrap_or(plain)
 }
 
 /// Makes log lines step around a progress bar.
@@ -28,18 +72,126 @@ pub(super) fn share_terminal_with(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
 }
 
-struct Line;
+/// Tells why a run failed: its cause is the last line, which orchestrators show; on a terminal the hint stands below.
+pub(super) fn tell(error: &TapError) {
+    let style = style();
+    if style.format == LogFormat::Json {
+        tracing::error!(exception = exception(error), "{error}");
+        return;
+    }
+    tracing::error!("{error}");
+    if style.terminal {
+        let (begin, end) = if style.colour { ("\x1b[33m", "\x1b[0m") } else { ("", "") };
+        // Nobody reads it when stderr is closed.
+        let _ = writeln!(io::stderr(), "{begin}hint: {}{end}", error.hint());
+    }
+}
 
-impl<S, N> FormatEvent<S, N> for Line
+/// A METRIC as the Singer specification has it, or with a structured log as that has it.
+pub(super) fn metric(kind: &str, name: &str, value: &Value, tags: &Value) {
+    let metric = json!({"type": kind, "metric": name, "value": value, "tags": tags});
+    match style().format {
+        LogFormat::Text => tracing::info!("METRIC: {metric}"),
+        LogFormat::Json => tracing::info!(metric_info = metric.to_string(), "METRIC"),
+    }
+}
+
+fn asked_for() -> LogFormat {
+    let config = std::env::var_os(SDK_LOG_CONFIG).and_then(|path| std::fs::read_to_string(path).ok());
+    match config.is_some_and(|config| config.contains(STRUCTURED)) {
+        true => LogFormat::Json,
+        false => LogFormat::Text,
+    }
+}
+
+fn exception(error: &TapError) -> String {
+    json!({"type": "TapError", "module": "tap_hubspot_tickets", "message": error.to_string(), "notes": [error.hint()]})
+        .to_string()
+}
+
+impl<S, N> FormatEvent<S, N> for Style
 where
     S: Subscriber + for<'l> LookupSpan<'l>,
     N: for<'w> FormatFields<'w> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-        write!(line, "{now} {} ", event.metadata().level())?;
+        let level = *event.metadata().level();
+        if self.format == LogFormat::Json {
+            return writeln!(line, "{}", structured(event));
+        }
+        let (begin, end) = if self.colour { (colour(level), "\x1b[0m") } else { ("", "") };
+        if !self.terminal || level > Level::INFO {
+            write!(line, "{} ", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true))?;
+        }
+        write!(line, "{begin}{level} ")?;
         context.format_fields(line.by_ref(), event)?;
-        writeln!(line)
+        writeln!(line, "{end}")
+    }
+}
+
+fn colour(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "\x1b[31m",
+        Level::WARN => "\x1b[33m",
+        _ => "",
+    }
+}
+
+/// An event as Meltano's SDK writes it with its `StructuredFormatter`.
+fn structured(event: &Event<'_>) -> Value {
+    let mut fields = Fields::default();
+    event.record(&mut fields);
+    let level = match *event.metadata().level() {
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    };
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of this century are exact")]
+    let seconds = Utc::now().timestamp_micros() as f64 / 1e6;
+    let mut written = json!({
+        "level": level,
+        "pid": std::process::id(),
+        "logger_name": event.metadata().target().replace("::", "."),
+        "ts": seconds,
+        "thread_name": std::thread::current().name(),
+        "app_name": env!("CARGO_PKG_NAME"),
+        "stream_name": null,
+        "message": fields.message,
+        "extra": fields.extra,
+    });
+    for (key, value) in fields.nested {
+        if key == "metric_info" {
+            written["stream_name"] = value["tags"]["stream"].clone();
+        }
+        written[key] = value;
+    }
+    written
+}
+
+/// The fields of an event.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    /// Fields that hold JSON.
+    nested: Vec<(&'static str, Value)>,
+    extra: Map<String, Value>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.message = format!("{value:?}");
+        } else {
+            self.extra.insert(field.name().to_owned(), format!("{value:?}").into());
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match (field.name(), serde_json::from_str(value)) {
+            (name @ ("metric_info" | "exception"), Ok(nested)) => self.nested.push((name, nested)),
+            (name, _) => drop(self.extra.insert(name.to_owned(), value.into())),
+        }
     }
 }
 

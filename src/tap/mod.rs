@@ -21,13 +21,13 @@ pub fn run() -> u8 {
         Ok(arguments) => arguments,
         Err(error) => return cli::report(&error),
     };
-    log::start();
+    log::start(arguments.log_format, arguments.quiet);
     match dispatch(&arguments) {
         Ok(()) => 0,
         Err(error) => {
             let code = error.exit_code();
             if !error.is_quiet() {
-                tracing::error!("{error}");
+                log::tell(&error);
             }
             code
         }

@@ -1,5 +1,7 @@
-//! What a run shows while it goes on and when it ends: a bar on a terminal, METRIC lines, a summary.
+//! What a run shows while it goes on and when it ends: a bar on a terminal, METRIC lines elsewhere, a summary.
 
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,11 +25,16 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show.
-    pub(super) fn start(summary: &SummaryHandle, client: &Arc<Client>) -> Self {
+    /// Begins to show; with the rows to come, how many are left and for how long.
+    pub(super) fn start(summary: &SummaryHandle, client: &Arc<Client>, expected: Option<u64>) -> Self {
         // Hidden unless stderr is a terminal.
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        bar.set_style(ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("a valid template"));
+        let target = if log::style().quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(expected, target);
+        let template = match expected {
+            Some(_) => "{spinner} {elapsed} {wide_bar} {human_pos}/{human_len} records, {msg}, {eta} left",
+            None => "{spinner} {elapsed} {human_pos} records, {msg}",
+        };
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
         log::share_terminal_with(&bar);
         let shown = tokio::spawn(show(bar.clone(), summary.clone(), Arc::clone(client)));
         Self { bar, shown }
@@ -47,14 +54,14 @@ async fn show(bar: ProgressBar, summary: SummaryHandle, client: Arc<Client>) {
     loop {
         ticks.tick().await;
         let now = summary.now();
-        let calls = client.ledger().tally().total;
-        let (records, pages) = now
-            .streams
-            .iter()
-            .fold((0, 0), |(records, pages), (_, stream)| (records + stream.records, pages + stream.pages));
+        let tally = client.ledger().tally();
+        let records: u64 = now.streams.iter().map(|(_, stream)| stream.records).sum();
+        let seconds = started.elapsed().as_secs_f64().max(1.0);
         #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-        let rate = calls as f64 * 10.0 / started.elapsed().as_secs_f64().max(1.0);
-        bar.set_message(format!("{records} records, {pages} pages, {calls} calls, {rate:.1} calls per 10 s"));
+        let (per_second, calls_per_10s) = (records as f64 / seconds, tally.total as f64 * 10.0 / seconds);
+        let share = 100.0 * calls_per_10s / client.requests_per_10s();
+        bar.set_position(counted(&now));
+        bar.set_message(format!("{per_second:.0}/s, {} calls at {share:.0} % of the limit", tally.total));
         bar.tick();
         if told.elapsed() >= METRIC_INTERVAL {
             told = Instant::now();
@@ -63,22 +70,37 @@ async fn show(bar: ProgressBar, summary: SummaryHandle, client: Arc<Client>) {
     }
 }
 
-/// Tells what a run did: METRIC lines for programs, sentences for people.
+/// The records of streams whose rows can be counted before they are read.
+fn counted(summary: &Summary) -> u64 {
+    let counted = summary.streams.iter().filter(|(name, _)| !matches!(*name, "ticket_associations" | "sync_audit"));
+    counted.map(|(_, stream)| stream.records).sum()
+}
+
+/// Tells what a run did: METRIC lines and sentences in a log, a table on a terminal, nothing to who wants quiet.
 pub(super) fn report(summary: &Summary, tally: &Tally, elapsed: Duration, succeeded: bool) {
-    tell_records(summary);
-    for (endpoint, count) in &tally.calls {
-        metric("counter", "http_request_count", json!(count), json!({"endpoint": endpoint.label()}));
+    let style = log::style();
+    if style.quiet {
+        return;
     }
-    let status = if succeeded { "succeeded" } else { "failed" };
     let seconds = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
-    metric("timer", "sync_duration", json!(seconds), json!({"status": status}));
     for (name, stream) in &summary.streams {
-        let tombstones =
-            if stream.tombstones > 0 { format!(", {} of them tombstones", stream.tombstones) } else { String::new() };
-        let pages = if stream.pages > 0 { format!(", from {} pages", stream.pages) } else { String::new() };
-        tracing::info!("{name}: {} records{tombstones}{pages}", stream.records);
         for (property, count) in &stream.unparsed {
             tracing::info!("{name}: {count} values of {property} did not fit its type and stand in _unparsed");
+        }
+    }
+    if style.terminal && style.format == log::LogFormat::Text {
+        // Nobody reads it when stderr is closed.
+        let _ = io::stderr().write_all(table(summary).as_bytes());
+    } else {
+        tell_metrics(summary, tally, seconds, succeeded);
+        for (name, stream) in &summary.streams {
+            let tombstones = if stream.tombstones > 0 {
+                format!(", {} of them tombstones", stream.tombstones)
+            } else {
+                String::new()
+            };
+            let pages = if stream.pages > 0 { format!(", from {} pages", stream.pages) } else { String::new() };
+            tracing::info!("{name}: {} records{tombstones}{pages}", stream.records);
         }
     }
     let by_endpoint: Vec<String> =
@@ -93,13 +115,27 @@ pub(super) fn report(summary: &Summary, tally: &Tally, elapsed: Duration, succee
     );
 }
 
-fn tell_records(summary: &Summary) {
+fn table(summary: &Summary) -> String {
+    let width = summary.streams.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("stream".len());
+    let mut table = format!("{:width$}  {:>10}  {:>10}  {:>7}\n", "stream", "records", "tombstones", "pages");
     for (name, stream) in &summary.streams {
-        metric("counter", "record_count", json!(stream.records), json!({"stream": name}));
+        writeln!(table, "{name:width$}  {:>10}  {:>10}  {:>7}", stream.records, stream.tombstones, stream.pages)
+            .expect("writing to a String does not fail");
     }
+    table
 }
 
-/// A METRIC line as the Singer specification has it.
-fn metric(kind: &str, name: &str, value: serde_json::Value, tags: serde_json::Value) {
-    tracing::info!("METRIC: {}", json!({"type": kind, "metric": name, "value": value, "tags": tags}));
+fn tell_metrics(summary: &Summary, tally: &Tally, seconds: f64, succeeded: bool) {
+    tell_records(summary);
+    for (endpoint, count) in &tally.calls {
+        log::metric("counter", "http_request_count", &json!(count), &json!({"endpoint": endpoint.label()}));
+    }
+    let status = if succeeded { "succeeded" } else { "failed" };
+    log::metric("timer", "sync_duration", &json!(seconds), &json!({"status": status}));
+}
+
+fn tell_records(summary: &Summary) {
+    for (name, stream) in &summary.streams {
+        log::metric("counter", "record_count", &json!(stream.records), &json!({"stream": name}));
+    }
 }

@@ -11,7 +11,7 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 29] = [
+const SETTINGS: [&str; 30] = [
     "access_token",
     "api_base_url",
     "api_version",
@@ -33,6 +33,7 @@ const SETTINGS: [&str; 29] = [
     "rate_limit",
     "rate_limit_share",
     "refresh_token",
+    "report_path",
     "request_timeout_secs",
     "retry_attempts",
     "retry_delay_secs",
