@@ -28,9 +28,8 @@ pub(super) fn read(path: &Path) -> Result<Option<Map<String, Value>>, StateError
         Value::Null => Vec::new(),
         _ => return Err(unusable("it holds no array of states".to_owned())),
     };
-    whole(messages.iter().flat_map(of_streams)).map_err(|found| match found {
-        TwoPortals { one, other } => StateError::OtherPortal { found: other, expected: one },
-    })
+    let whole = whole(messages.iter().flat_map(of_streams));
+    whole.map_err(|TwoPortals { one, other }| StateError::OtherPortal { found: other, expected: one })
 }
 
 /// The states of streams in a message, whole or bare, of a stream or of all.

@@ -3,7 +3,7 @@
 mod environment;
 mod load;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -230,6 +230,13 @@ impl Config {
         match &self.associations {
             Some(types) => types.clone(),
             None => DEFAULT_ASSOCIATIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Makes the files that the settings name by a relative path files of `folder`.
+    pub fn move_into(&mut self, folder: &Path) {
+        for path in [&mut self.cache_path, &mut self.report_path].into_iter().flatten() {
+            *path = folder.join(&*path);
         }
     }
 

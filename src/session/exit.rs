@@ -12,6 +12,8 @@ use crate::discovery::DiscoveryError;
 use crate::extraction::{ExtractError, PlanError};
 use crate::state::StateError;
 
+/// Some of many tenants failed: the table and the report say which and why.
+const TENANTS: u8 = 1;
 /// A setting, catalog, state or argument is wrong: fix it, then run again.
 pub const USAGE: u8 = 2;
 /// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
@@ -86,6 +88,28 @@ pub enum TapError {
         #[source]
         source: io::Error,
     },
+    /// The folder of many tenants, or of one of them, cannot be used.
+    #[error("the tenants' folder {folder} cannot be used: {source}", folder = folder.display())]
+    Tenants {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Some of many tenants failed.
+    #[error("{failed} of {all} tenants failed: {names}; the table and the report say why")]
+    TenantsFailed {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// Some of their names.
+        names: String,
+    },
+    /// A tenant's thread panicked, which is a defect.
+    #[error("the run of this tenant broke down; its log says where")]
+    Panicked,
     /// The process lacks what it needs to run.
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] io::Error),
@@ -101,9 +125,12 @@ impl TapError {
     /// The exit code by consequence.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Catalog(_) | Self::State(_) | Self::UnknownStream { .. } | Self::Report { .. } => {
-                USAGE
-            }
+            Self::Config(_)
+            | Self::Catalog(_)
+            | Self::State(_)
+            | Self::UnknownStream { .. }
+            | Self::Report { .. }
+            | Self::Tenants { .. } => USAGE,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
             Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
             Self::Discovery(DiscoveryError::Client(error))
@@ -115,7 +142,8 @@ impl TapError {
             Self::Extract(ExtractError::Cache(_)) => USAGE,
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
             Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
-            Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) => DEFECT,
+            Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) | Self::Panicked => DEFECT,
+            Self::TenantsFailed { .. } => TENANTS,
             Self::Interrupted => INTERRUPTED,
             Self::Terminated => TERMINATED,
         }
@@ -137,6 +165,7 @@ impl TapError {
             REFUSED => "fix the token, or add the scope named, then run again",
             QUOTA => "run again with the last state after midnight in the portal's time zone",
             OUTPUT => "look at the target, then run again with its last state",
+            TENANTS => "do what the table says of each, then run again",
             DEFECT => "this is a defect of the tap: report it",
             _ => "run again later with the last state",
         }

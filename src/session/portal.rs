@@ -1,5 +1,6 @@
 //! From settings to a portal: config, client, catalog.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::exit::TapError;
@@ -38,7 +39,18 @@ impl Session {
     /// # Errors
     /// When a setting is wrong.
     pub fn open(sources: &[ConfigSource]) -> Result<Self, TapError> {
-        let loaded = load(sources)?;
+        Self::open_in(sources, None)
+    }
+
+    /// The same, with the files that the settings name looked for in a folder.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_in(sources: &[ConfigSource], folder: Option<&Path>) -> Result<Self, TapError> {
+        let mut loaded = load(sources)?;
+        if let Some(folder) = folder {
+            loaded.config.move_into(folder);
+        }
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

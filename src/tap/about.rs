@@ -10,7 +10,7 @@ use crate::config::settings_schema;
 use crate::session::TapError;
 
 /// What the tap can, in the words of Meltano's SDK.
-const CAPABILITIES: [&str; 5] = ["catalog", "discover", "state", "about", "activate-version"];
+const CAPABILITIES: [&str; 6] = ["catalog", "discover", "state", "about", "activate-version", "structured-logging"];
 const DESCRIPTION: &str = env!("CARGO_PKG_DESCRIPTION");
 
 /// Writes the description in the form asked for.
@@ -19,6 +19,7 @@ pub(super) fn write(format: AboutFormat) -> Result<(), TapError> {
         AboutFormat::Text => as_text(),
         AboutFormat::Json => serde_json::to_string_pretty(&as_json()).expect("a description is JSON"),
         AboutFormat::Markdown => as_markdown(),
+        AboutFormat::Meltano => as_meltano(),
     };
     writeln!(io::stdout(), "{}", text.trim_end()).map_err(TapError::Output)
 }
@@ -58,6 +59,57 @@ fn as_markdown() -> String {
     text.push_str("\n## Settings\n\n");
     text.push_str(&settings_table());
     text
+}
+
+/// The plugin definition that `meltano add --from-ref` takes.
+fn as_meltano() -> String {
+    let mut text = format!(
+        "# Made by {name} --about --format=meltano; meltano add {name} --from-ref takes it.\n\
+         plugin_type: extractors\nname: {name}\nnamespace: tap_hubspot_tickets\nvariant: rust\nlabel: HubSpot tickets\n\
+         description: {DESCRIPTION:?}\nexecutable: {name}\ncapabilities: [{}]\n\
+         settings_group_validation:\n- [access_token]\n- [client_id, client_secret, refresh_token]\nsettings:\n",
+        CAPABILITIES.join(", "),
+        name = env!("CARGO_PKG_NAME"),
+    );
+    for (name, definition) in settings_schema()["properties"].as_object().into_iter().flatten() {
+        text.push_str(&meltano_setting(name, definition));
+    }
+    text
+}
+
+/// One setting; its default stays the tap's own, so that the definition need not change with it.
+fn meltano_setting(name: &str, definition: &Value) -> String {
+    let kind = match meltano_kind(definition) {
+        "options" => {
+            let choices = definition["oneOf"].as_array().into_iter().flatten();
+            let choices: Vec<String> = choices
+                .map(|choice| format!("\n  - {{label: {0}, value: {0}}}", choice["const"].as_str().unwrap_or("")))
+                .collect();
+            format!("options\n  options:{}", choices.concat())
+        }
+        kind => kind.to_owned(),
+    };
+    let sensitive = if definition["secret"] == true { "\n  sensitive: true" } else { "" };
+    let description = definition["description"].as_str().unwrap_or_default().replace('\n', " ");
+    // JSON's strings are YAML's.
+    format!("- name: {name}\n  kind: {kind}{sensitive}\n  description: {}\n", Value::from(description))
+}
+
+fn meltano_kind(definition: &Value) -> &'static str {
+    let is = |name: &str| match &definition["type"] {
+        Value::String(one) => one == name,
+        Value::Array(several) => several.iter().any(|one| one == name),
+        _ => false,
+    };
+    match () {
+        () if definition["oneOf"].is_array() => "options",
+        () if definition["format"] == "date-time" => "date_iso8601",
+        () if is("array") => "array",
+        () if is("boolean") => "boolean",
+        () if is("string") => "string",
+        () if is("integer") => "integer",
+        () => "decimal",
+    }
 }
 
 /// The settings as a Markdown table; the README holds the same one, as a test shows.

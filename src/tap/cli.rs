@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 
 use super::log::LogFormat;
 use crate::catalog::Catalog;
@@ -47,6 +48,35 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "connection")]
     pub(super) test: Option<TestMode>,
 
+    /// Tell how many rows, calls and minutes the run would take, and end
+    #[arg(long)]
+    pub(super) plan: bool,
+
+    /// Run every tenant that has a folder with a config.json in this one, side by side
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "catalog", "state", "discover", "test", "plan"])]
+    pub(super) tenants: Option<PathBuf>,
+
+    /// With --tenants: the shell command that takes a tenant's messages and prints its state, in the tenant's folder;
+    /// a file named output in that folder wins
+    #[arg(long, value_name = "COMMAND", default_value = "target-postgres --config target.json", requires = "tenants")]
+    pub(super) output: String,
+
+    /// With --tenants: how many run at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 8, requires = "tenants")]
+    pub(super) at_once: usize,
+
+    /// With --tenants: the JSON file that tells of all tenants; without it, DIR/report.json
+    #[arg(long, value_name = "FILE", requires = "tenants")]
+    pub(super) report: Option<PathBuf>,
+
+    /// Write the completions of a shell and end
+    #[arg(long, value_name = "SHELL")]
+    pub(super) completions: Option<Shell>,
+
+    /// Write the man page and end
+    #[arg(long)]
+    pub(super) man: bool,
+
     /// Log warnings and errors alone: no progress, no summary
     #[arg(long, short)]
     pub(super) quiet: bool,
@@ -59,7 +89,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) about: bool,
 
-    /// Form of --about
+    /// Form of --about and --plan
     #[arg(long, value_enum, default_value_t = AboutFormat::Text)]
     pub(super) format: AboutFormat,
 
@@ -88,6 +118,8 @@ pub(super) enum AboutFormat {
     Json,
     /// For documentation.
     Markdown,
+    /// The plugin definition for `meltano add --from-ref`.
+    Meltano,
 }
 
 impl Arguments {
@@ -115,6 +147,21 @@ impl Arguments {
         };
         Ok(Assignment { catalog, state, forget: self.full_refresh.clone() })
     }
+}
+
+/// Writes the completions of a shell.
+pub(super) fn write_completions(shell: Shell) -> Result<(), TapError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut script);
+    io::stdout().write_all(&script).map_err(TapError::Output)
+}
+
+/// Writes the man page.
+pub(super) fn write_man() -> Result<(), TapError> {
+    let mut page = Vec::new();
+    let command = Arguments::command().version(env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(command).render(&mut page).map_err(TapError::Output)?;
+    io::stdout().write_all(&page).map_err(TapError::Output)
 }
 
 /// Writes `tap-hubspot-tickets v1.2.3`.

@@ -1,6 +1,8 @@
 //! The log on stderr: sentences for people, beside a progress bar when there is one; or JSON, a line an event.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 
@@ -28,6 +30,10 @@ const STRUCTURED: &str = "StructuredFormatter";
 
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 static STYLE: OnceLock<Style> = OnceLock::new();
+thread_local! {
+    /// Where this thread's log goes instead of stderr.
+    static DIVERTED: RefCell<Option<File>> = const { RefCell::new(None) };
+}
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,7 +70,28 @@ pub(super) fn start(format: Option<LogFormat>, quiet: bool) {
 /// Who reads the log.
 pub(super) fn style() -> Style {
     let plain = Style { format: LogFormat::Text, terminal: false, quiet: false, colour: false };
-    STYLE.get().copied().unwrap_or(plain)
+    let style = STYLE.get().copied().unwrap_or(plain);
+    // A file is no terminal.
+    if is_diverted() { Style { terminal: false, colour: false, ..style } } else { style }
+}
+
+/// Sends what this thread logs to a file, until the guard is gone.
+pub(super) fn divert(log: File) -> Diverted {
+    DIVERTED.set(Some(log));
+    Diverted
+}
+
+/// While it lives, this thread logs to a file.
+pub(super) struct Diverted;
+
+impl Drop for Diverted {
+    fn drop(&mut self) {
+        DIVERTED.set(None);
+    }
+}
+
+fn is_diverted() -> bool {
+    DIVERTED.with_borrow(Option::is_some)
 }
 
 /// Makes log lines step around a progress bar.
@@ -119,8 +146,9 @@ where
         if self.format == LogFormat::Json {
             return writeln!(line, "{}", structured(event));
         }
-        let (begin, end) = if self.colour { (colour(level), "\x1b[0m") } else { ("", "") };
-        if !self.terminal || level > Level::INFO {
+        let Self { terminal, colour: coloured, .. } = style();
+        let (begin, end) = if coloured { (colour(level), "\x1b[0m") } else { ("", "") };
+        if !terminal || level > Level::INFO {
             write!(line, "{} ", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true))?;
         }
         write!(line, "{begin}{level} ")?;
@@ -206,6 +234,10 @@ impl<'w> MakeWriter<'w> for Stderr {
 
 impl Write for Stderr {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let diverted = DIVERTED.with_borrow_mut(|log| log.as_mut().map(|log| log.write(line)));
+        if let Some(written) = diverted {
+            return written;
+        }
         match BAR.get() {
             Some(bar) => bar.suspend(|| io::stderr().write(line)),
             None => io::stderr().write(line),

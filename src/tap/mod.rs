@@ -4,8 +4,11 @@ mod about;
 mod check;
 mod cli;
 mod log;
+mod overview;
+mod plan;
 mod progress;
 mod sync;
+mod tenants;
 
 use std::io::{self, Write};
 
@@ -42,10 +45,20 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
     if arguments.about {
         return about::write(arguments.format);
     }
+    if let Some(shell) = arguments.completions {
+        return cli::write_completions(shell);
+    }
+    if arguments.man {
+        return cli::write_man();
+    }
+    if let Some(folder) = &arguments.tenants {
+        return tenants::run(folder, arguments);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match (arguments.discover, arguments.test) {
             (true, _) => discover(arguments).await,
+            (false, None) if arguments.plan => plan::write(arguments).await,
             (false, Some(TestMode::Connection)) => check::connection(arguments).await,
             (false, Some(mode)) => check::messages(arguments, mode).await,
             (false, None) => sync::run(arguments).await,
