@@ -20,4 +20,5 @@ mod sync;
 mod targets;
 mod tenants;
 mod transport;
+mod views;
 mod windows;

@@ -150,7 +150,7 @@ fn the_plugin_definition_can_be_added() {
         said
     };
     run(&["add", "tap-hubspot-tickets", "--from-ref", "plugin.yml"]);
-    let settings = run(&["config", "list", "tap-hubspot-tickets"]);
+    let settings = run(&["config", "list", "tap-hubspot-tickets", "--all"]);
     for setting in ["access_token", "rate_limit_share", "report_path", "properties_layout"] {
         assert!(settings.contains(setting), "{setting} in {settings}");
     }
