@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := tests/tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-clients lint
+.PHONY: help demo test test-clients image lint
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -18,8 +18,13 @@ test: ## Run the tests, those against a real Postgres, real Singer targets and H
 	$(TOOLS)/clients.sh
 	$(CARGO) test --locked
 
-test-clients: ## Run what takes longer: the demo from beginning to end, on release binaries
+test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, the image, a thousand tenants, the demo
+	$(TOOLS)/clients.sh target-postgres postgres meltano airbyte clusters
+	$(CARGO) test --locked --test it -- --ignored
 	@$(MAKE) --no-print-directory demo
+
+image: ## Build the container image tap-hubspot-tickets
+	@$(TOOLS)/image.sh build
 
 lint: ## Check formatting, clippy's advice and the documentation
 	$(CARGO) fmt --check

@@ -11,6 +11,7 @@ mod history;
 mod layers;
 mod meltano;
 mod official_client;
+mod packages;
 mod plan;
 mod report;
 mod selection;

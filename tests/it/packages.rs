@@ -1,0 +1,129 @@
+//! What people install: completions, the man page, the wheel, the image, and the files for clusters.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use tap_hubspot_tickets::sandbox::Options;
+
+use crate::support::clients::{build_folder, program, tool};
+use crate::support::portal::Portal;
+use crate::support::tap::Tap;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[track_caller]
+fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().expect("it runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {said}");
+    said
+}
+
+#[test]
+fn completions_and_the_man_page_know_every_flag() {
+    let portal = Portal::start(Options::with_tickets(1));
+    let tap = Tap::of(&portal);
+    let man = tap.finish(tap.bare_command(&["--man"])).succeeded();
+    let bash = tap.finish(tap.bare_command(&["--completions", "bash"])).succeeded();
+    for flag in ["config", "catalog", "state", "discover", "plan", "tenants", "quiet", "about"] {
+        assert!(bash.text().contains(&format!("--{flag}")), "{flag}");
+        assert!(man.text().contains(&format!("\\-\\-{flag}")), "{flag}");
+    }
+    for shell in ["zsh", "fish", "elvish", "powershell"] {
+        assert!(tap.finish(tap.bare_command(&["--completions", shell])).succeeded().stdout.len() > 1000, "{shell}");
+    }
+    fs::write(tap.path("completions.bash"), bash.text()).expect("a writable folder");
+    let complete = "source completions.bash; COMP_WORDS=(tap-hubspot-tickets --dis); COMP_CWORD=1; \
+        _tap-hubspot-tickets tap-hubspot-tickets --dis ''; echo ${COMPREPLY[@]}";
+    assert_eq!(run(Command::new("bash").args(["-c", complete]).current_dir(tap.path(""))).trim(), "--discover");
+}
+
+#[test]
+#[ignore = "make test-clients builds the wheel, on release settings"]
+fn pip_installs_the_programs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    run(Command::new("python3").args(["-m", "venv", "venv"]).current_dir(folder.path()));
+    let pip = folder.path().join("venv/bin/pip");
+    let mut install = Command::new(pip);
+    // The build's own artefacts are used, so that it takes seconds where the programs are built already.
+    install.args(["install", "--disable-pip-version-check", "--quiet"]).arg(repository(""));
+    install.env("CARGO_TARGET_DIR", build_folder());
+    run(&mut install);
+    for program in ["tap-hubspot-tickets", "source-hubspot-tickets", "hubspot-sandbox"] {
+        assert!(folder.path().join("venv/bin").join(program).is_file(), "{program}");
+    }
+    let said = run(Command::new(folder.path().join("venv/bin/tap-hubspot-tickets")).arg("--version"));
+    assert_eq!(said, format!("tap-hubspot-tickets v{}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+#[ignore = "make test-clients builds the image"]
+fn the_image_loads_a_portal() {
+    let portal = Portal::start(Options::with_tickets(15));
+    let tap = Tap::unhurried(&portal);
+    let said = run(Command::new(tool("image.sh")).args(["run"]).arg(tap.path("")).args(["--config", "config.json"]));
+    let tickets = said.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
+    assert_eq!(tickets, portal.truth().list("tickets").len(), "{said}");
+    let told = run(Command::new(tool("image.sh")).arg("describe"));
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["user"], "65532:65532");
+    assert_eq!(told["linked"], "static");
+    assert!(told["megabytes"].as_f64().is_some_and(|size| size < 40.0), "{told}");
+}
+
+#[test]
+#[ignore = "make test-clients installs Kubernetes' schemas"]
+fn kubernetes_takes_the_files_as_they_are() {
+    let said = run(program("clusters", "kubernetes-validate")
+        .arg("--strict")
+        .arg(repository("sample_configs/kubernetes/tenants.yaml")));
+    assert!(!said.contains("ERROR"), "{said}");
+    let text = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the file");
+    assert!(
+        ["Secret", "PersistentVolumeClaim", "CronJob"].iter().all(|kind| text.contains(&format!("kind: {kind}\n")))
+    );
+}
+
+/// One mapped task a tenant, of which one fails.
+#[test]
+#[ignore = "make test-clients installs Airflow and runs it"]
+fn airflow_runs_a_task_for_each_tenant() {
+    let portal = Portal::start(Options::with_tickets(12));
+    let tap = Tap::unhurried(&portal);
+    fs::create_dir_all(tap.path("dags")).expect("a folder");
+    fs::copy(repository("sample_configs/airflow/hubspot_tickets.py"), tap.path("dags/hubspot_tickets.py"))
+        .expect("a copy");
+    for (tenant, token) in
+        [("one", portal.access_token()), ("two", "wrong".to_owned()), ("three", portal.access_token())]
+    {
+        fs::create_dir_all(tap.path("tenants").join(tenant)).expect("a folder");
+        tap.write(
+            &format!("tenants/{tenant}/config.json"),
+            &json!({"access_token": token, "api_base_url": portal.url()}),
+        );
+    }
+    let bin = Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder");
+    let airflow = |arguments: &[&str]| {
+        let mut command = program("clusters", "airflow");
+        command.args(arguments).current_dir(tap.path("")).env("AIRFLOW_HOME", tap.path("airflow"));
+        command.env("AIRFLOW__CORE__DAGS_FOLDER", tap.path("dags")).env("AIRFLOW__CORE__LOAD_EXAMPLES", "False");
+        command.env("HUBSPOT_TENANTS", tap.path("tenants")).env("HOME", tap.path(""));
+        command.env("HUBSPOT_PIPELINE", "tap-hubspot-tickets --config config.json > messages.jsonl");
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH")));
+        let output = command.output().expect("Airflow runs");
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    airflow(&["db", "migrate"]);
+    let said = airflow(&["dags", "test", "hubspot_tickets"]);
+    for tenant in ["one", "three"] {
+        let messages = fs::read_to_string(tap.path("tenants").join(tenant).join("messages.jsonl")).unwrap_or_default();
+        let tickets =
+            messages.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
+        assert_eq!(tickets, portal.truth().list("tickets").len(), "{tenant}: {said}");
+    }
+    assert!(said.contains("check access_token") && said.contains("state=failed"), "{said}");
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The container image: builds it, runs it, tells what is in it.
+#
+#   image.sh build                  build the static programs and the image tap-hubspot-tickets
+#   image.sh run FOLDER ARGUMENT... run the image with FOLDER as its working folder; builds it first
+#   image.sh describe               tell its user, size and linking as JSON
+#
+# With buildah, podman or docker, whichever is found first; Debian and Ubuntu have buildah as a package.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+target=$(realpath -m --relative-to=. "${CARGO_TARGET_DIR:-target}")
+triple=$(uname -m)-unknown-linux-musl
+image=tap-hubspot-tickets
+
+fail() {
+    echo "image.sh: $*" >&2
+    exit 1
+}
+
+engine() {
+    local name
+    for name in buildah podman docker; do
+        if command -v "$name" >/dev/null && { [ "$name" != docker ] || docker info >/dev/null 2>&1; }; then
+            echo "$name"
+            return
+        fi
+    done
+    fail "found neither buildah, podman nor a running docker; install one (Debian, Ubuntu: apt-get install buildah)"
+}
+
+# Buildah's and podman's defaults ask for a kernel that nested machines do not have.
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
+
+build() {
+    rustup target list --installed 2>/dev/null | grep -qx "$triple" || rustup target add "$triple" >&2 ||
+        fail "has no standard library for $triple; install it with rustup target add $triple"
+    # The C parts of the TLS library need a compiler that knows no libc of the host's.
+    CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} \
+        cargo build --release --locked --quiet --target "$triple" --bin tap-hubspot-tickets --bin source-hubspot-tickets >&2
+    local context=$target/image
+    rm -rf "$context"
+    mkdir -p "$context"
+    cp "$target/$triple"/release/{tap,source}-hubspot-tickets "$context"
+    cp /etc/ssl/certs/ca-certificates.crt "$context" ||
+        fail "found no certificates at /etc/ssl/certs/ca-certificates.crt; install ca-certificates"
+    case $(engine) in
+    buildah) buildah bud --quiet --tag "$image" --file Containerfile "$context" >&2 ;;
+    *) "$(engine)" build --quiet --tag "$image" --file Containerfile "$context" >&2 ;;
+    esac
+}
+
+case "${1:-}" in
+build)
+    build
+    ;;
+run)
+    [ $# -ge 2 ] || fail "usage: image.sh run FOLDER ARGUMENT..."
+    build
+    folder=$(realpath "$2")
+    shift 2
+    case $(engine) in
+    buildah)
+        container=$(buildah from --pull-never "$image")
+        trap 'buildah rm "$container" >/dev/null' EXIT
+        # The program is named: buildah's run knows no entry point.
+        buildah run --network host --volume "$folder:/data" "$container" /usr/local/bin/tap-hubspot-tickets "$@"
+        ;;
+    *) "$(engine)" run --rm --network host --volume "$folder:/data" "$image" "$@" ;;
+    esac
+    ;;
+describe)
+    case $(engine) in
+    buildah) user=$(buildah inspect --type image --format '{{.OCIv1.Config.User}}' "$image") ;;
+    *) user=$("$(engine)" image inspect --format '{{.Config.User}}' "$image") ;;
+    esac
+    program=$target/image/tap-hubspot-tickets
+    linked=dynamic
+    # A program that asks for no interpreter is loaded by the kernel alone.
+    readelf --program-headers "$program" | grep -q INTERP || linked=static
+    bytes=$(cat "$target"/image/* | wc -c)
+    printf '{"user": "%s", "linked": "%s", "megabytes": %s}\n' "$user" "$linked" "$((bytes / 1000000))"
+    ;;
+*)
+    fail "usage: image.sh build | run FOLDER ARGUMENT... | describe"
+    ;;
+esac
