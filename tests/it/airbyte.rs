@@ -459,3 +459,37 @@ fn airbytes_standard_checks_pass() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// What the README shows, with a token, a portal and a database that there are.
+#[test]
+#[ignore = "make test-clients installs PyAirbyte and runs it"]
+fn the_readmes_python_loads_postgres() {
+    let portal = Portal::start(Options::with_tickets(60));
+    let (tap, database) = (tap_of(&portal), Database::create());
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let block = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let [user, password, host, port, name] = database.parts();
+    let id = format!("\"organization_id\": \"{}\", \"api_base_url\": \"{}\"", portal.portal_id(), portal.url());
+    let mut code = block.to_owned();
+    for (shown, real) in [
+        ("pat-na1-00000000-0000-0000-0000-000000000000", portal.access_token().as_str()),
+        ("\"organization_id\": \"12345678\"", id.as_str()),
+        ("host=\"127.0.0.1\"", &format!("host=\"{host}\"")),
+        ("port=5432", &format!("port={port}")),
+        ("username=\"postgres\"", &format!("username=\"{user}\"")),
+        ("password=\"secret\"", &format!("password=\"{password}\"")),
+        ("database=\"postgres\"", &format!("database=\"{name}\"")),
+    ] {
+        assert!(code.contains(shown), "{shown}");
+        code = code.replace(shown, real);
+    }
+    let source = std::path::Path::new(env!("CARGO_BIN_EXE_source-hubspot-tickets")).parent().expect("a folder");
+    let mut command = program("airbyte", "python");
+    command.args(["-c", &code]).current_dir(tap.path("")).env("HOME", tap.path(""));
+    command.env("PATH", format!("{}:{}", source.display(), std::env::var("PATH").expect("a PATH")));
+    command.env("AIRBYTE_OFFLINE_MODE", "1").env("DO_NOT_TRACK", "1");
+    let output = command.output().expect("Python runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tickets = i64::try_from(portal.truth().list("tickets").len()).expect("a count");
+    assert_eq!(database.number("select count(*) from hubspot_tickets_12345678.tickets"), tickets);
+}

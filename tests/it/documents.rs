@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::clients::build_folder;
+use crate::support::clients::{build_folder, tool};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
@@ -142,12 +142,34 @@ fn the_readmes_exit_codes_are_the_taps() {
     }
 }
 
+/// The commands that the README's table gives for the endpoints of the HTTP service.
+fn service_commands() -> Vec<String> {
+    let readme = read("README.md");
+    let table = readme.split("| the service's endpoint |").nth(1).expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let command = |row: &str| {
+        let row = row.replace("\\|", "\u{1}");
+        let cell = row.trim_end_matches('|').rsplit('|').next().expect("a cell").trim().to_owned();
+        cell.trim_matches('`').replace('\u{1}', "|")
+    };
+    let commands: Vec<String> = rows.map(command).collect();
+    assert!(commands.len() >= 7, "{commands:?}");
+    commands
+}
+
 /// Every command line of the README that a user types against a portal, in the README's order and one folder.
 #[test]
 fn the_readmes_commands_run() {
     let portal = Portal::start(Options::with_tickets(120));
-    let (tap, database) = (Tap::of(&portal), Database::create());
+    let (mut tap, database) = (Tap::of(&portal), Database::create());
+    tap.set("report_path", "report.json".into());
     let _ = target_postgres(&tap, &database);
+    let tenant = tap.path("tenants/12345678");
+    fs::create_dir_all(&tenant).expect("a folder");
+    for file in ["config.json", "target.json"] {
+        fs::copy(tap.path(file), tenant.join(file)).expect("a copy");
+    }
+    fs::copy(repository("sample_configs/postgres/views.sql"), tap.path("views.sql")).expect("a copy");
     tap.write(
         "new_since.json",
         &json!({"created_after": read_json("sample_configs/config.new_since.json")["created_after"]}),
@@ -157,9 +179,13 @@ fn the_readmes_commands_run() {
         build_folder().join("clients/target-postgres/bin"),
     ];
     let path = std::env::var("PATH").expect("a PATH");
-    let path = format!("{}:{}:{path}", programs[0].display(), programs[1].display());
+    let postgres = Command::new(tool("postgres.sh")).arg("programs").output().expect("the script runs").stdout;
+    let postgres = String::from_utf8(postgres).expect("UTF-8");
+    let path = format!("{}:{}:{}:{path}", programs[0].display(), programs[1].display(), postgres.trim());
     let mut ran = 0;
-    for block in blocks("sh") {
+    for block in blocks("sh").into_iter().chain(service_commands()) {
+        // The README's Hub ID is nobody's.
+        let block = block.replace("hubspot_tickets_12345678", SCHEMA);
         if let Some(target) = block.trim().strip_prefix("make ") {
             assert!(read("Makefile").contains(&format!("\n{target}: ")), "the Makefile has no {target}");
             continue;
@@ -170,12 +196,13 @@ fn the_readmes_commands_run() {
             .env("PATH", &path)
             .env("TAP_HUBSPOT_TICKETS_API_BASE_URL", portal.url())
             .env("TAP_HUBSPOT_TICKETS_ACCESS_TOKEN", portal.access_token())
+            .env("DATABASE_URL", database.url())
             .output()
             .expect("bash runs");
         assert!(finished.status.success(), "{block}{}", String::from_utf8_lossy(&finished.stderr));
         ran += 1;
     }
-    assert!(ran >= 5, "{ran} blocks");
+    assert!(ran >= 15, "{ran} blocks and commands");
     let truth = portal.truth();
     assert_eq!(
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),

@@ -80,8 +80,14 @@ fn the_sample_project_loads_and_goes_on() {
     let database = Database::create();
     let project = Project { tap: Tap::of(&portal), portal: &portal, database: Some(&database) };
     fs::copy(sample("meltano.yml"), project.tap.path("meltano.yml")).expect("a copy");
-    project.meltano(&["install", "loader", "target-postgres"]);
-    assert!(project.meltano(&["config", "test", "tap-hubspot-tickets"]).contains("valid"));
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
+    let block = readme.split("```").find(|block| block.contains("\nmeltano run ")).expect("Meltano's block");
+    let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("meltano ")).collect();
+    assert_eq!(lines.last(), Some(&RUN.join(" ").as_str()));
+    // The run itself comes below, once what it is to read was selected.
+    for line in &lines[..lines.len() - 1] {
+        project.meltano(&line.split(' ').collect::<Vec<_>>());
+    }
     let selected = project.meltano(&["select", "tap-hubspot-tickets", "--list", "--all"]);
     assert!(selected.contains("tickets.subject"), "{selected}");
     project.meltano(&["select", "--exclude", "tap-hubspot-tickets", "tickets", "content"]);

@@ -135,6 +135,43 @@ def changes_missing(database, change):
     return missing + [id for id in change["created"] if id not in held]
 
 
+def by_month_and_stage(database):
+    """Tickets by the month of their creation, the last twelve, and the stage they are in now."""
+    return database.execute(
+        f"""
+        select to_char(t.created_at, 'YYYY-MM') as month, s.label, min(s.display_order), count(*)
+        from {SCHEMA}.tickets t
+        join {SCHEMA}.ticket_pipeline_stages s on s.pipeline_id = t.hs_pipeline and s.id = t.hs_pipeline_stage
+        where not t.archived
+        group by 1, 2
+        order by 1, 3
+        """
+    ).fetchall()
+
+
+def chart(rows, width=60):
+    """Prints a bar for each month, its stages stacked in the order of the pipeline."""
+    stages = {}
+    for _, stage, order, _ in rows:
+        stages[stage] = min(order, stages.get(stage, order))
+    stages = sorted(stages, key=lambda stage: (stages[stage], stage))
+    # As many shades as there are; further stages begin again.
+    shades = {stage: "█▓▒░#=+-:."[at % 10] for at, stage in enumerate(stages)}
+    months = {}
+    for month, stage, _, count in rows:
+        months.setdefault(month, {})[stage] = months.get(month, {}).get(stage, 0) + count
+    months = dict(sorted(months.items())[-12:])
+    most = max(sum(counts.values()) for counts in months.values())
+    for month, counts in months.items():
+        # Rounded at the edges of the parts, so that their lengths add up.
+        bar, done = "", 0
+        for stage in stages:
+            done += counts.get(stage, 0)
+            bar += shades[stage] * (round(done * width / most) - len(bar))
+        print(f"  {month}  {bar.ljust(width)}  {done:>5,}")
+    print("  " + "   ".join(f"{shades[stage]} {stage}" for stage in stages))
+
+
 def calls_between(before, after):
     """Requests by endpoint; the sandbox counts them by pool and by status too."""
     endpoints = [name for name in after if not name.startswith(("pool ", "status "))]
@@ -193,6 +230,7 @@ def demo(portal_url, database_url):
         )
         print("\nThe tickets changed last")
         table(["id", "subject", "priority", "stage", "primary contact", "primary company"], readable_rows(database))
+        months = by_month_and_stage(database)
     print("\nWhat it cost")
     endpoints = sorted({endpoint for _, _, calls in runs for endpoint in calls})
     table(
@@ -204,6 +242,8 @@ def demo(portal_url, database_url):
         ],
         right=(1, 2, 3),
     )
+    print("\nTickets by the month in which they were created, and their stage now")
+    chart(months)
     print(f"\nConfig files, catalog, state and logs: {WORK}")
 
 
