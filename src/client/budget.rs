@@ -48,6 +48,8 @@ struct Spread {
     burst: Duration,
     /// When the next grant is due.
     due: Instant,
+    /// How long grants were due before anybody wanted them.
+    unused: Duration,
 }
 
 impl Budget {
@@ -74,6 +76,11 @@ impl Budget {
         if let Some(at) = granted {
             sleep_until(at).await;
         }
+    }
+
+    /// How long the general pool had room for a request that nobody wanted to send.
+    pub(super) fn unused(&self) -> Duration {
+        lock(&self.general).unused
     }
 
     /// Keeps the whole pool from sending for a while, and slower afterwards.
@@ -108,7 +115,8 @@ impl Budget {
 
 impl Spread {
     fn new(limit: u32, share: f64) -> Self {
-        let mut spread = Self { limit: 0, interval: WINDOW, burst: Duration::ZERO, due: Instant::now() };
+        let mut spread =
+            Self { limit: 0, interval: WINDOW, burst: Duration::ZERO, due: Instant::now(), unused: Duration::ZERO };
         spread.change(limit, share);
         spread
     }
@@ -116,6 +124,7 @@ impl Spread {
     /// Takes the next grant; it is valid from the instant returned, or at once.
     fn grant(&mut self, now: Instant) -> Option<Instant> {
         let at = self.due.checked_sub(self.burst).filter(|at| *at > now);
+        self.unused += now.saturating_duration_since(self.due);
         self.due = self.due.max(now) + self.interval;
         at
     }

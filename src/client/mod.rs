@@ -117,6 +117,11 @@ impl Client {
         &self.ledger
     }
 
+    /// How long the general pool has had room for a request that nobody wanted to send, since the beginning.
+    pub fn unused(&self) -> Duration {
+        self.budget.unused()
+    }
+
     /// Sends a request until it has a good answer, and decodes it; the one path that every call takes.
     ///
     /// An answer that `decode` refuses counts as a passing failure, since proxies do answer 200 with something else.

@@ -124,7 +124,8 @@ async fn complete(
 ) -> Result<CompletedRecords, ExtractError> {
     let pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
     let extracted_at = reader.client.server_now();
-    let kept: Vec<Kept> = pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at }).collect();
+    let kept: Vec<Kept> =
+        pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at, _held: None }).collect();
     let written = written_rows(&kept);
     let (completed, misfits) = workshop.complete(kept, trust).await?;
     Ok((completed, misfits, written))

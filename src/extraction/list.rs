@@ -25,7 +25,8 @@ pub(super) struct Reader {
     pub(super) object_type: ObjectType,
     layout: Layout,
     properties: String,
-    page_size: u32,
+    /// Records a page.
+    pub(super) page_size: u32,
     /// The properties' names do not fit a URL: the list gives ids, a batch read the records.
     wide: AtomicBool,
 }
@@ -58,6 +59,7 @@ impl Reader {
             return Ok(listed);
         }
         let mut page = self.batch_read(listed.ids()).await?;
+        page.arrange(listed.ids());
         page.next = listed.next;
         Ok(page)
     }

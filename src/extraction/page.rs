@@ -144,6 +144,17 @@ impl Page {
         self.archived.retain(|_| *flags.next().expect("a flag a record"));
     }
 
+    /// Puts the records into the order of `ids`, behind those that are not among them.
+    pub(super) fn arrange(&mut self, ids: &[ObjectId]) {
+        let places: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place + 1)).collect();
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|index| places.get(&self.ids[*index]));
+        self.spans =
+            order.iter().flat_map(|index| &self.spans[index * self.stride..][..self.stride]).copied().collect();
+        self.ids = order.iter().map(|index| self.ids[*index]).collect();
+        self.archived = order.iter().map(|index| self.archived[*index]).collect();
+    }
+
     /// The bytes that the page holds.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.spans.len() * size_of::<Span>()
