@@ -10,6 +10,7 @@ mod page;
 mod plot;
 mod portal;
 mod process;
+mod publish;
 mod report;
 mod singer_io;
 mod tap;
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     // Cargo says what kind of program this is.
     let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|name| *name != "--bench").collect();
     if names == ["page"] {
-        page::write();
+        publish::write_page();
         return ExitCode::SUCCESS;
     }
     let unknown = names.iter().find(|name| !benches::ALL.iter().any(|(known, _)| known == *name));

@@ -1,9 +1,5 @@
-//! What a benchmark found: a table for people, JSON for programs.
+//! What a benchmark found, and the table that shows it.
 
-use std::fs;
-use std::path::PathBuf;
-
-use chrono::{SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The figures of one benchmark, and what they hold for.
@@ -63,28 +59,8 @@ impl From<String> for Cell {
 }
 
 impl Report {
-    /// An empty one, of this machine and now.
-    pub(crate) fn new(bench: &str, input: String, runs: usize, columns: &[(&str, usize)]) -> Self {
-        let columns = columns.iter().map(|(head, digits)| Column { head: (*head).to_owned(), digits: *digits });
-        Self {
-            bench: bench.to_owned(),
-            input,
-            machine: machine(),
-            date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
-            runs,
-            columns: columns.collect(),
-            rows: Vec::new(),
-        }
-    }
-
-    pub(crate) fn add(&mut self, row: Vec<Cell>) {
-        assert_eq!(row.len(), self.columns.len(), "a cell a column");
-        // Shown as it comes: some benchmarks take minutes.
-        eprintln!("  {}", self.shown(&row).join("  "));
-        self.rows.push(row);
-    }
-
-    fn shown(&self, row: &[Cell]) -> Vec<String> {
+    /// The cells of a row as text.
+    pub(crate) fn shown(&self, row: &[Cell]) -> Vec<String> {
         row.iter()
             .zip(&self.columns)
             .map(|(cell, column)| match cell {
@@ -128,27 +104,6 @@ impl Report {
             self.date
         )
     }
-
-    /// Prints the table and writes the JSON into the build folder.
-    pub(crate) fn publish(&self) {
-        println!("\n## {}\n\n{}", self.bench, self.markdown());
-        let text = serde_json::to_string_pretty(self).expect("JSON");
-        fs::write(folder().join(format!("{}.json", self.bench)), text + "\n").expect("a writable folder");
-    }
-}
-
-/// Where benchmarks keep what they find.
-pub(crate) fn folder() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
-    fs::create_dir_all(&folder).expect("a writable build folder");
-    folder
-}
-
-fn machine() -> String {
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown processor");
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{}, {cores} cores", model.trim_start_matches([' ', '\t', ':']))
 }
 
 /// `1234567.891` as `1,234,567.9`.

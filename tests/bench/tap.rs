@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::floor::{self, Replay};
 use super::portal::Portal;
 use super::process::{Cost, last_line, measure};
-use super::report;
+use super::publish;
 
 /// The tap, built as it is released.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tap-hubspot-tickets");
@@ -45,7 +45,7 @@ impl Run {
 impl Work {
     /// An empty folder below the build folder.
     pub(crate) fn new(bench: &str) -> Self {
-        let folder = report::folder().join("work").join(bench);
+        let folder = publish::folder().join("work").join(bench);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).expect("a writable build folder");
         Self { folder }

@@ -9,6 +9,7 @@ mod documents;
 mod history;
 mod layers;
 mod official_client;
+mod performance;
 mod selection;
 mod support;
 mod sweep;
