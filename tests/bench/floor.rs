@@ -1,16 +1,18 @@
 //! The floor programs: what the same answers cost at the least. `fetch` fetches them and drops them; `copy` also parses
-//! each record into a struct and writes it as a message, with no types, no checks and no order to keep.
+//! each record into a struct that borrows from the answer and writes it as a message, with no types and no checks.
 //!
 //! They replay the requests that the tap sent, one after another, with the tap's HTTP library in the tap's setting.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::time::Instant;
 
 use reqwest::{Client, Method};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The argument that makes the benchmarks' program one of them.
 pub(crate) const MODE: &str = "--floor";
@@ -27,27 +29,62 @@ struct Replayed {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    results: Vec<Record>,
+struct Page<'p> {
+    #[serde(borrow, default)]
+    results: Vec<Record<'p>>,
 }
 
 #[derive(Deserialize, Serialize)]
-struct Record {
-    id: String,
-    #[serde(rename = "createdAt")]
-    created_at: String,
-    #[serde(rename = "updatedAt")]
-    updated_at: String,
+struct Record<'p> {
+    #[serde(borrow)]
+    id: Text<'p>,
+    #[serde(borrow, rename = "createdAt")]
+    created_at: Text<'p>,
+    #[serde(borrow, rename = "updatedAt")]
+    updated_at: Text<'p>,
     archived: bool,
-    properties: BTreeMap<String, Option<String>>,
+    #[serde(borrow)]
+    properties: Properties<'p>,
+}
+
+/// Borrowed from the answer unless it holds escapes.
+#[derive(Deserialize, Serialize)]
+struct Text<'p>(#[serde(borrow)] Cow<'p, str>);
+
+/// In HubSpot's order; a list is the cheapest that keeps it.
+struct Properties<'p>(Vec<(Text<'p>, Option<Text<'p>>)>);
+
+impl<'de: 'p, 'p> Deserialize<'de> for Properties<'p> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Properties<'de>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of properties")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Properties(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
 }
 
 #[derive(Serialize)]
-struct Message {
+struct Message<'p> {
     r#type: &'static str,
     stream: &'static str,
-    record: Record,
+    record: Record<'p>,
 }
 
 /// What a replay met, on stderr.
@@ -101,7 +138,7 @@ async fn replay(copies: bool, url: &str, requests: &str) -> Result<Replay, Box<d
 }
 
 fn copy(answer: &[u8], out: &mut impl Write) -> Result<(), Box<dyn Error>> {
-    let page: Page = serde_json::from_slice(answer)?;
+    let page: Page<'_> = serde_json::from_slice(answer)?;
     for record in page.results {
         serde_json::to_writer(&mut *out, &Message { r#type: "RECORD", stream: "tickets", record })?;
         out.write_all(b"\n")?;

@@ -17,8 +17,12 @@ pub(crate) fn run(work: &Work, portal: &Portal) -> Cost {
     let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).with_file_name("clients/singer-io/bin/python");
     assert!(python.exists(), "{} is missing: run `make bench`, which installs it", python.display());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/singer_io.py");
-    let arguments =
-        [script.to_str().expect("UTF-8").to_owned(), portal.url.clone(), TOKEN.to_owned(), json!(chosen(work)).to_string()];
+    let arguments = [
+        script.to_str().expect("UTF-8").to_owned(),
+        portal.url.clone(),
+        TOKEN.to_owned(),
+        json!(chosen(work)).to_string(),
+    ];
     measure(&python, &arguments, &work.path("singer-io.jsonl"), &work.path("singer-io.log"))
 }
 

@@ -101,8 +101,7 @@ impl Work {
     /// Runs the tap, measured: its messages into `out.jsonl`, its log into `tap.log`.
     pub(crate) fn run(&self, portal: &Portal, state: Option<&str>) -> Run {
         portal.forget_requests();
-        let cost =
-            measure(Path::new(PROGRAM), &self.arguments(state), &self.path("out.jsonl"), &self.path("tap.log"));
+        let cost = measure(Path::new(PROGRAM), &self.arguments(state), &self.path("out.jsonl"), &self.path("tap.log"));
         Run { cost, counts: portal.counts() }
     }
 
@@ -155,8 +154,7 @@ impl Work {
 
     /// Replays the pages kept through a floor program.
     pub(crate) fn replay(&self, kind: &str, portal: &Portal) -> (Cost, Replay) {
-        let arguments =
-            [floor::MODE.to_owned(), kind.to_owned(), portal.url.clone(), self.argument("requests.json")];
+        let arguments = [floor::MODE.to_owned(), kind.to_owned(), portal.url.clone(), self.argument("requests.json")];
         let log = self.path("floor.log");
         let program = std::env::current_exe().expect("our own program");
         let cost = measure(&program, &arguments, &self.path("floor.jsonl"), &log);
@@ -177,6 +175,11 @@ pub(crate) fn is_state(line: &[u8]) -> bool {
 /// Whether a line is a ticket's RECORD message.
 pub(crate) fn is_ticket(line: &[u8]) -> bool {
     line.starts_with(br#"{"type":"RECORD","stream":"tickets""#)
+}
+
+/// Whether a ticket's RECORD message is of a live one: the archive's tombstones need less.
+pub(crate) fn is_live(line: &[u8]) -> bool {
+    line.windows(16).any(|bytes| bytes == br#""archived":false"#)
 }
 
 /// Selects `count` of the properties, evenly over all, and no others.
