@@ -187,7 +187,8 @@ impl Ranges {
             return None;
         }
         self.pages += 1;
-        let is_wanted = are_several || (self.pages >= PAGES_BEFORE_PROOF && self.lacks_readers() > 0);
+        let is_wanted = are_several
+            || (self.proof == Proof::Wanting && self.pages >= PAGES_BEFORE_PROOF && self.lacks_readers() > 0);
         let mut is_refused = false;
         if self.proof == Proof::Wanting && self.list == List::Live && is_wanted {
             is_refused = !self.ranges[index].is_as_documented(&page);
