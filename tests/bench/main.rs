@@ -6,6 +6,7 @@
 
 mod benches;
 mod floor;
+mod goals;
 mod page;
 mod plot;
 mod portal;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::goals;
 use super::plot;
 use super::report::Report;
 
@@ -21,16 +22,21 @@ pub(crate) fn checked_in() -> Vec<Report> {
     serde_json::from_str(&read("performance.json")).expect("reports")
 }
 
-/// The page with each report between its markers, `<!-- bench NAME -->` and `<!-- end -->`.
+/// The page with each report between its markers, `<!-- bench NAME -->` and `<!-- end -->`, and the goals.
 pub(crate) fn rendered(page: &str, reports: &[Report]) -> String {
     let mut out = page.to_owned();
+    put("<!-- goals -->\n", &goals::markdown(reports), &mut out);
     for report in reports {
-        let opening = format!("<!-- bench {} -->\n", report.bench);
-        let Some(begin) = out.find(&opening).map(|at| at + opening.len()) else { continue };
-        let length = out[begin..].find("<!-- end -->").expect("a marker's end");
-        out.replace_range(begin..begin + length, &format!("\n{}\n", report.markdown()));
+        put(&format!("<!-- bench {} -->\n", report.bench), &report.markdown(), &mut out);
     }
     out
+}
+
+/// Puts a text between a marker and the next end.
+fn put(marker: &str, text: &str, page: &mut String) {
+    let Some(begin) = page.find(marker).map(|at| at + marker.len()) else { return };
+    let length = page[begin..].find("<!-- end -->").expect("a marker's end");
+    page.replace_range(begin..begin + length, &format!("\n{text}\n"));
 }
 
 /// The plot of the report on the quota.

@@ -107,7 +107,7 @@ impl Report {
 }
 
 /// `1234567.891` as `1,234,567.9`.
-fn with_thousands(number: f64, digits: usize) -> String {
+pub(crate) fn with_thousands(number: f64, digits: usize) -> String {
     let text = format!("{number:.digits$}");
     let (whole, fraction) = text.split_once('.').map_or((text.as_str(), None), |(whole, rest)| (whole, Some(rest)));
     let mut grouped = String::new();

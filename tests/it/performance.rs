@@ -1,5 +1,7 @@
 //! The page on what a run costs holds what the benchmarks found.
 
+#[path = "../bench/goals.rs"]
+mod goals;
 #[path = "../bench/page.rs"]
 mod page;
 #[path = "../bench/plot.rs"]
