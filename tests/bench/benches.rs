@@ -205,11 +205,11 @@ fn start_up(work: &Work) -> f64 {
 
 /// How long the first ticket is on its way.
 fn first() {
-    const RUNS: usize = 5;
-    let latency = Duration::from_millis(200);
+    const RUNS: usize = 3;
+    let latency = Duration::from_millis(500);
     let input =
         "From the first SCHEMA message, which follows discovery, to the first live ticket's RECORD message; 5,000 \
-        tickets, every answer 200 ms late, no limits."
+        tickets, every answer 500 ms late, no limits."
             .to_owned();
     let mut report = Report::new("first", input, RUNS, &[("associations", 0), ("round trips", 2)]);
     for associations in [false, true] {
