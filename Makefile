@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := tests/tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-clients lint
+.PHONY: help demo test test-clients lint bench
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -20,6 +20,10 @@ test: ## Run the tests, those against a real Postgres, real Singer targets and H
 
 test-clients: ## Run what takes longer: the demo from beginning to end, on release binaries
 	@$(MAKE) --no-print-directory demo
+
+bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle quota"; BENCH=page writes docs/performance.*
+	@$(TOOLS)/clients.sh singer-io
+	@$(CARGO) bench --locked --quiet --bench tap -- $(BENCH)
 
 lint: ## Check formatting, clippy's advice and the documentation
 	$(CARGO) fmt --check

@@ -10,6 +10,7 @@ mod history;
 mod layers;
 mod official_client;
 mod ranges;
+mod performance;
 mod selection;
 mod support;
 mod sweep;
