@@ -127,6 +127,13 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
             constraint: format!("must be after start_date; given {end} and {start}"),
         });
     }
+    if config.hash.as_ref().is_some_and(|patterns| !patterns.is_empty()) && config.hash_salt.is_none() {
+        // Without a salt, hashes of e-mail addresses are looked up in tables that exist.
+        return Err(ConfigError::Invalid {
+            field: "hash".to_owned(),
+            constraint: "needs hash_salt, a secret of eight characters or more that is the same in every run".to_owned(),
+        });
+    }
     Ok(Loaded { config, warnings })
 }
 

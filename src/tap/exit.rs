@@ -89,9 +89,9 @@ impl TapError {
 
 fn of_client(error: &ClientError) -> u8 {
     match error {
-        ClientError::Setup { .. } => USAGE,
+        ClientError::Setup { .. } | ClientError::TokenCache { .. } => USAGE,
         ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
-        ClientError::DailyLimit { .. } => QUOTA,
+        ClientError::DailyLimit { .. } | ClientError::DailyReserve { .. } => QUOTA,
         ClientError::Migrating { .. }
         | ClientError::Failing { .. }
         | ClientError::Unreachable { .. }
