@@ -197,10 +197,21 @@ fn read_answer(body: &Bytes, asked: &[(ObjectId, Option<String>)]) -> Result<Lin
     if let Some(link) = page.links.iter().find(|link| !asked.contains_key(&link.from)) {
         return Err(Malformed::new(format!("it tells of {}, which was not asked for", link.from)));
     }
-    match more.iter().find(|(id, after)| !asked.get(id).is_some_and(|before| goes_on(before.map(String::as_str), after))) {
+    match more
+        .iter()
+        .find(|(id, after)| !asked.get(id).is_some_and(|before| goes_on(before.map(String::as_str), after)))
+    {
         Some((id, after)) => Err(Malformed::new(format!("the page of {id} leads back to {after}"))),
         None => Ok((page, more)),
     }
+}
+
+/// The associations in a batch read's answer.
+///
+/// # Errors
+/// When it is none.
+pub fn decode_associations(body: &Bytes) -> Result<Associations, Malformed> {
+    read_page(body).map(|(found, _)| found)
 }
 
 /// The links of an answer, and the cursors of records that have more.
@@ -224,4 +235,37 @@ fn read_page(body: &Bytes) -> Result<LinksAndCursors, Malformed> {
         }
     }
     Ok((found, more))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, asked: &[(u64, Option<&str>)]) -> Result<usize, Malformed> {
+        let asked: Vec<_> = asked.iter().map(|(id, after)| (ObjectId(*id), after.map(str::to_owned))).collect();
+        read_answer(&Bytes::copy_from_slice(body.as_bytes()), &asked).map(|(found, _)| found.links.len())
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_refused() {
+        let body = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":2}]}]}"#;
+        assert_eq!(read(body, &[(1, None), (3, None)]).ok(), Some(1));
+        assert!(read(body, &[(3, None)]).is_err());
+    }
+
+    #[test]
+    fn a_cursor_that_leads_back_is_not_followed_for_ever() {
+        let body = |after: &str| {
+            format!(r#"{{"results":[{{"from":{{"id":"1"}},"paging":{{"next":{{"after":"{after}"}}}}}}]}}"#)
+        };
+        for (before, after, good) in [
+            (None, "5", true),
+            (Some("5"), "6", true),
+            (Some("5"), "5", false),
+            (Some("5"), "4", false),
+            (Some("x"), "x", false),
+        ] {
+            assert_eq!(read(&body(after), &[(1, before)]).is_ok(), good, "{before:?} {after}");
+        }
+    }
 }

@@ -197,9 +197,11 @@ impl ClientError {
     pub(super) fn refused(request: &Request, answer: &Answer, oauth: bool) -> Self {
         let body = answer.error_body();
         let words = body.message.clone().or_else(|| body.error_description.clone());
-        let words = words.unwrap_or_else(|| match answer.body.is_empty() {
-            true => "no body".to_owned(),
-            false => format!("an answer that is not JSON: {}", first_words(&answer.body)),
+        let words = words.unwrap_or_else(|| match answer.body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => "no body".to_owned(),
+            // What was to be JSON may hold a customer's values.
+            Some(b'{' | b'[' | b'"') => "an answer that says nothing of an error".to_owned(),
+            Some(_) => format!("an answer that is not JSON: {}", first_words(&answer.body)),
         });
         let detail = match &body.correlation_id {
             Some(id) => format!("{}; correlationId {id}", words.trim_end_matches('.')),

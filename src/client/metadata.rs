@@ -78,6 +78,15 @@ struct Results<T> {
     paging: Option<Paging>,
 }
 
+/// The definitions in a properties answer.
+///
+/// # Errors
+/// When it is none.
+pub fn decode_properties(body: Bytes) -> Result<Vec<Property>, Malformed> {
+    let answer: Results<Property> = json(body)?;
+    Ok(answer.results)
+}
+
 impl Client {
     /// All live property definitions of a type with one sensitivity (`non_sensitive`, `sensitive`,
     /// `highly_sensitive`).
@@ -91,13 +100,13 @@ impl Client {
     ) -> Result<Vec<Property>, ClientError> {
         let url = format!("{}?archived=false&dataSensitivity={sensitivity}", self.paths.properties(object_type));
         let read = |body: Bytes| {
-            let answer: Results<Property> = json(body)?;
+            let properties = decode_properties(body)?;
             let is_other = |one: &Property| one.data_sensitivity.as_deref().is_some_and(|level| level != sensitivity);
             // Taken for the truth, another list's answer would drop columns.
-            if answer.results.iter().any(is_other) || (sensitivity == "non_sensitive" && answer.results.is_empty()) {
+            if properties.iter().any(is_other) || (sensitivity == "non_sensitive" && properties.is_empty()) {
                 return Err(Malformed::new(format!("it does not list the {sensitivity} properties")));
             }
-            Ok(answer.results)
+            Ok(properties)
         };
         self.call(Request::get(Endpoint::Properties, url), read).await
     }
@@ -130,7 +139,8 @@ impl Client {
                 .call(Request::get(Endpoint::Owners, url), |body: Bytes| {
                     let page: Results<Owner> = json(body)?;
                     let next = page.paging.as_ref().and_then(Paging::after);
-                    let is_other = |one: &Owner| one.other.get("archived").is_some_and(|of_owner| *of_owner != archived);
+                    let is_other =
+                        |one: &Owner| one.other.get("archived").is_some_and(|of_owner| *of_owner != archived);
                     if next.is_some_and(|next| cursors.contains(&next)) {
                         Err(Malformed::new("its cursor leads back"))
                     } else if page.results.iter().any(is_other) {

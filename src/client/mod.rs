@@ -26,11 +26,11 @@ use reqwest::redirect;
 use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
-pub use associations::{AssociationType, Associations, Link};
+pub use associations::{AssociationType, Associations, Link, decode_associations};
 pub use error::{ClientError, CredentialFault};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
-pub use metadata::{Owner, Pipeline, Property, Stage};
+pub use metadata::{Owner, Pipeline, Property, Stage, decode_properties};
 pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use search::{Criterion, Found, Search};
@@ -166,9 +166,7 @@ impl Client {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },
-                Ok(answer) => {
-                    (answer.failure(), ClientError::refused(&request, &answer, self.tokens.can_renew()))
-                }
+                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer, self.tokens.can_renew())),
                 Err((failure, error)) => (failure, error),
             };
             // The token was renewed while the request was under way: that says nothing about the new one.

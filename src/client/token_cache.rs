@@ -60,7 +60,9 @@ impl TokenCache {
             })?),
         };
         let beside = self.beside();
-        self.create(&beside).and_then(|_| fs::remove_file(&beside)).map_err(|error| self.unusable(error.to_string()))?;
+        self.create(&beside)
+            .and_then(|_| fs::remove_file(&beside))
+            .map_err(|error| self.unusable(error.to_string()))?;
         Ok(kept)
     }
 

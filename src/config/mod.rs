@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use load::{ConfigError, ConfigSource, Loaded, load, settings_schema};
+pub use load::{ConfigError, ConfigSource, Loaded, load, parse, settings_schema};
 
 /// HubSpot's public API.
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";

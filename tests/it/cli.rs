@@ -324,8 +324,8 @@ fn test_reports_the_portal_and_its_scopes() {
     for (what, verdict) in [
         ("owners", "missing: add the scope crm.objects.owners.read"),
         ("associations with companies", "missing: add the scope crm.objects.companies.read"),
-        ("associations with contacts", "ok"),
-        ("tickets", "ok"),
+        ("associations with contacts", "ok (scope tickets, crm.objects.contacts.read)"),
+        ("tickets", "ok (scope tickets)"),
     ] {
         let line = format!("{what}: {verdict}");
         assert!(report.text().lines().any(|one| one == line), "{line} in {}", report.text());
