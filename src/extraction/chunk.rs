@@ -87,8 +87,8 @@ impl Workshop {
             types: plan.types,
             include_archived,
             cache,
-            contacts: Primaries::contacts(),
-            companies: Primaries::companies(),
+            contacts: Primaries::contacts(&plan.privacy),
+            companies: Primaries::companies(&plan.privacy),
         }
     }
 

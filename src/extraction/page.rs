@@ -108,7 +108,7 @@ impl Page {
         let next = AnswerSeed(&mut rows)
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
-            .map_err(|error| Malformed::new(error.to_string()))?;
+            .map_err(|error| Malformed::json(&error))?;
         let Rows { ids, archived, spans, .. } = rows;
         Ok(Self { stride: layout.slots.len() + FIXED, ids, archived, spans, next: next.map(PageCursor), text })
     }

@@ -3,7 +3,9 @@
 mod about;
 mod check;
 mod cli;
+mod drift;
 mod exit;
+mod lock;
 mod log;
 mod portal;
 mod progress;
@@ -25,6 +27,9 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) => {
             let code = error.exit_code();
+            if let Some(at) = error.resume_at() {
+                progress::tell_resume_at(at);
+            }
             if !error.is_quiet() {
                 tracing::error!("{error}");
             }

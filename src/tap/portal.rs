@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::cli::Arguments;
+use super::cli::{Arguments, TestMode};
 use super::exit::TapError;
 use crate::catalog::Catalog;
 use crate::client::{Client, Connection, ObjectType, Property};
@@ -43,10 +43,13 @@ impl Session {
             base_url: config.api_base_url.clone(),
             api_version: config.api_version.clone(),
             credentials: config.credentials()?,
+            token_cache: config.token_cache_path.clone(),
             user_agent: config.user_agent.clone(),
             request_timeout: config.request_timeout(),
             requests_per_10s: config.rate_limit,
             rate_limit_share: config.rate_limit_share,
+            // What is left is what --test tells.
+            daily_reserve: if arguments.test == Some(TestMode::Connection) { 0.0 } else { config.daily_reserve },
             retry_attempts: config.retry_attempts,
             retry_delay: config.retry_delay(),
         })?;
