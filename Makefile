@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := tests/tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-clients image lint
+.PHONY: help demo test test-clients image lint bench
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -25,6 +25,10 @@ test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, 
 
 image: ## Build the container image tap-hubspot-tickets
 	@$(TOOLS)/image.sh build
+
+bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle quota"; BENCH=page writes docs/performance.*
+	@$(TOOLS)/clients.sh singer-io
+	@$(CARGO) bench --locked --quiet --bench tap -- $(BENCH)
 
 lint: ## Check formatting, clippy's advice and the documentation
 	$(CARGO) fmt --check

@@ -13,8 +13,8 @@ use super::message::{self, Descriptor};
 use super::outgoing::Outgoing;
 use super::state;
 use crate::config::ConfigError;
-use crate::extraction::{Run, SummaryHandle, extract};
-use crate::session::{Assignment, Report, Session, TapError, conclude, prepare, stop_signal, writer_error};
+use crate::extraction::{Run, SummaryHandle};
+use crate::session::{Assignment, Prepared, Report, Session, TapError, carry_out, prepare};
 use crate::stdout::write_all;
 
 /// Reads what the configured catalog asks for.
@@ -42,7 +42,7 @@ async fn read(
     report: &Report,
 ) -> Result<(), TapError> {
     let assignment = Assignment { catalog: Some(configured.catalog()), state, ..Assignment::default() };
-    let mut run = prepare(session, assignment).await?;
+    let Prepared { mut run, lock: _lock } = prepare(session, assignment).await?;
     for stream in configured.whole() {
         run.plan.read_whole(stream);
     }
@@ -60,16 +60,8 @@ async fn read(
         lock(&encoder).encode(&yielded, lines);
         Ok(())
     };
-    let (sink, mut ended) = write_all(preamble, encode, io::stdout());
-    let outcome = tokio::select! {
-        biased;
-        stop = stop_signal() => Err(stop?),
-        // The writer ends first only when it cannot write.
-        result = &mut ended => Err(writer_error(result)),
-        result = extract(session.client.clone(), run, &sink, summary) => result.map_err(TapError::from),
-    };
-    drop(sink);
-    let outcome = conclude(outcome, ended).await;
+    let (sink, ended) = write_all(preamble, encode, io::stdout());
+    let outcome = carry_out(session.client.clone(), run, summary, sink, ended).await;
     for (name, counts) in summary.now().streams {
         tracing::info!("{name}: {} records, {} of them tombstones", counts.records, counts.tombstones);
     }

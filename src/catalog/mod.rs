@@ -108,16 +108,24 @@ impl Catalog {
     pub fn read(path: &Path) -> Result<Self, CatalogError> {
         let unusable = |reason: String| CatalogError::Unreadable { path: path.to_owned(), reason };
         let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        let mut catalog: Self = serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
+        Self::parse(&text).map_err(unusable)
+    }
+
+    /// Reads the text of a catalog file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut catalog: Self = serde_json::from_slice(text).map_err(|error| error.to_string())?;
         for entry in &mut catalog.streams {
             if entry.stream.is_empty() {
                 entry.stream.clone_from(&entry.tap_stream_id);
             }
             if entry.stream.is_empty() {
-                return Err(unusable("a stream has neither stream nor tap_stream_id".to_owned()));
+                return Err("a stream has neither stream nor tap_stream_id".to_owned());
             }
             if !entry.schema["properties"].is_object() {
-                return Err(unusable(format!("the schema of {} has no properties", entry.stream)));
+                return Err(format!("the schema of {} has no properties", entry.stream));
             }
         }
         Ok(catalog)

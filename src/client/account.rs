@@ -1,5 +1,7 @@
 //! The portal's own details and its quota.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -21,6 +23,9 @@ pub struct Account {
     /// The time zone in whose midnight the daily quota is reset.
     #[serde(rename = "timeZone", default)]
     pub time_zone: Option<String>,
+    /// What that zone's clocks differ from UTC now, in milliseconds.
+    #[serde(rename = "utcOffsetMilliseconds", default)]
+    pub utc_offset_millis: Option<i64>,
 }
 
 /// The calls of all private apps of a portal in one day.
@@ -43,7 +48,12 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`]; [`ClientError::Unauthorized`] for a wrong token.
     pub async fn account(&self) -> Result<Account, ClientError> {
-        self.call(Request::get(Endpoint::Account, self.paths.account("details")), json).await
+        let account: Account = self.call(Request::get(Endpoint::Account, self.paths.account("details")), json).await?;
+        // No zone is further away than 14 hours.
+        if let Some(offset) = account.utc_offset_millis.filter(|offset| offset.abs() <= 24 * 3_600_000) {
+            self.utc_offset_millis.store(offset, Ordering::Relaxed);
+        }
+        Ok(account)
     }
 
     /// Today's usage; none where HubSpot has no figure (OAuth apps).

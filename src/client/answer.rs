@@ -30,6 +30,7 @@ pub(super) struct Answer {
 pub(super) struct LimitHeaders {
     pub(super) max_per_window: Option<u32>,
     pub(super) window: Option<Duration>,
+    pub(super) daily_limit: Option<u64>,
     pub(super) daily_remaining: Option<u64>,
 }
 
@@ -43,6 +44,8 @@ pub(super) struct ErrorBody {
     pub(super) correlation_id: Option<String>,
     #[serde(rename = "policyName")]
     policy_name: Option<String>,
+    /// `error`; of the token endpoint `BAD_REFRESH_TOKEN` and the like. Any JSON, so that it never hides the rest.
+    status: Value,
     /// OAuth's own shape: `{"error": "invalid_grant", "error_description": …}`.
     pub(super) error_description: Option<String>,
     errors: Vec<Value>,
@@ -125,6 +128,7 @@ impl LimitHeaders {
         Self {
             max_per_window: number("x-hubspot-ratelimit-max").and_then(|max| u32::try_from(max).ok()),
             window: number("x-hubspot-ratelimit-interval-milliseconds").map(Duration::from_millis),
+            daily_limit: number("x-hubspot-ratelimit-daily"),
             daily_remaining: number("x-hubspot-ratelimit-daily-remaining"),
         }
     }
@@ -146,6 +150,11 @@ impl ErrorBody {
         } else {
             Limit::Secondly
         }
+    }
+
+    /// What kind of error it is, as the token endpoint says it.
+    pub(super) fn status(&self) -> &str {
+        self.status.as_str().unwrap_or_default()
     }
 
     /// The scopes of which one would do, from a MISSING_SCOPES answer.

@@ -1,6 +1,7 @@
 //! Associations, by the thousand.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -89,6 +90,9 @@ struct TypeOfOne<'a> {
 #[derive(Debug)]
 pub(super) struct BatchSize(AtomicUsize);
 
+/// The links of an answer, and the cursors of records that have more.
+type LinksAndCursors = (Associations, Vec<(ObjectId, String)>);
+
 impl Default for BatchSize {
     fn default() -> Self {
         Self(AtomicUsize::new(MAX_INPUTS))
@@ -112,9 +116,9 @@ impl Client {
         let mut inputs: Vec<(ObjectId, Option<String>)> = ids.iter().map(|id| (*id, None)).collect();
         while !inputs.is_empty() {
             let size = self.association_batch.0.load(Ordering::Relaxed).min(inputs.len());
-            let body = batch(&inputs[..size]);
-            let answer =
-                self.call(Request::post_json(Endpoint::Associations, url.clone(), body), |body| read_page(&body)).await;
+            let asked = &inputs[..size];
+            let request = Request::post_json(Endpoint::Associations, url.clone(), batch(asked));
+            let answer = self.call(request, |body| read_answer(&body, asked)).await;
             match answer {
                 Ok((page, more)) => {
                     found.merge(page);
@@ -178,9 +182,41 @@ fn batch(inputs: &[(ObjectId, Option<String>)]) -> Vec<u8> {
     json!({ "inputs": inputs }).to_string().into_bytes()
 }
 
+/// Whether a record's cursor lies behind the one asked with; of cursors that are no numbers, whether it is another one.
+fn goes_on(from: Option<&str>, to: &str) -> bool {
+    match (from.map(str::parse::<u64>), to.parse::<u64>()) {
+        (Some(Ok(from)), Ok(to)) => to > from,
+        _ => from != Some(to),
+    }
+}
+
+/// An answer to these inputs and no others: one that a cache between repeats would leave a record without its links.
+fn read_answer(body: &Bytes, asked: &[(ObjectId, Option<String>)]) -> Result<LinksAndCursors, Malformed> {
+    let (page, more) = read_page(body)?;
+    let asked: HashMap<ObjectId, Option<&String>> = asked.iter().map(|(id, after)| (*id, after.as_ref())).collect();
+    if let Some(link) = page.links.iter().find(|link| !asked.contains_key(&link.from)) {
+        return Err(Malformed::new(format!("it tells of {}, which was not asked for", link.from)));
+    }
+    match more
+        .iter()
+        .find(|(id, after)| !asked.get(id).is_some_and(|before| goes_on(before.map(String::as_str), after)))
+    {
+        Some((id, after)) => Err(Malformed::new(format!("the page of {id} leads back to {after}"))),
+        None => Ok((page, more)),
+    }
+}
+
+/// The associations in a batch read's answer.
+///
+/// # Errors
+/// When it is none.
+pub fn decode_associations(body: &Bytes) -> Result<Associations, Malformed> {
+    read_page(body).map(|(found, _)| found)
+}
+
 /// The links of an answer, and the cursors of records that have more.
-fn read_page(body: &Bytes) -> Result<(Associations, Vec<(ObjectId, String)>), Malformed> {
-    let page: Page<'_> = serde_json::from_slice(body).map_err(|error| Malformed::new(error.to_string()))?;
+fn read_page(body: &Bytes) -> Result<LinksAndCursors, Malformed> {
+    let page: Page<'_> = serde_json::from_slice(body).map_err(|error| Malformed::json(&error))?;
     let mut found = Associations::default();
     let mut more = Vec::new();
     for FromOne { from, to, paging } in page.results {
@@ -199,4 +235,37 @@ fn read_page(body: &Bytes) -> Result<(Associations, Vec<(ObjectId, String)>), Ma
         }
     }
     Ok((found, more))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str, asked: &[(u64, Option<&str>)]) -> Result<usize, Malformed> {
+        let asked: Vec<_> = asked.iter().map(|(id, after)| (ObjectId(*id), after.map(str::to_owned))).collect();
+        read_answer(&Bytes::copy_from_slice(body.as_bytes()), &asked).map(|(found, _)| found.links.len())
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_refused() {
+        let body = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":2}]}]}"#;
+        assert_eq!(read(body, &[(1, None), (3, None)]).ok(), Some(1));
+        assert!(read(body, &[(3, None)]).is_err());
+    }
+
+    #[test]
+    fn a_cursor_that_leads_back_is_not_followed_for_ever() {
+        let body = |after: &str| {
+            format!(r#"{{"results":[{{"from":{{"id":"1"}},"paging":{{"next":{{"after":"{after}"}}}}}}]}}"#)
+        };
+        for (before, after, good) in [
+            (None, "5", true),
+            (Some("5"), "6", true),
+            (Some("5"), "5", false),
+            (Some("5"), "4", false),
+            (Some("x"), "x", false),
+        ] {
+            assert_eq!(read(&body(after), &[(1, before)]).is_ok(), good, "{before:?} {after}");
+        }
+    }
 }

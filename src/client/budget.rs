@@ -28,6 +28,9 @@ const SEARCHES: u32 = 50;
 const MAX_BURST: f64 = 10.0;
 /// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
 const SLOWDOWN: f64 = 0.8;
+/// From then on it takes this much less time for a request with each second, until it is as fast as it may be: what others
+/// leave changes all the time.
+const SPEEDUP: f64 = 0.98;
 
 /// The pools of one portal.
 #[derive(Debug)]
@@ -44,10 +47,18 @@ pub(super) struct Budget {
 #[derive(Debug)]
 struct Spread {
     limit: u32,
+    /// Between two grants when nobody else uses the limit.
+    least_interval: Duration,
     interval: Duration,
+    /// When it was slowed down or sped up last.
+    paced: Instant,
+    /// Until when nothing is sent.
+    paused: Instant,
     burst: Duration,
     /// When the next grant is due.
     due: Instant,
+    /// How long grants were due before anybody wanted them.
+    unused: Duration,
 }
 
 impl Budget {
@@ -80,17 +91,33 @@ impl Budget {
 
     /// Waits until a request of the pool may be sent.
     pub(super) async fn acquire(&self, pool: Pool) {
-        let granted = self.spread(pool).and_then(|mut spread| spread.grant(Instant::now()));
-        if let Some(at) = granted {
+        loop {
+            let granted = self.spread(pool).and_then(|mut spread| spread.grant(Instant::now()));
+            let Some(at) = granted else { return };
             sleep_until(at).await;
+            // A grant from before a pause is none any more.
+            if self.spread(pool).is_none_or(|spread| spread.paused <= Instant::now()) {
+                return;
+            }
         }
+    }
+
+    /// How long the general pool had room for a request that nobody wanted to send.
+    pub(super) fn unused(&self) -> Duration {
+        lock(&self.general).unused
     }
 
     /// Keeps the whole pool from sending for a while, and slower afterwards.
     pub(super) fn pause(&self, pool: Pool, pause: Duration) {
         let Some(mut spread) = self.spread(pool) else { return };
-        spread.interval = spread.interval.div_f64(SLOWDOWN).min(WINDOW);
-        spread.due = spread.due.max(Instant::now() + pause + spread.burst);
+        let until = Instant::now() + pause;
+        // Requests that were in flight together are refused together: that is one reason, not several.
+        if Instant::now() >= spread.paused {
+            spread.interval = spread.interval.div_f64(SLOWDOWN).min(WINDOW);
+            spread.paced = until;
+        }
+        spread.paused = spread.paused.max(until);
+        spread.due = spread.due.max(until + spread.burst);
     }
 
     /// Takes over what the headers of an answer say of the limits.
@@ -118,7 +145,17 @@ impl Budget {
 
 impl Spread {
     fn new(limit: u32, share: f64) -> Self {
-        let mut spread = Self { limit: 0, interval: WINDOW, burst: Duration::ZERO, due: Instant::now() };
+        let now = Instant::now();
+        let mut spread = Self {
+            limit: 0,
+            least_interval: WINDOW,
+            interval: WINDOW,
+            paced: now,
+            paused: now,
+            burst: Duration::ZERO,
+            due: now,
+            unused: Duration::ZERO,
+        };
         spread.change(limit, share);
         spread
     }
@@ -126,7 +163,12 @@ impl Spread {
     /// Takes the next grant; it is valid from the instant returned, or at once.
     fn grant(&mut self, now: Instant) -> Option<Instant> {
         let at = self.due.checked_sub(self.burst).filter(|at| *at > now);
+        self.unused += now.saturating_duration_since(self.due);
         self.due = self.due.max(now) + self.interval;
+        if self.interval > self.least_interval && now >= self.paced + Duration::from_secs(1) {
+            self.paced = now;
+            self.interval = self.interval.mul_f64(SPEEDUP).max(self.least_interval);
+        }
         at
     }
 
@@ -136,7 +178,8 @@ impl Spread {
             return;
         }
         self.limit = limit;
-        self.interval = WINDOW.div_f64(f64::from(limit) * share);
+        self.least_interval = WINDOW.div_f64(f64::from(limit) * share);
+        self.interval = self.least_interval;
         // What the share leaves free may be used at once without ever passing the limit in any window.
         let spare = (f64::from(limit) * (1.0 - share)).clamp(0.0, MAX_BURST).floor();
         self.burst = self.interval.mul_f64(spare);
@@ -191,7 +234,11 @@ mod tests {
         let start = Instant::now();
         budget.acquire(Pool::General).await;
         assert!(start.elapsed() >= Duration::from_secs(5));
+        // Less than four fifths at first, and more each second.
         let grants = granted_within(&budget, Pool::General, WINDOW).await;
-        assert!((78..=82).contains(&grants), "{grants}");
+        assert!((80..=90).contains(&grants), "{grants}");
+        granted_within(&budget, Pool::General, WINDOW).await;
+        let grants = granted_within(&budget, Pool::General, WINDOW).await;
+        assert!((99..=101).contains(&grants), "{grants}");
     }
 }

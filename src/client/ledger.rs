@@ -13,6 +13,8 @@ pub struct Ledger {
     rate_limited: AtomicU64,
     /// -1: no header has told.
     daily_remaining: AtomicI64,
+    /// -1: no header has told.
+    daily_limit: AtomicI64,
 }
 
 /// The ledger at one moment.
@@ -50,6 +52,7 @@ impl Default for Ledger {
             retries: AtomicU64::new(0),
             rate_limited: AtomicU64::new(0),
             daily_remaining: AtomicI64::new(-1),
+            daily_limit: AtomicI64::new(-1),
         }
     }
 }
@@ -84,9 +87,18 @@ impl Ledger {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Calls left today, and calls a day; none where HubSpot does not tell both.
+    pub(super) fn daily(&self) -> Option<(u64, u64)> {
+        let number = |of: &AtomicI64| u64::try_from(of.load(Ordering::Relaxed)).ok();
+        Some((number(&self.daily_remaining)?, number(&self.daily_limit)?))
+    }
+
     pub(super) fn learn(&self, limits: &LimitHeaders) {
         if let Some(remaining) = limits.daily_remaining {
             self.daily_remaining.store(i64::try_from(remaining).unwrap_or(i64::MAX), Ordering::Relaxed);
+        }
+        if let Some(limit) = limits.daily_limit {
+            self.daily_limit.store(i64::try_from(limit).unwrap_or(i64::MAX), Ordering::Relaxed);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Property definitions, pipelines and owners.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -76,6 +78,15 @@ struct Results<T> {
     paging: Option<Paging>,
 }
 
+/// The definitions in a properties answer.
+///
+/// # Errors
+/// When it is none.
+pub fn decode_properties(body: Bytes) -> Result<Vec<Property>, Malformed> {
+    let answer: Results<Property> = json(body)?;
+    Ok(answer.results)
+}
+
 impl Client {
     /// All live property definitions of a type with one sensitivity (`non_sensitive`, `sensitive`,
     /// `highly_sensitive`).
@@ -88,8 +99,16 @@ impl Client {
         sensitivity: &str,
     ) -> Result<Vec<Property>, ClientError> {
         let url = format!("{}?archived=false&dataSensitivity={sensitivity}", self.paths.properties(object_type));
-        let answer = self.call(Request::get(Endpoint::Properties, url), json::<Results<Property>>).await?;
-        Ok(answer.results)
+        let read = |body: Bytes| {
+            let properties = decode_properties(body)?;
+            let is_other = |one: &Property| one.data_sensitivity.as_deref().is_some_and(|level| level != sensitivity);
+            // Taken for the truth, another list's answer would drop columns.
+            if properties.iter().any(is_other) || (sensitivity == "non_sensitive" && properties.is_empty()) {
+                return Err(Malformed::new(format!("it does not list the {sensitivity} properties")));
+            }
+            Ok(properties)
+        };
+        self.call(Request::get(Endpoint::Properties, url), read).await
     }
 
     /// All pipelines of a type.
@@ -109,28 +128,33 @@ impl Client {
     pub async fn list_owners(&self, archived: bool) -> Result<Vec<Owner>, ClientError> {
         let mut owners = Vec::new();
         let mut after: Option<String> = None;
+        let mut cursors = HashSet::new();
         loop {
             let mut url = format!("{}?limit={OWNERS_PER_PAGE}&archived={archived}", self.paths.owners());
             if let Some(cursor) = &after {
                 url.push_str("&after=");
                 url.push_str(&encode(cursor));
             }
-            let before = after.clone();
             let page = self
                 .call(Request::get(Endpoint::Owners, url), |body: Bytes| {
                     let page: Results<Owner> = json(body)?;
-                    match &page.paging {
-                        Some(paging) if before.is_some() && paging.after() == before => {
-                            Err(Malformed::new("the cursor does not move on"))
-                        }
-                        _ => Ok(page),
+                    let next = page.paging.as_ref().and_then(Paging::after);
+                    let is_other =
+                        |one: &Owner| one.other.get("archived").is_some_and(|of_owner| *of_owner != archived);
+                    if next.is_some_and(|next| cursors.contains(&next)) {
+                        Err(Malformed::new("its cursor leads back"))
+                    } else if page.results.iter().any(is_other) {
+                        Err(Malformed::new("it mixes owners that exist and archived ones"))
+                    } else {
+                        Ok(page)
                     }
                 })
                 .await?;
             owners.extend(page.results);
             after = page.paging.and_then(|paging| paging.after());
-            if after.is_none() {
-                return Ok(owners);
+            match &after {
+                Some(cursor) => drop(cursors.insert(cursor.clone())),
+                None => return Ok(owners),
             }
         }
     }

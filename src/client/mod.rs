@@ -13,12 +13,14 @@ mod request;
 mod retry;
 mod search;
 mod token;
+mod token_cache;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::redirect;
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -26,11 +28,11 @@ use tokio::sync::watch;
 use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
-pub use associations::{AssociationType, Associations, Link};
-pub use error::ClientError;
+pub use associations::{AssociationType, Associations, Link, decode_associations};
+pub use error::{ClientError, CredentialFault};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
-pub use metadata::{Owner, Pipeline, Property, Stage};
+pub use metadata::{Owner, Pipeline, Property, Stage, decode_properties};
 pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use search::{Criterion, Found, Search};
@@ -51,6 +53,8 @@ pub struct Connection {
     pub api_version: String,
     /// As whom.
     pub credentials: Credentials,
+    /// Where OAuth tokens are kept across runs.
+    pub token_cache: Option<PathBuf>,
     /// The User-Agent header.
     pub user_agent: String,
     /// After which a request without a complete answer has failed.
@@ -59,6 +63,8 @@ pub struct Connection {
     pub requests_per_10s: Option<u32>,
     /// Share of each limit that may be used, above 0 and at most 1.
     pub rate_limit_share: f64,
+    /// Share of the daily quota that is not used; 0: none.
+    pub daily_reserve: f64,
     /// How often a request is sent again.
     pub retry_attempts: u32,
     /// The wait before the first repeat.
@@ -77,13 +83,20 @@ pub struct Client {
     association_batch: BatchSize,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
+    daily_reserve: f64,
+    /// The portal's offset from UTC in milliseconds; [`UNKNOWN`] until the account is read.
+    utc_offset_millis: AtomicI64,
 }
+
+/// No offset from UTC.
+const UNKNOWN: i64 = i64::MIN;
+const DAY_MILLIS: i64 = 24 * 3_600_000;
 
 impl Client {
     /// A client that has not spoken yet.
     ///
     /// # Errors
-    /// When TLS cannot be set up or a setting is no header.
+    /// When TLS cannot be set up, a setting is no header or the token cache cannot be used.
     pub fn new(connection: Connection) -> Result<Self, ClientError> {
         // A second client in one process finds the provider installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -98,11 +111,13 @@ impl Client {
             http,
             paths: Paths::new(&connection.base_url, &connection.api_version),
             budget: Budget::new(connection.requests_per_10s, connection.rate_limit_share),
-            tokens: Tokens::new(connection.credentials),
+            tokens: Tokens::new(connection.credentials, connection.token_cache)?,
             retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
             ledger: Ledger::default(),
             association_batch: BatchSize::default(),
             server_seconds: AtomicI64::new(0),
+            daily_reserve: connection.daily_reserve,
+            utc_offset_millis: AtomicI64::new(UNKNOWN),
         })
     }
 
@@ -129,9 +144,26 @@ impl Client {
         self.tokens.rotations()
     }
 
+    /// When the daily quota begins anew: the next midnight in the portal's time zone, up to an hour off on the night when
+    /// its clocks change. None before the account was read.
+    pub fn quota_resets_at(&self) -> Option<DateTime<Utc>> {
+        let offset = self.utc_offset_millis.load(Ordering::Relaxed);
+        if offset == UNKNOWN {
+            return None;
+        }
+        let local = self.server_now().timestamp_millis() + offset;
+        let midnight = (local.div_euclid(DAY_MILLIS) + 1) * DAY_MILLIS;
+        Some(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(midnight - offset))
+    }
+
     /// What was called, how often, and what is left.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// How long the general pool has had room for a request that nobody wanted to send, since the beginning.
+    pub fn unused(&self) -> Duration {
+        self.budget.unused()
     }
 
     /// Sends a request until it has a good answer, and decodes it; the one path that every call takes.
@@ -145,6 +177,7 @@ impl Client {
         let mut tries = Tries::default();
         loop {
             self.budget.acquire(request.endpoint.pool()).await;
+            self.spare_reserve(request.endpoint)?;
             // Taken after the budget's wait, or it could expire during it.
             let bearer = match request.endpoint {
                 Endpoint::Token => None,
@@ -155,9 +188,13 @@ impl Client {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },
-                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer)),
+                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer, self.tokens.can_renew())),
                 Err((failure, error)) => (failure, error),
             };
+            // The token was renewed while the request was under way: that says nothing about the new one.
+            if failure.is_unauthorized() && bearer.as_ref().is_some_and(|bearer| self.tokens.is_replaced(bearer)) {
+                continue;
+            }
             match self.retry.decide(&failure, &mut tries, request.endpoint.is_idempotent(), self.tokens.can_renew()) {
                 Decision::Again(wait) => {
                     tracing::debug!(endpoint = request.endpoint.label(), ?wait, %error, "sending again");
@@ -173,9 +210,24 @@ impl Client {
                     let generation = bearer.map_or(0, |bearer| bearer.generation);
                     Box::pin(self.tokens.renew(self, generation)).await?;
                 }
-                Decision::GiveUp => return Err(error.after(tries.sent())),
+                Decision::GiveUp => return Err(error.after(tries.sent(), self.quota_resets_at())),
             }
         }
+    }
+
+    /// Refuses a request that would use up what is left to others, where HubSpot tells how much that is.
+    fn spare_reserve(&self, endpoint: Endpoint) -> Result<(), ClientError> {
+        // What is left is told by these, and new tokens count nowhere.
+        if matches!(endpoint, Endpoint::Account | Endpoint::DailyUsage | Endpoint::Token) {
+            return Ok(());
+        }
+        let Some((left, limit)) = self.ledger.daily() else { return Ok(()) };
+        #[expect(clippy::cast_precision_loss, reason = "a quota is far below 2^52")]
+        let reached = self.daily_reserve > 0.0 && left as f64 <= limit as f64 * self.daily_reserve;
+        if !reached {
+            return Ok(());
+        }
+        Err(ClientError::DailyReserve { left, limit, resume_at: self.quota_resets_at() })
     }
 
     /// Sends a request once and reads its whole answer.

@@ -21,6 +21,19 @@ impl Malformed {
     pub fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
+
+    /// Where the parser stumbled, without the values that its own words would quote: they are a customer's.
+    pub fn json(error: &serde_json::Error) -> Self {
+        let words = error.to_string();
+        let at = format!("at line {} column {}", error.line(), error.column());
+        if !error.is_data() || words.starts_with("missing field") {
+            return Self(words);
+        }
+        match words.rsplit_once(", expected ") {
+            Some((_, expected)) => Self(format!("a value is not {expected}")),
+            None => Self(format!("a value is not of its type {at}")),
+        }
+    }
 }
 
 /// A page of a list.
@@ -115,5 +128,5 @@ impl Client {
 
 /// Decodes a JSON answer.
 pub(super) fn json<T: DeserializeOwned>(body: Bytes) -> Result<T, Malformed> {
-    serde_json::from_slice(&body).map_err(|error| Malformed(error.to_string()))
+    serde_json::from_slice(&body).map_err(|error| Malformed::json(&error))
 }

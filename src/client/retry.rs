@@ -89,6 +89,11 @@ impl Failure {
         }
     }
 
+    /// Whether HubSpot refuses the token.
+    pub(super) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Status { status: 401, .. })
+    }
+
     /// Whether the same request can succeed later.
     pub(super) fn is_passing(&self) -> bool {
         match self {

@@ -43,6 +43,12 @@ pub struct Found {
     pub updated_at: Option<DateTime<Utc>>,
 }
 
+#[derive(Deserialize)]
+struct Answer {
+    total: u64,
+    results: Vec<Found>,
+}
+
 impl Search {
     /// Whether the page holds all that the search counts.
     pub fn is_whole(&self) -> bool {
@@ -61,11 +67,26 @@ impl Client {
         object_type: &ObjectType,
         criteria: &[Criterion<'_>],
     ) -> Result<Search, ClientError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            total: u64,
-            results: Vec<Found>,
-        }
+        let answer = self.search(object_type, criteria, "ASCENDING").await?;
+        Ok(Search { total: answer.total, found: answer.results })
+    }
+
+    /// About the greatest id of all objects of a type, as the index has them and if it keeps to the order asked for; none
+    /// when there is no object.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn greatest_id(&self, object_type: &ObjectType) -> Result<Option<ObjectId>, ClientError> {
+        let answer = self.search(object_type, &[], "DESCENDING").await?;
+        Ok(answer.results.iter().map(|found| found.id).max())
+    }
+
+    async fn search(
+        &self,
+        object_type: &ObjectType,
+        criteria: &[Criterion<'_>],
+        direction: &str,
+    ) -> Result<Answer, ClientError> {
         let filters: Vec<_> = criteria
             .iter()
             .map(|one| json!({"propertyName": one.property, "operator": one.operator, "value": one.value.to_string()}))
@@ -76,11 +97,10 @@ impl Client {
             "filterGroups": if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) },
             "limit": PAGE,
             "properties": ["hs_object_id"],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "sorts": [{"propertyName": "hs_object_id", "direction": direction}],
         });
         let url = format!("{}/search", self.paths.objects(object_type));
         let request = Request::post_json(Endpoint::Search, url, body.to_string().into_bytes());
-        let answer = self.call(request, |body: Bytes| decode::<Answer>(body)).await?;
-        Ok(Search { total: answer.total, found: answer.results })
+        self.call(request, |body: Bytes| decode::<Answer>(body)).await
     }
 }

@@ -1,7 +1,10 @@
 //! The access token: given, or made from an OAuth grant and renewed in time.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -9,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::request::{Endpoint, Request, encode};
+use super::token_cache::TokenCache;
 use super::{Client, ClientError, Malformed};
 use crate::config::Credentials;
 
@@ -25,6 +29,8 @@ pub(super) enum Tokens {
         held: Mutex<Held>,
         /// The latest refresh token that came in place of the one given.
         rotated: watch::Sender<Option<SecretString>>,
+        /// Which token is the current one.
+        generation: AtomicU64,
     },
 }
 
@@ -35,6 +41,9 @@ pub(super) struct Held {
     refresh_token: SecretString,
     token: Option<Token>,
     generation: u64,
+    cache: Option<TokenCache>,
+    /// The portal of the tokens that the cache holds from another grant.
+    cached_portal: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -57,6 +66,7 @@ struct Grant {
     access_token: SecretString,
     refresh_token: Option<SecretString>,
     expires_in: u64,
+    hub_id: Option<u64>,
 }
 
 impl Bearer {
@@ -71,15 +81,24 @@ impl Bearer {
 }
 
 impl Tokens {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    /// The source of a client's tokens; with a cache, those of the last run are gone on with.
+    ///
+    /// # Errors
+    /// When the cache cannot be used.
+    pub(super) fn new(credentials: Credentials, cache: Option<PathBuf>) -> Result<Self, ClientError> {
         match credentials {
-            Credentials::AccessToken(token) => Self::Given(token),
-            Credentials::OAuth { client_id, client_secret, refresh_token } => Self::Granted {
-                client_id,
-                client_secret,
-                held: Mutex::new(Held { refresh_token, token: None, generation: 0 }),
-                rotated: watch::Sender::new(None),
-            },
+            Credentials::AccessToken(token) => Ok(Self::Given(token)),
+            Credentials::OAuth { client_id, client_secret, refresh_token } => {
+                let cache = cache.map(|path| TokenCache::new(path, &client_id, &refresh_token));
+                let held = Held::new(refresh_token, cache)?;
+                Ok(Self::Granted {
+                    client_id,
+                    client_secret,
+                    held: Mutex::new(held),
+                    rotated: watch::Sender::new(None),
+                    generation: AtomicU64::new(0),
+                })
+            }
         }
     }
 
@@ -96,14 +115,23 @@ impl Tokens {
         matches!(self, Self::Granted { .. })
     }
 
+    /// Whether a newer token has taken the place of one since it was sent.
+    pub(super) fn is_replaced(&self, bearer: &Bearer) -> bool {
+        match self {
+            Self::Given(_) => false,
+            Self::Granted { generation, .. } => generation.load(Ordering::Acquire) != bearer.generation,
+        }
+    }
+
     /// A token that is good for now.
     pub(super) async fn bearer(&self, client: &Client) -> Result<Bearer, ClientError> {
         match self {
             Self::Given(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
-            Self::Granted { client_id, client_secret, held, rotated } => {
+            Self::Granted { client_id, client_secret, held, rotated, generation } => {
                 let mut held = held.lock().await;
                 if held.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
                     held.renew(client, client_id, client_secret, rotated).await?;
+                    generation.store(held.generation, Ordering::Release);
                 }
                 let token = held.token.as_ref().expect("just renewed").value.clone();
                 Ok(Bearer { token, generation: held.generation })
@@ -113,16 +141,38 @@ impl Tokens {
 
     /// Replaces the token of a generation that HubSpot refused; once, however many workers were refused with it.
     pub(super) async fn renew(&self, client: &Client, refused: u64) -> Result<(), ClientError> {
-        let Self::Granted { client_id, client_secret, held, rotated } = self else { return Ok(()) };
+        let Self::Granted { client_id, client_secret, held, rotated, generation } = self else { return Ok(()) };
         let mut held = held.lock().await;
         if held.generation == refused {
             held.renew(client, client_id, client_secret, rotated).await?;
+            generation.store(held.generation, Ordering::Release);
         }
         Ok(())
     }
 }
 
 impl Held {
+    fn new(refresh_token: SecretString, cache: Option<TokenCache>) -> Result<Self, ClientError> {
+        let kept = match &cache {
+            Some(cache) => cache.read()?,
+            None => None,
+        };
+        let mut held = Self { refresh_token, token: None, generation: 0, cache: None, cached_portal: None };
+        if let (Some(cache), Some(kept)) = (&cache, kept) {
+            if cache.is_of_grant(&kept) {
+                let life = (kept.expires_at - Utc::now()).to_std().unwrap_or_default();
+                // Of a kept token nobody knows how long its life was at first.
+                let renew_at = Instant::now() + life.saturating_sub(MAX_MARGIN);
+                held.token = Some(Token { value: kept.access_token, renew_at });
+                held.refresh_token = kept.refresh_token;
+            } else {
+                held.cached_portal = kept.hub_id;
+            }
+        }
+        held.cache = cache;
+        Ok(held)
+    }
+
     async fn renew(
         &mut self,
         client: &Client,
@@ -143,14 +193,32 @@ impl Held {
             .await?;
         let life = Duration::from_secs(grant.expires_in);
         let renew_at = Instant::now() + life - MAX_MARGIN.min(life / 5);
+        let refresh_token = grant.refresh_token.unwrap_or_else(|| self.refresh_token.clone());
+        self.keep(grant.hub_id, &refresh_token, &grant.access_token, Utc::now() + life)?;
         self.token = Some(Token { value: grant.access_token, renew_at });
         self.generation += 1;
-        if let Some(rotated) = grant.refresh_token {
-            if rotated.expose_secret() != self.refresh_token.expose_secret() {
-                told.send_replace(Some(rotated.clone()));
-            }
-            self.refresh_token = rotated;
+        if refresh_token.expose_secret() != self.refresh_token.expose_secret() {
+            told.send_replace(Some(refresh_token.clone()));
         }
+        self.refresh_token = refresh_token;
         Ok(())
+    }
+
+    /// Writes tokens to the cache before they are used: after a crash the old refresh token may be worthless.
+    fn keep(
+        &mut self,
+        hub_id: Option<u64>,
+        refresh_token: &SecretString,
+        access_token: &SecretString,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), ClientError> {
+        let Some(cache) = &self.cache else { return Ok(()) };
+        match (self.cached_portal, hub_id) {
+            // Two tenants that share the file would void each other's tokens.
+            (Some(other), Some(hub_id)) if other != hub_id => Err(cache.unusable(format!(
+                "it holds the tokens of portal {other}, and these are of portal {hub_id}; name one file for each portal"
+            ))),
+            _ => cache.write(hub_id, refresh_token, access_token, expires_at),
+        }
     }
 }

@@ -116,6 +116,19 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
     if sources.contains(&ConfigSource::Environment) {
         settings.extend(environment::read(schema, Path::new(".env"))?);
     }
+    accept(settings)
+}
+
+/// The same of one JSON text.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &[u8]) -> Result<Loaded, ConfigError> {
+    accept(read_text(text, Path::new("-"))?)
+}
+
+fn accept(mut settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
+    let schema = settings_schema();
     // Orchestrators write unset settings as null; for a few settings null says something.
     settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
 
@@ -133,14 +146,26 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
             constraint: format!("must be after start_date; given {end} and {start}"),
         });
     }
+    if config.hash.as_ref().is_some_and(|patterns| !patterns.is_empty()) && config.hash_salt.is_none() {
+        // Without a salt, hashes of e-mail addresses are looked up in tables that exist.
+        return Err(ConfigError::Invalid {
+            field: "hash".to_owned(),
+            constraint: "needs hash_salt, a secret of eight characters or more that is the same in every run"
+                .to_owned(),
+        });
+    }
     Ok(Loaded { config, warnings })
 }
 
 fn read_file(path: &Path) -> Result<Map<String, Value>, ConfigError> {
     let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
-    let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    read_text(&std::fs::read(path).map_err(|error| unusable(error.to_string()))?, path)
+}
+
+fn read_text(text: &[u8], path: &Path) -> Result<Map<String, Value>, ConfigError> {
+    let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
     // The parser's message holds a position, never the text, which may be a secret.
-    let value: Value = serde_json::from_slice(&text)
+    let value: Value = serde_json::from_slice(text)
         .map_err(|error| unusable(format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
     match value {
         Value::Object(settings) => Ok(settings),

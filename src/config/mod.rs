@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use load::{ConfigError, ConfigSource, Loaded, load, settings_schema};
+pub use load::{ConfigError, ConfigSource, Loaded, load, parse, settings_schema};
 
 /// HubSpot's public API.
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";
@@ -44,6 +44,11 @@ pub struct Config {
     #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
     pub refresh_token: Option<SecretString>,
 
+    /// File that keeps OAuth tokens across runs, readable by its owner alone: refresh tokens that HubSpot rotated, and the
+    /// access token while it lives. One file a portal.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub token_cache_path: Option<PathBuf>,
+
     /// Hub ID of the portal (the tenant). When given, a token of another portal is refused before anything is written.
     #[serde(default, deserialize_with = "text_or_number")]
     #[schemars(with = "Option<String>", extend("type" = ["string", "integer", "null"]))]
@@ -65,6 +70,18 @@ pub struct Config {
 
     /// Property names or globs (`hs_*`). When set, only these are selected by default; a catalog's selection wins.
     pub properties: Option<Vec<String>>,
+
+    /// Property names or globs that are never read, whatever the catalog selects: `email`, or `contacts.email` for one
+    /// object type. Holds for the primary contact and company, too.
+    pub drop: Option<Vec<String>>,
+
+    /// Property names or globs, as in drop, of which only a salted SHA-256 is written, in hexadecimal. To be set before
+    /// the first load: the columns become text.
+    pub hash: Option<Vec<String>>,
+
+    /// Salt that hash needs. Under one salt equal values have equal hashes; under another one all are different.
+    #[schemars(with = "Option<String>", length(min = 8), extend("secret" = true, "writeOnly" = true))]
+    pub hash_salt: Option<SecretString>,
 
     /// Read which contacts, companies and other objects a ticket is associated with.
     #[serde(default = "yes")]
@@ -106,6 +123,12 @@ pub struct Config {
     #[serde(default = "default_rate_limit_share")]
     #[schemars(range(min = 0.01, max = 1))]
     pub rate_limit_share: f64,
+
+    /// Share of the portal's daily quota that is left to other apps: a run that would use it ends with its STATE written
+    /// and exit code 6. OAuth apps have no such quota.
+    #[serde(default = "default_daily_reserve")]
+    #[schemars(range(min = 0, max = 0.99))]
+    pub daily_reserve: f64,
 
     /// How often a request that failed for a passing reason is sent again.
     #[serde(default = "default_retry_attempts")]
@@ -157,6 +180,11 @@ pub struct Config {
     /// File that tells how the run is going and how it ended, as JSON: written whole every second and at the end.
     #[schemars(with = "Option<String>", length(min = 1))]
     pub report_path: Option<PathBuf>,
+
+    /// Folder with a lock file for each portal: while a run holds a portal's lock, a second one of that portal says so
+    /// and ends with exit code 8. Not on a network file system.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub lock_path: Option<PathBuf>,
 
     /// User-Agent header of every request.
     #[serde(default = "default_user_agent")]
@@ -235,7 +263,8 @@ impl Config {
 
     /// Makes the files that the settings name by a relative path files of `folder`.
     pub fn move_into(&mut self, folder: &Path) {
-        for path in [&mut self.cache_path, &mut self.report_path].into_iter().flatten() {
+        let files = [&mut self.cache_path, &mut self.report_path, &mut self.lock_path, &mut self.token_cache_path];
+        for path in files.into_iter().flatten() {
             *path = folder.join(&*path);
         }
     }
@@ -289,6 +318,10 @@ fn default_request_timeout_secs() -> f64 {
 
 fn default_rate_limit_share() -> f64 {
     0.9
+}
+
+fn default_daily_reserve() -> f64 {
+    0.05
 }
 
 fn default_retry_attempts() -> u32 {

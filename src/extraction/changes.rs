@@ -9,7 +9,7 @@
 //! Each window is closed: its end lies in the past. The bookmark moves to the end of each window that was found whole; the
 //! next run reads `lookback` again, since the index may learn of a change later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -122,9 +122,16 @@ async fn complete(
     filter: &Filter,
     trust: Option<Trust>,
 ) -> Result<CompletedRecords, ExtractError> {
-    let pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
+    let mut pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
+    // One that the search found and the answer lacks is asked for once more before it counts as gone: the answer may have
+    // been another question's.
+    let found: HashSet<ObjectId> = pages.iter().flat_map(|page| page.ids().iter().copied()).collect();
+    let missing: Vec<ObjectId> = ids.iter().filter(|id| !found.contains(id)).copied().collect();
+    pages.extend(try_join_all(missing.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?);
+    pages.retain(|page| page.len() > 0);
     let extracted_at = reader.client.server_now();
-    let kept: Vec<Kept> = pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at }).collect();
+    let kept: Vec<Kept> =
+        pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at, _held: None }).collect();
     let written = written_rows(&kept);
     let (completed, misfits) = workshop.complete(kept, trust).await?;
     Ok((completed, misfits, written))

@@ -11,6 +11,7 @@ use super::encoder::{Encoder, Misfits, Related};
 use super::links::{Links, push_tombstone};
 use super::list::ID_PROPERTY;
 use super::page::{Layout, Page, Row};
+use super::pass::Held;
 use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
 use super::primaries::{Details, Primaries};
 use super::tombstone::Tombstone;
@@ -39,6 +40,8 @@ pub(super) struct Kept {
     pub(super) page: Page,
     pub(super) rows: Vec<usize>,
     pub(super) extracted_at: DateTime<Utc>,
+    /// The memory it counts for, given back once it is encoded.
+    pub(super) _held: Option<Held>,
 }
 
 /// One page's part of the output.
@@ -84,8 +87,8 @@ impl Workshop {
             types: plan.types,
             include_archived,
             cache,
-            contacts: Primaries::contacts(),
-            companies: Primaries::companies(),
+            contacts: Primaries::contacts(&plan.privacy),
+            companies: Primaries::companies(&plan.privacy),
         }
     }
 
@@ -113,7 +116,8 @@ impl Workshop {
         let found = self.find(&ids).await?;
         let known = self.known(ids.iter().copied().chain(self.losers(&chunk)), trust)?;
         let mut misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
-        let completed = chunk.iter().map(|kept| self.encode(kept, &found, &known, &mut misfits)).collect();
+        // Each page goes as it is encoded, so that a chunk is never in the memory twice.
+        let completed = chunk.into_iter().map(|kept| self.encode(&kept, &found, &known, &mut misfits)).collect();
         Ok((completed, misfits))
     }
 

@@ -106,7 +106,11 @@ impl Encoder {
             // The first key of an object has no comma before it.
             let key = if out.len() == begin { &key[1..] } else { key };
             out.extend_from_slice(key);
-            if matches!(encode_value(column.kind, row.property(*slot), out), Fit::Misfit | Fit::Rounded) {
+            let fit = match &column.salt {
+                Some(salt) => salt.push(row.property(*slot), out),
+                None => encode_value(column.kind, row.property(*slot), out),
+            };
+            if matches!(fit, Fit::Misfit | Fit::Rounded) {
                 misfits[index] += 1;
                 misfitting = true;
             }
@@ -128,7 +132,11 @@ impl Encoder {
         let mut separator = b'{';
         for ((_, slot), column) in self.keys.iter().zip(&self.columns.properties) {
             scratch.clear();
-            if matches!(encode_value(column.kind, row.property(*slot), &mut scratch), Fit::Misfit | Fit::Rounded) {
+            // A hash fits always, so the value itself has no way in here.
+            let misfits = |scratch: &mut Vec<u8>| {
+                matches!(encode_value(column.kind, row.property(*slot), scratch), Fit::Misfit | Fit::Rounded)
+            };
+            if column.salt.is_none() && misfits(&mut scratch) {
                 out.push(separator);
                 push_json_string(&column.property, out);
                 out.push(b':');

@@ -1,5 +1,6 @@
 //! Reading a portal: from plans and cursors to the encoded records of pages, with checkpoints between them.
 
+mod answer;
 mod audit;
 mod cache;
 mod changes;
@@ -14,12 +15,16 @@ mod page;
 mod pass;
 mod plan;
 mod primaries;
+mod privacy;
+mod schemas;
 mod small;
 mod stamp;
 mod summary;
 mod tombstone;
 mod window;
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +35,7 @@ use tokio::sync::mpsc;
 use crate::client::{Client, ClientError, ObjectType};
 use crate::state::State;
 
+pub use answer::encode_answer;
 pub use cache::{Cache, CacheError};
 
 use audit::Audit;
@@ -37,7 +43,9 @@ use group::Group;
 use output::Output;
 
 pub use estimate::{AssociationCost, Calls, Estimate};
-pub use plan::{AssociationSettings, Plan, PlanError, StreamSchema, wanted_associations};
+pub use plan::{AssociationSettings, Plan, PlanError, wanted_associations};
+pub use privacy::Privacy;
+pub use schemas::StreamSchema;
 pub use small::{SmallRecords, read_small_streams};
 pub use stamp::Stamp;
 pub use summary::{Phase, StreamSummary, Summary, SummaryHandle};
@@ -160,6 +168,9 @@ pub enum ExtractError {
     /// The list does not give records by ascending id, which a sweep with a cache needs.
     #[error("the list does not keep the order of ids")]
     Disordered,
+    /// The caller asked for an end.
+    #[error("stopped")]
+    Stopped,
     /// Nobody takes the records any more; the writer knows why.
     #[error("the output was closed")]
     OutputClosed,
@@ -190,6 +201,20 @@ pub struct Run {
 /// # Errors
 /// Everything yielded before the error stands, and the last checkpoint covers it.
 pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &SummaryHandle) -> Result<(), ExtractError> {
+    extract_until(client, run, sink, summary, pending()).await
+}
+
+/// The same, until `stop` comes to its end; what was yielded by then is covered by a last checkpoint.
+///
+/// # Errors
+/// As [`extract`]; [`ExtractError::Stopped`] when it was stopped.
+pub async fn extract_until(
+    client: Arc<Client>,
+    run: Run,
+    sink: &Sink,
+    summary: &SummaryHandle,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ExtractError> {
     let Run { plan, small, stamp, bounds, state, cache } = run;
     let bounds = bounds.in_millis();
     let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
@@ -200,9 +225,14 @@ pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &Summa
     }
     let mut audit = Audit::default();
     let mut outcome = Ok(());
+    let mut stop = pin!(stop);
     for object in plan.objects {
         outcome = match Group::new(&client, object, &bounds, &output) {
-            Ok(group) => group.run(&mut output, &mut audit).await,
+            Ok(group) => tokio::select! {
+                biased;
+                () = &mut stop => Err(ExtractError::Stopped),
+                outcome = group.run(&mut output, &mut audit) => outcome,
+            },
             Err(error) => Err(error.into()),
         };
         if outcome.is_err() {
@@ -211,6 +241,11 @@ pub async fn extract(client: Arc<Client>, run: Run, sink: &Sink, summary: &Summa
     }
     // What was read is told also when a part failed, and most of all then.
     let told = audit.write(plan.audit.as_ref(), &client, &output).await;
+    let cut_short = matches!(outcome, Err(ExtractError::Client(_) | ExtractError::Stopped));
+    if cut_short && told.is_ok() && output.cache.is_none() {
+        // Safe: the state names nothing but what was yielded before. The row cache may know of rows that were about to be.
+        output.checkpoint().await?;
+    }
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
     output.checkpoint().await

@@ -108,7 +108,7 @@ impl Page {
         let next = AnswerSeed(&mut rows)
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
-            .map_err(|error| Malformed::new(error.to_string()))?;
+            .map_err(|error| Malformed::json(&error))?;
         let Rows { ids, archived, spans, .. } = rows;
         Ok(Self { stride: layout.slots.len() + FIXED, ids, archived, spans, next: next.map(PageCursor), text })
     }
@@ -142,6 +142,17 @@ impl Page {
         self.ids.retain(|_| *flags.next().expect("a flag a record"));
         let mut flags = kept.iter();
         self.archived.retain(|_| *flags.next().expect("a flag a record"));
+    }
+
+    /// Puts the records into the order of `ids`, behind those that are not among them.
+    pub(super) fn arrange(&mut self, ids: &[ObjectId]) {
+        let places: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place + 1)).collect();
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|index| places.get(&self.ids[*index]));
+        self.spans =
+            order.iter().flat_map(|index| &self.spans[index * self.stride..][..self.stride]).copied().collect();
+        self.ids = order.iter().map(|index| self.ids[*index]).collect();
+        self.archived = order.iter().map(|index| self.archived[*index]).collect();
     }
 
     /// The bytes that the page holds.

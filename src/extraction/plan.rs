@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use thiserror::Error;
 
+use super::primaries::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
+use super::privacy::{Privacy, Salt};
+use super::schemas::{StreamSchema, field_schema, object_schema, stream_schema};
 use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
 use crate::client::ObjectType;
-use crate::discovery::{
-    Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream,
-};
+use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, stream};
 use crate::property::{Kind, column_name};
 use crate::state::{Bookmark, Selected, State};
 
@@ -31,6 +32,7 @@ pub struct Plan {
     pub(super) audit: Option<Vec<&'static Field>>,
     /// Object types whose associations with tickets are read.
     types: Vec<ObjectType>,
+    privacy: Privacy,
 }
 
 /// The column of an association's name.
@@ -48,19 +50,8 @@ pub(super) struct ObjectPlan {
     pub(super) types: Vec<ObjectType>,
     /// Whether the catalog asks for all rows on each run.
     pub(super) full_table: bool,
-}
-
-/// A stream's SCHEMA message.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamSchema {
-    /// The stream.
-    pub stream: &'static str,
-    /// The JSON Schema of a record.
-    pub schema: Value,
-    /// The columns that identify a row.
-    pub key_properties: &'static [&'static str],
-    /// The column that bookmarks bound.
-    pub replication_key: Option<&'static str>,
+    /// What is left out or hashed, of its primaries, too.
+    pub(super) privacy: Privacy,
 }
 
 /// The columns of an object's records.
@@ -89,6 +80,8 @@ pub(super) struct PropertyColumn {
     pub(super) property: String,
     pub(super) column: String,
     pub(super) kind: Kind,
+    /// Values are written as hashes.
+    pub(super) salt: Option<Salt>,
 }
 
 /// The columns of an association.
@@ -151,6 +144,7 @@ impl Plan {
         settings: &AssociationSettings,
         access: &Access,
         state: &State,
+        privacy: &Privacy,
     ) -> Result<Self, PlanError> {
         let mut warnings = Vec::new();
         let mut types = wanted_associations(catalog, &settings.types);
@@ -165,8 +159,15 @@ impl Plan {
             }
             types.retain(|object_type| access.missing_for(object_type).is_none());
         }
-        let mut plan =
-            Self { schemas: Vec::new(), warnings, small: Vec::new(), objects: Vec::new(), audit: None, types };
+        let mut plan = Self {
+            schemas: Vec::new(),
+            warnings,
+            small: Vec::new(),
+            objects: Vec::new(),
+            audit: None,
+            types,
+            privacy: privacy.clone(),
+        };
         for definition in &STREAMS {
             if let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) {
                 plan.add(definition, entry, state)?;
@@ -194,6 +195,18 @@ impl Plan {
     /// The selected streams.
     pub fn streams(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.schemas.iter().map(|schema| schema.stream)
+    }
+
+    /// The ticket properties that are read as they are, with the types of their columns.
+    pub fn ticket_properties(&self) -> Vec<(&str, Kind)> {
+        let tickets = self.objects.iter().filter(|plan| plan.object_type == ObjectType::TICKETS);
+        let columns = tickets.filter_map(|plan| plan.columns.as_ref()).flat_map(|columns| &columns.properties);
+        columns.filter(|one| one.salt.is_none()).map(|one| (one.property.as_str(), one.kind)).collect()
+    }
+
+    /// Whether a small stream is read.
+    pub fn reads_small(&self, stream: &str) -> bool {
+        self.small.iter().any(|(definition, _)| definition.name == stream)
     }
 
     fn add(&mut self, definition: &'static Stream, entry: &CatalogEntry, state: &State) -> Result<(), PlanError> {
@@ -242,7 +255,7 @@ impl Plan {
             _ => true,
         });
         let has = |name: &str| fields.iter().any(|field| field.name == name);
-        let (properties, one_column) = property_columns(entry, state.bookmark(definition.name).as_ref());
+        let (properties, one_column) = property_columns(entry, state.bookmark(definition.name).as_ref(), &self.privacy);
         let associated = types.iter().enumerate().map(|(index, one)| (index, association_column(one)));
         let columns = ObjectColumns {
             stream: definition.name,
@@ -262,7 +275,15 @@ impl Plan {
         self.warn_of_width(&columns);
         self.schemas.push(object_schema(definition, &fields, &columns));
         let object_type = ObjectType::named(definition.name);
-        self.objects.push(ObjectPlan { object_type, columns: Some(columns), associations: None, types, full_table });
+        let privacy = self.privacy.clone();
+        self.objects.push(ObjectPlan {
+            object_type,
+            columns: Some(columns),
+            associations: None,
+            types,
+            full_table,
+            privacy,
+        });
     }
 
     /// The plan of tickets, made if only their associations are selected.
@@ -274,6 +295,7 @@ impl Plan {
                 associations: None,
                 types: self.types.clone(),
                 full_table: false,
+                privacy: self.privacy.clone(),
             });
             self.objects.len() - 1
         });
@@ -317,13 +339,30 @@ impl ObjectPlan {
             Some(columns) if columns.stream == stream => {
                 let associated = columns.associated.iter().map(|(_, column)| column.as_str());
                 let properties = columns.properties.iter().map(|one| one.column.as_str());
-                Selected::of(properties.chain(associated).chain(columns.own()))
+                // A rule that is new makes every row another one.
+                let hashed: Vec<String> = columns.hashed().chain(self.hashed_primaries(columns)).collect();
+                let hashed = hashed.iter().map(String::as_str);
+                Selected::of(properties.chain(associated).chain(columns.own()).chain(hashed))
             }
             _ => {
                 let label = self.associations.is_some_and(|columns| columns.label).then_some(LABEL);
                 Selected::of(self.types.iter().map(ObjectType::as_str).chain(label))
             }
         }
+    }
+
+    /// A name for each property of the primaries whose values are hashed.
+    fn hashed_primaries<'p>(&'p self, columns: &'p ObjectColumns) -> impl Iterator<Item = String> + 'p {
+        let primaries = [
+            (columns.primary_contact, ObjectType::CONTACTS, &CONTACT_PROPERTIES[..]),
+            (columns.primary_company, ObjectType::COMPANIES, &COMPANY_PROPERTIES[..]),
+        ];
+        primaries.into_iter().filter(|(index, ..)| index.is_some()).flat_map(move |(_, object_type, properties)| {
+            properties.iter().filter_map(move |property| {
+                let salt = self.privacy.salt_of(&object_type, property);
+                salt.map(|_| format!("{}.{property} hashed", object_type.as_str()))
+            })
+        })
     }
 
     /// The association types of which a target holds rows that are read no more.
@@ -346,6 +385,12 @@ impl ObjectColumns {
             ("_unparsed", self.unparsed),
         ];
         own.into_iter().filter_map(|(column, selected)| selected.then_some(column))
+    }
+
+    /// A name for each property column whose values are hashed.
+    fn hashed(&self) -> impl Iterator<Item = String> {
+        let hashed = self.properties.iter().filter(|one| one.salt.is_some());
+        hashed.map(|one| format!("{} hashed", one.column))
     }
 
     /// The types of columns that are not text, as the state remembers them.
@@ -372,7 +417,12 @@ fn has_field(entry: &CatalogEntry, name: &str) -> bool {
 }
 
 /// The selected property columns, and whether they go into one column.
-fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<PropertyColumn>, bool) {
+fn property_columns(
+    entry: &CatalogEntry,
+    bookmark: Option<&Bookmark>,
+    privacy: &Privacy,
+) -> (Vec<PropertyColumn>, bool) {
+    let object_type = ObjectType::named(&entry.stream);
     let remembered: BTreeMap<&str, Kind> = bookmark
         .iter()
         .flat_map(|bookmark| &bookmark.types)
@@ -396,54 +446,23 @@ fn property_columns(entry: &CatalogEntry, bookmark: Option<&Bookmark>) -> (Vec<P
         }
         let breadcrumb: Vec<&str> = path.iter().flat_map(|name| ["properties", name]).collect();
         let property = entry.keyword(&breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
+        if privacy.drops(&object_type, property) {
+            continue;
+        }
+        let salt = privacy.salt_of(&object_type, property);
         // A property that the user added to the catalog by hand gets a safe column, too.
         let column = if one_column || property != name { name.clone() } else { column_name(name).into_owned() };
         // What was sent before as none of the remembered types was text.
         let was_text =
             || bookmark.is_some_and(|bookmark| bookmark.selected.as_ref().is_some_and(|before| before.has(&column)));
         let kind = match remembered.get(column.as_str()) {
+            // Whatever it was: what comes out of a hash is text.
+            _ if salt.is_some() => Kind::String,
             Some(kind) => *kind,
             None if was_text() => Kind::String,
             None => Kind::of_schema(schema),
         };
-        columns.push(PropertyColumn { property: property.to_owned(), column, kind });
+        columns.push(PropertyColumn { property: property.to_owned(), column, kind, salt });
     }
     (columns, one_column)
-}
-
-fn object_schema(definition: &'static Stream, fields: &[&'static Field], columns: &ObjectColumns) -> StreamSchema {
-    let property_columns = || columns.properties.iter().map(|one| (one.column.clone(), one.kind.schema()));
-    let mut schema = Map::new();
-    let mut properties_written = false;
-    for field in fields {
-        if follows_properties(field.name) && !std::mem::replace(&mut properties_written, true) {
-            if columns.one_column {
-                let mut nested = Kind::Object.schema();
-                nested["properties"] = property_columns().collect::<Map<_, _>>().into();
-                schema.insert("properties".to_owned(), nested);
-            } else {
-                schema.extend(property_columns());
-            }
-            schema.extend(columns.associated.iter().map(|(_, column)| (column.clone(), Kind::Ids.schema())));
-        }
-        schema.insert(field.name.to_owned(), field_schema(field));
-    }
-    stream_schema(definition, schema)
-}
-
-fn field_schema(field: &Field) -> Value {
-    let mut schema = field.kind.schema();
-    if field.role == Role::Key {
-        schema["type"] = json!(["string"]);
-    }
-    schema
-}
-
-fn stream_schema(definition: &'static Stream, properties: Map<String, Value>) -> StreamSchema {
-    StreamSchema {
-        stream: definition.name,
-        schema: json!({"properties": properties, "type": "object"}),
-        key_properties: definition.key_properties,
-        replication_key: definition.replication_key,
-    }
 }

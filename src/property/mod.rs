@@ -3,6 +3,7 @@
 //! The one place where a HubSpot type becomes a JSON type.
 
 mod column;
+mod hashed;
 mod instant;
 mod number;
 mod text;
@@ -11,6 +12,7 @@ mod value;
 use serde_json::{Value, json};
 
 pub use column::column_name;
+pub use hashed::push_hashed;
 pub use instant::format_instant;
 pub use text::{push_json_string, push_sanitised};
 pub use value::{Fit, encode_value, parse_instant_token};

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use crate::catalog::CatalogError;
@@ -10,6 +11,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::discovery::DiscoveryError;
 use crate::extraction::{ExtractError, PlanError};
+use crate::property::format_instant;
 use crate::state::StateError;
 
 /// Some of many tenants failed: the table and the report say which and why.
@@ -22,10 +24,13 @@ const REFUSED: u8 = 3;
 const UNAVAILABLE: u8 = 4;
 /// HubSpot's search counts records that it does not give: run again later with the last state.
 const INCOMPLETE: u8 = 5;
-/// The daily quota is used up: run again after midnight in the portal's time zone.
+/// The daily quota is used up, or what is left of it is kept for other apps: run again after midnight in the portal's time
+/// zone.
 const QUOTA: u8 = 6;
 /// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
 const OUTPUT: u8 = 7;
+/// Another run of the same portal is under way: let it end.
+const LOCKED: u8 = 8;
 /// A defect of the tap.
 const DEFECT: u8 = 70;
 /// SIGINT, as shells count it.
@@ -79,6 +84,24 @@ pub enum TapError {
     /// Nobody took the messages.
     #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
     Output(#[source] io::Error),
+    /// Another run of the portal is under way.
+    #[error("another run of portal {portal_id} is under way: {holder} holds {path}; run again when it has ended", path = path.display())]
+    Locked {
+        /// The portal.
+        portal_id: String,
+        /// The lock's file.
+        path: PathBuf,
+        /// Who holds it.
+        holder: String,
+    },
+    /// The folder of locks cannot be used.
+    #[error("lock_path cannot be used: {path}: {reason}", path = path.display())]
+    LockUnusable {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
     /// The run report cannot be written where the settings say.
     #[error("report_path {path} cannot be written: {source}", path = path.display())]
     Report {
@@ -130,7 +153,9 @@ impl TapError {
             | Self::State(_)
             | Self::UnknownStream { .. }
             | Self::Report { .. }
-            | Self::Tenants { .. } => USAGE,
+            | Self::Tenants { .. }
+            | Self::LockUnusable { .. } => USAGE,
+            Self::Locked { .. } => LOCKED,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
             Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
             Self::Discovery(DiscoveryError::Client(error))
@@ -142,7 +167,10 @@ impl TapError {
             Self::Extract(ExtractError::Cache(_)) => USAGE,
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
             Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
-            Self::Extract(ExtractError::Worker(_)) | Self::Runtime(_) | Self::Panicked => DEFECT,
+            // A run that is asked to stop says by whom instead.
+            Self::Extract(ExtractError::Worker(_) | ExtractError::Stopped) | Self::Runtime(_) | Self::Panicked => {
+                DEFECT
+            }
             Self::TenantsFailed { .. } => TENANTS,
             Self::Interrupted => INTERRUPTED,
             Self::Terminated => TERMINATED,
@@ -159,15 +187,29 @@ impl TapError {
     }
 
     /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self.exit_code() {
-            USAGE => "fix what the message names, then run again",
-            REFUSED => "fix the token, or add the scope named, then run again",
-            QUOTA => "run again with the last state after midnight in the portal's time zone",
-            OUTPUT => "look at the target, then run again with its last state",
-            TENANTS => "do what the table says of each, then run again",
-            DEFECT => "this is a defect of the tap: report it",
-            _ => "run again later with the last state",
+    pub fn hint(&self) -> String {
+        match (self.exit_code(), self.resume_at()) {
+            (_, Some(at)) => format!("run again with the last state from {} on", format_instant(at)),
+            (USAGE, _) => "fix what the message names, then run again".to_owned(),
+            (REFUSED, _) => "fix the token, or add the scope named, then run again".to_owned(),
+            (QUOTA, _) => "run again with the last state after midnight in the portal's time zone".to_owned(),
+            (OUTPUT, _) => "look at the target, then run again with its last state".to_owned(),
+            (LOCKED, _) => "let the other run end, then run again".to_owned(),
+            (TENANTS, _) => "do what the table says of each, then run again".to_owned(),
+            (DEFECT, _) => "this is a defect of the tap: report it".to_owned(),
+            _ => "run again later with the last state".to_owned(),
+        }
+    }
+
+    /// From when on a run of the same portal can succeed, where the error is one of time and that is known.
+    pub fn resume_at(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Discovery(DiscoveryError::Client(error))
+            | Self::Client(error)
+            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
+                error.resume_at()
+            }
+            _ => None,
         }
     }
 
@@ -179,9 +221,9 @@ impl TapError {
 
 fn of_client(error: &ClientError) -> u8 {
     match error {
-        ClientError::Setup { .. } => USAGE,
+        ClientError::Setup { .. } | ClientError::TokenCache { .. } => USAGE,
         ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
-        ClientError::DailyLimit { .. } => QUOTA,
+        ClientError::DailyLimit { .. } | ClientError::DailyReserve { .. } => QUOTA,
         ClientError::Migrating { .. }
         | ClientError::Failing { .. }
         | ClientError::Unreachable { .. }

@@ -1,13 +1,16 @@
 //! What all faces of the engine share: from settings, a catalog and a state to a run that is ready, and how runs end.
 
+mod drift;
 mod ending;
 mod exit;
+mod lock;
 mod portal;
 mod prepare;
 mod report;
 
-pub use ending::{conclude, stop_signal, writer_error};
+pub use ending::{Written, carry_out, stop_asked};
 pub use exit::{Consequence, TapError, USAGE};
+pub use lock::Lock;
 pub use portal::Session;
-pub use prepare::{Assignment, prepare};
+pub use prepare::{Assignment, Prepared, prepare};
 pub use report::{Report, replace_file};

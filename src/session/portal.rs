@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::exit::TapError;
 use crate::catalog::Catalog;
 use crate::client::{Client, Connection, ObjectType, Property};
-use crate::config::{Config, ConfigSource, PropertiesLayout, load};
+use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog, discover as discover_portal,
     discover_access, discover_account,
@@ -39,18 +39,30 @@ impl Session {
     /// # Errors
     /// When a setting is wrong.
     pub fn open(sources: &[ConfigSource]) -> Result<Self, TapError> {
-        Self::open_in(sources, None)
+        Self::of(load(sources)?)
     }
 
     /// The same, with the files that the settings name looked for in a folder.
     ///
     /// # Errors
     /// As [`Session::open`].
-    pub fn open_in(sources: &[ConfigSource], folder: Option<&Path>) -> Result<Self, TapError> {
+    pub fn open_in(sources: &[ConfigSource], folder: &Path) -> Result<Self, TapError> {
         let mut loaded = load(sources)?;
-        if let Some(folder) = folder {
-            loaded.config.move_into(folder);
-        }
+        loaded.config.move_into(folder);
+        Self::of(loaded)
+    }
+
+    /// The same, for a look that may use the calls left to others: what is left is what it tells.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn open_to_look(sources: &[ConfigSource]) -> Result<Self, TapError> {
+        let mut loaded = load(sources)?;
+        loaded.config.daily_reserve = 0.0;
+        Self::of(loaded)
+    }
+
+    fn of(loaded: Loaded) -> Result<Self, TapError> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -59,10 +71,12 @@ impl Session {
             base_url: config.api_base_url.clone(),
             api_version: config.api_version.clone(),
             credentials: config.credentials()?,
+            token_cache: config.token_cache_path.clone(),
             user_agent: config.user_agent.clone(),
             request_timeout: config.request_timeout(),
             requests_per_10s: config.rate_limit,
             rate_limit_share: config.rate_limit_share,
+            daily_reserve: config.daily_reserve,
             retry_attempts: config.retry_attempts,
             retry_delay: config.retry_delay(),
         })?;

@@ -5,13 +5,18 @@ use std::time::Duration;
 use chrono::Utc;
 use serde_json::{Map, Value};
 
+use super::drift;
 use super::exit::TapError;
+use super::lock::Lock;
 use super::portal::{Session, Surveyed};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::discovery::STREAMS;
-use crate::extraction::{Bounds, Cache, ExtractError, Plan, Run, Stamp, read_small_streams};
+use crate::discovery::{STREAMS, discover_properties};
+use crate::extraction::{Bounds, Cache, ExtractError, Plan, Privacy, Run, Stamp, read_small_streams};
 use crate::state::State;
+
+/// The stream of the definitions that drift shows in.
+const PROPERTIES: &str = "ticket_properties";
 
 /// What a run is asked for beside its settings.
 #[derive(Debug, Default)]
@@ -22,16 +27,31 @@ pub struct Assignment {
     pub state: Option<Map<String, Value>>,
     /// Streams that are read again from their beginning, whatever the state says.
     pub forget: Vec<String>,
+    /// Nothing is written to a target, so another run of the portal does no harm.
+    pub shares: bool,
+}
+
+/// A run that is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The run.
+    pub run: Run,
+    /// Held until the run has ended.
+    pub lock: Option<Lock>,
 }
 
 /// Checks everything that can be wrong and reads what fits in memory; nothing has been written when it fails.
 ///
 /// # Errors
 /// When settings, catalog, state and portal do not belong together, or HubSpot refuses what is selected.
-pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Run, TapError> {
+pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepared, TapError> {
     let config = &session.config;
-    let Assignment { catalog, state: incoming, forget } = assignment;
-    let Surveyed { portal_id, catalog, access, properties } = session.survey(catalog).await?;
+    let Assignment { catalog, state: incoming, forget, shares } = assignment;
+    let Surveyed { portal_id, catalog, access, mut properties } = session.survey(catalog).await?;
+    let lock = match &config.lock_path {
+        Some(folder) if !shares => Some(Lock::take(folder, &portal_id)?),
+        _ => None,
+    };
     let streams = STREAMS.map(|stream| stream.name);
     let mut state = State::of(incoming, &portal_id, &streams)?;
     for stream in &forget {
@@ -40,9 +60,18 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Run, T
         }
         state.forget(stream);
     }
-    let plan = Plan::new(&catalog, &session.associations, &access, &state)?;
+    let plan = Plan::new(&catalog, &session.associations, &access, &state, &privacy(config))?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
+    }
+    if properties.is_none() && plan.reads_small(PROPERTIES) {
+        let read = discover_properties(&session.client).await;
+        properties = Some(read.map_err(|source| ExtractError::Stream { stream: PROPERTIES, source })?);
+    }
+    if let Some(definitions) = &properties {
+        for sentence in drift::sentences(&catalog, &plan.ticket_properties(), definitions) {
+            tracing::warn!("{sentence}");
+        }
     }
     let small = read_small_streams(&session.client, &plan, properties).await?;
     let scan_id = config
@@ -55,7 +84,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Run, T
         Some(path) => Some(Cache::open(path, portal).map_err(ExtractError::from)?),
         None => None,
     };
-    Ok(Run { plan, small, stamp, bounds: bounds(config), state, cache })
+    Ok(Prepared { run: Run { plan, small, stamp, bounds: bounds(config), state, cache }, lock })
 }
 
 fn bounds(config: &Config) -> Bounds {
@@ -71,4 +100,9 @@ fn bounds(config: &Config) -> Bounds {
         sweep_hours: config.sweep_hours(),
         sweep_time: Duration::from_secs_f64(config.sweep_minutes * 60.0),
     }
+}
+
+fn privacy(config: &Config) -> Privacy {
+    let patterns = |setting: &Option<Vec<String>>| setting.clone().unwrap_or_default();
+    Privacy::new(&patterns(&config.drop), &patterns(&config.hash), config.hash_salt.as_ref())
 }

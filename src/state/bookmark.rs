@@ -1,6 +1,5 @@
 //! The bookmark of one stream.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
@@ -95,17 +94,15 @@ impl Bookmark {
     }
 }
 
-/// Of two positions in the same pass, the one that has more left; none: the pass has ended.
+/// Of two positions in the same pass, the one that has more left; of different passes, the one in the earlier. None: the
+/// pass has ended.
 fn earlier(one: Option<Progress>, other: &Option<Progress>) -> Option<Progress> {
     let (Some(first), Some(second)) = (&one, other) else { return one.or_else(|| other.clone()) };
-    let come = |progress: &Progress| (Reverse(progress.parts.len()), progress.parts.first().map(|part| part.last_id));
+    let come = |progress: &Progress| (progress.until, progress.pages);
     if first != second && come(first) == come(second) {
-        // Which cursor comes first cannot be told, so their list is read from its beginning.
-        let mut again = first.clone();
-        for part in again.parts.iter_mut().take(1) {
-            (part.after, part.last_id) = (None, None);
-        }
-        return Some(again);
+        // Which cursor comes first cannot be told, so the lists are read from their beginning.
+        let lists: BTreeSet<List> = first.parts.iter().chain(&second.parts).map(|part| part.list).collect();
+        return Some(Progress { parts: lists.into_iter().map(Part::whole).collect(), ..first.clone() });
     }
     if come(first) <= come(second) { one } else { other.clone() }
 }
@@ -130,8 +127,11 @@ pub struct Progress {
     /// The instant before the pass's first page was asked for; the bookmark once the pass has ended.
     #[serde(with = "instant")]
     pub until: Option<DateTime<Utc>>,
-    /// What is left to read, in this order.
+    /// What is left to read: the archive first, then the ranges of the live list side by side, by ascending ids.
     pub parts: Vec<Part>,
+    /// Pages read so far.
+    #[serde(default)]
+    pub pages: u64,
     /// Live rows seen so far.
     #[serde(default)]
     pub rows: u64,
@@ -153,10 +153,20 @@ pub struct Part {
     /// The greatest id before the next page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_id: Option<u64>,
+    /// The first id that belongs to the next part; none: the list's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+impl Part {
+    /// A list from its beginning to its end.
+    pub fn whole(list: List) -> Self {
+        Self { list, after: None, last_id: None, until: None }
+    }
 }
 
 /// HubSpot's two lists of an object type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum List {
     /// Deleted objects that can still be restored.
@@ -248,13 +258,21 @@ mod tests {
     #[test]
     fn streams_that_are_read_together_go_on_from_where_both_have_come() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
-        let live = |last_id: Option<u64>| Part { list: List::Live, after: last_id.map(|id| id.to_string()), last_id };
-        let archived = Part { list: List::Archived, after: None, last_id: None };
-        let progress = |parts: Vec<Part>| {
-            Some(Progress { since: None, until: at(9), parts, rows: 0, cached: false, filling: None })
+        let part = |last_id: u64, until| Part {
+            list: List::Live,
+            after: Some((last_id + 1).to_string()),
+            last_id: Some(last_id),
+            until,
         };
-        let (first, second, third) =
-            (progress(vec![archived, live(None)]), progress(vec![live(None)]), progress(vec![live(Some(7))]));
+        let (archived, live) = (Part::whole(List::Archived), Part::whole(List::Live));
+        let progress = |parts: Vec<Part>, pages| {
+            Some(Progress { since: None, until: at(9), parts, rows: 0, pages, cached: false, filling: None })
+        };
+        let first = progress(vec![archived.clone(), live.clone()], 0);
+        let second = progress(vec![part(7, Some(90)), part(89, None)], 3);
+        let third = progress(vec![part(95, None)], 5);
+        let unlike_second = progress(vec![part(8, Some(90)), part(89, None)], 3);
+        let next_pass = first.clone().map(|progress| Progress { until: at(10), ..progress });
         let bookmark = |progress: &Option<Progress>, seconds| Bookmark {
             progress: progress.clone(),
             replication_key_value: at(seconds),
@@ -266,6 +284,8 @@ mod tests {
             (&third, &second, &second),
             (&None, &third, &third),
             (&second, &second, &second),
+            (&next_pass, &third, &third),
+            (&second, &unlike_second, &progress(vec![live], 3)),
         ] {
             for (one, other) in [(one, other), (other, one)] {
                 assert_eq!(&bookmark(one, 5).together(&bookmark(other, 5)).progress, expected);

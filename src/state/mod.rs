@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 pub use bookmark::{Bookmark, CacheMark, List, Part, Progress, Selected};
-pub use read::{Incoming, read};
+pub use read::{Incoming, parse, read};
 
 /// Key of the stamp that ties a state to its portal.
 const PORTAL: &str = "portal_id";

@@ -28,19 +28,27 @@ pub fn read(path: &Path) -> Result<Incoming, StateError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Incoming::Nothing("there is no such file")),
         Err(error) => return Err(unusable(error.to_string())),
     };
-    let text = String::from_utf8_lossy(&bytes);
+    parse(&bytes).map_err(unusable)
+}
+
+/// The same of the bytes of a file.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parse(bytes: &[u8]) -> Result<Incoming, String> {
+    let text = String::from_utf8_lossy(bytes);
     if text.trim().is_empty() {
         return Ok(Incoming::Nothing("the file is empty"));
     }
     let whole = serde_json::from_str::<Value>(&text).ok();
     let last_line =
         || text.lines().rev().filter(|line| !line.trim().is_empty()).find_map(|line| serde_json::from_str(line).ok());
-    let value = whole.or_else(last_line).ok_or_else(|| unusable("no line of it is JSON".to_owned()))?;
+    let value = whole.or_else(last_line).ok_or("no line of it is JSON")?;
     match unwrap_message(value) {
         Value::Object(state) if state.is_empty() => Ok(Incoming::Nothing("it holds no state")),
         Value::Null => Ok(Incoming::Nothing("it holds no state")),
         Value::Object(state) => Ok(Incoming::State(state)),
-        other => Err(unusable(format!("it holds {}, not an object", shape(&other)))),
+        other => Err(format!("it holds {}, not an object", shape(&other))),
     }
 }
 

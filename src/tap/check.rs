@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 
 use super::cli::{Arguments, TestMode};
 use super::sync::preamble;
+use crate::client::ObjectType;
 use crate::extraction::{Bounds, Records, SummaryHandle, Yield, extract};
 use crate::messages::encode_records;
-use crate::session::{TapError, prepare};
+use crate::property::format_instant;
+use crate::session::{Prepared, TapError, prepare};
 
 /// `--test`: reports the portal, the scopes each stream has or lacks, and the quota.
 pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
@@ -24,34 +26,52 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
         write!(report, ", {account_type}").expect("writing to a String does not fail");
     }
     report.push('\n');
-    let mut lines = vec![
-        ("tickets".to_owned(), None),
-        ("ticket_properties".to_owned(), None),
-        ("ticket_pipelines, ticket_pipeline_stages".to_owned(), None),
-    ];
-    lines.extend(
-        ["owners", "contacts", "companies", "deals"]
-            .map(|stream| (stream.to_owned(), portal.access.missing_for_stream(stream).map(str::to_owned))),
-    );
-    lines.extend(session.associations.types.iter().map(|object_type| {
-        (format!("associations with {object_type}"), portal.access.missing_for(object_type).map(str::to_owned))
+    // Discovery has failed by now for a token without the scope of tickets.
+    let mut lines: Vec<(String, String, Option<&str>)> =
+        ["tickets", "ticket_properties", "ticket_pipelines, ticket_pipeline_stages"]
+            .map(|streams| (streams.to_owned(), "tickets".to_owned(), None))
+            .to_vec();
+    lines.extend(["owners", "contacts", "companies", "deals"].map(|stream| {
+        (stream.to_owned(), format!("crm.objects.{stream}.read"), portal.access.missing_for_stream(stream))
     }));
-    for (what, missing) in lines {
-        let verdict = missing.map_or_else(|| "ok".to_owned(), |scope| format!("missing: add the scope {scope}"));
+    lines.extend(session.associations.types.iter().map(|object_type| {
+        let scope = format!("tickets, {}", scope_of(object_type));
+        (format!("associations with {object_type}"), scope, portal.access.missing_for(object_type))
+    }));
+    for (what, scope, missing) in lines {
+        let verdict = match missing {
+            None => format!("ok (scope {scope})"),
+            Some(missing) => format!("missing: add the scope {missing}"),
+        };
         writeln!(report, "{what}: {verdict}").expect("writing to a String does not fail");
     }
     writeln!(report, "{} ticket properties", portal.properties.len()).expect("writing to a String does not fail");
-    if let Some(usage) = usage {
-        let left = usage.limit.saturating_sub(usage.used);
-        writeln!(report, "{left} of {} API calls left today", usage.limit).expect("writing to a String does not fail");
+    match usage {
+        Some(usage) => {
+            let left = usage.limit.saturating_sub(usage.used);
+            let resets_at = usage.resets_at.or_else(|| session.client.quota_resets_at());
+            let resets_at = resets_at.map_or_else(String::new, |at| format!(", anew from {}", format_instant(at)));
+            writeln!(report, "{left} of {} API calls left today{resets_at}", usage.limit)
+        }
+        None => writeln!(report, "no daily quota told, as for OAuth apps, which have none"),
     }
+    .expect("writing to a String does not fail");
     io::stdout().write_all(report.as_bytes()).map_err(TapError::Output)
+}
+
+/// The scope that reading objects of a type takes, as far as there is one for each type.
+fn scope_of(object_type: &ObjectType) -> String {
+    match object_type.as_str() {
+        "tickets" => "tickets".to_owned(),
+        name @ ("contacts" | "companies" | "deals") => format!("crm.objects.{name}.read"),
+        _ => "that of the type".to_owned(),
+    }
 }
 
 /// `--test=schema` and `--test=records`: writes SCHEMA messages, and a record of each stream that has one.
 pub(super) async fn messages(arguments: &Arguments, mode: TestMode) -> Result<(), TapError> {
     let session = arguments.session()?;
-    let mut run = prepare(&session, arguments.assignment()?).await?;
+    let Prepared { mut run, .. } = prepare(&session, arguments.assignment()?).await?;
     io::stdout().write_all(&preamble(&run.plan)?).map_err(TapError::Output)?;
     if mode == TestMode::Schema {
         return Ok(());

@@ -126,7 +126,10 @@ impl Arguments {
     /// The config and the client made of it.
     pub(super) fn session(&self) -> Result<Session, TapError> {
         let sources: Vec<ConfigSource> = self.config.iter().map(|source| source.as_str().into()).collect();
-        Session::open(&sources)
+        match self.test {
+            Some(TestMode::Connection) => Session::open_to_look(&sources),
+            _ => Session::open(&sources),
+        }
     }
 
     /// The catalog and the state, read.
@@ -145,7 +148,8 @@ impl Arguments {
             Some(file) => Some(Catalog::read(file)?),
             None => None,
         };
-        Ok(Assignment { catalog, state, forget: self.full_refresh.clone() })
+        let shares = self.test.is_some() || self.plan;
+        Ok(Assignment { catalog, state, forget: self.full_refresh.clone(), shares })
     }
 }
 

@@ -29,6 +29,9 @@ pub fn run() -> u8 {
         Ok(()) => 0,
         Err(error) => {
             let code = error.exit_code();
+            if let Some(at) = error.resume_at() {
+                progress::tell_resume_at(at);
+            }
             if !error.is_quiet() {
                 log::tell(&error);
             }

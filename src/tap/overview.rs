@@ -48,7 +48,7 @@ impl Ended {
                 Some(_) => "failed",
             },
             exit_code: error.as_ref().map_or(0, TapError::exit_code),
-            next_step: error.as_ref().map_or("none", TapError::hint).to_owned(),
+            next_step: error.as_ref().map_or_else(|| "none".to_owned(), TapError::hint),
             error: error.map(|error| error.to_string()),
             elapsed,
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cli::{AboutFormat, Arguments};
 use crate::client::{Client, DailyUsage, ObjectType};
 use crate::extraction::{AssociationCost, Calls, Estimate};
-use crate::session::{TapError, prepare};
+use crate::session::{Prepared, TapError, prepare};
 
 /// The object types whose associations tickets have most, offered beside those that are read.
 const OFFERED: [&str; 8] = ["contacts", "companies", "deals", "calls", "emails", "meetings", "notes", "tasks"];
@@ -28,7 +28,7 @@ struct Outlook {
 /// Writes the plan of the run that these arguments would make.
 pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
     let session = arguments.session()?;
-    let run = prepare(&session, arguments.assignment()?).await?;
+    let Prepared { run, .. } = prepare(&session, arguments.assignment()?).await?;
     let client = &session.client;
     let prepared = client.ledger().tally().total;
     let mut types = session.associations.types.clone();

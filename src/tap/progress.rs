@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -113,6 +114,11 @@ pub(super) fn report(summary: &Summary, tally: &Tally, elapsed: Duration, succee
         tally.retries,
         tally.rate_limited,
     );
+}
+
+/// Tells programs from when on a run can succeed.
+pub(super) fn tell_resume_at(at: DateTime<Utc>) {
+    log::metric("gauge", "resume_at", &json!(at.to_rfc3339_opts(SecondsFormat::Secs, true)), &json!({}));
 }
 
 fn table(summary: &Summary) -> String {

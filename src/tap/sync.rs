@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::cli::Arguments;
 use super::log;
 use super::progress::{Progress, report as tell};
-use crate::extraction::{Plan, Run, SummaryHandle, extract};
+use crate::extraction::{Plan, Run, SummaryHandle};
 use crate::messages::{encode, encode_schema};
-use crate::session::{Report, Session, TapError, conclude, prepare, stop_signal, writer_error};
+use crate::session::{Prepared, Report, Session, TapError, carry_out, prepare};
 use crate::stdout::write_all;
 
 /// Syncs what is selected.
@@ -28,7 +28,7 @@ async fn sync(
     report: &Report,
 ) -> Result<(), TapError> {
     let started = Instant::now();
-    let run = prepare(session, arguments.assignment()?).await?;
+    let Prepared { run, lock: _lock } = prepare(session, arguments.assignment()?).await?;
     report.prepared(&run);
     if run.plan.schemas.is_empty() {
         tracing::warn!("no stream is selected; nothing to do");
@@ -49,20 +49,8 @@ pub(super) async fn write(
     summary: &SummaryHandle,
     out: impl Write + Send + 'static,
 ) -> Result<(), TapError> {
-    let (sink, mut ended) = write_all(preamble(&run.plan)?, encode, out);
-    let outcome = {
-        let extraction = extract(session.client.clone(), run, &sink, summary);
-        let stopped = stop_signal();
-        tokio::select! {
-            biased;
-            stop = stopped => Err(stop?),
-            // The writer ends first only when it cannot write.
-            result = &mut ended => Err(writer_error(result)),
-            result = extraction => result.map_err(TapError::from),
-        }
-    };
-    drop(sink);
-    conclude(outcome, ended).await
+    let (sink, ended) = write_all(preamble(&run.plan)?, encode, out);
+    carry_out(session.client.clone(), run, summary, sink, ended).await
 }
 
 /// The rows to come, counted only for people who wait.

@@ -23,7 +23,7 @@ use super::sync::write;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
 use crate::extraction::SummaryHandle;
-use crate::session::{Assignment, Report, Session, TapError, prepare, replace_file, stop_signal};
+use crate::session::{Assignment, Prepared, Report, Session, TapError, prepare, replace_file, stop_asked};
 use crate::state::{Incoming, read};
 
 /// A report younger than this says that another process runs the tenant; reports are written every second.
@@ -112,7 +112,7 @@ fn watch_for_stop() -> Result<mpsc::Receiver<TapError>, TapError> {
     let (sender, stop) = mpsc::channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TapError::Runtime)?;
     thread::spawn(move || {
-        if let Ok(signal) = runtime.block_on(stop_signal()) {
+        if let Ok(signal) = runtime.block_on(stop_asked()) {
             // Nobody listens once all tenants are through.
             let _ = sender.send(signal);
         }
@@ -159,7 +159,7 @@ fn is_running(folder: &Path) -> bool {
 
 async fn sync(tenant: &Tenant, command: &str, told: &mut Option<Value>) -> Result<(), TapError> {
     let folder = &tenant.folder;
-    let mut session = Session::open_in(&[ConfigSource::File(folder.join("config.json"))], Some(folder))?;
+    let mut session = Session::open_in(&[ConfigSource::File(folder.join("config.json"))], folder)?;
     session.config.report_path.get_or_insert_with(|| folder.join("report.json"));
     let summary = SummaryHandle::default();
     let report = Report::begin(&session, &summary)?;
@@ -187,7 +187,8 @@ async fn load(
         Incoming::State(state) => Some(state),
         Incoming::Nothing(_) => None,
     };
-    let run = prepare(session, Assignment { catalog, state, ..Assignment::default() }).await?;
+    let Prepared { run, lock: _lock } =
+        prepare(session, Assignment { catalog, state, ..Assignment::default() }).await?;
     report.prepared(&run);
     let mut child = start_output(tenant, command).map_err(TapError::Output)?;
     let input = child.stdin.take().expect("a pipe was asked for");

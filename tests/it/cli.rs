@@ -11,7 +11,7 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 30] = [
+const SETTINGS: [&str; 36] = [
     "access_token",
     "api_base_url",
     "api_version",
@@ -22,9 +22,14 @@ const SETTINGS: [&str; 30] = [
     "client_id",
     "client_secret",
     "created_after",
+    "daily_reserve",
+    "drop",
     "end_date",
+    "hash",
+    "hash_salt",
     "include_archived",
     "include_associations",
+    "lock_path",
     "lookback_minutes",
     "organization_id",
     "page_size",
@@ -41,9 +46,10 @@ const SETTINGS: [&str; 30] = [
     "start_date",
     "sweep_hours",
     "sweep_minutes",
+    "token_cache_path",
     "user_agent",
 ];
-const SECRETS: [&str; 3] = ["access_token", "client_secret", "refresh_token"];
+const SECRETS: [&str; 4] = ["access_token", "client_secret", "hash_salt", "refresh_token"];
 
 fn portal() -> Portal {
     Portal::start(Options { merged: 0, ..Options::with_tickets(12) })
@@ -319,8 +325,8 @@ fn test_reports_the_portal_and_its_scopes() {
     for (what, verdict) in [
         ("owners", "missing: add the scope crm.objects.owners.read"),
         ("associations with companies", "missing: add the scope crm.objects.companies.read"),
-        ("associations with contacts", "ok"),
-        ("tickets", "ok"),
+        ("associations with contacts", "ok (scope tickets, crm.objects.contacts.read)"),
+        ("tickets", "ok (scope tickets)"),
     ] {
         let line = format!("{what}: {verdict}");
         assert!(report.text().lines().any(|one| one == line), "{line} in {}", report.text());

@@ -69,8 +69,9 @@ impl Group<'_> {
         let listing = Progress {
             since: Some(since),
             until: Some(until),
-            parts: vec![Part { list: List::Live, after: None, last_id: None }],
+            parts: vec![Part::whole(List::Live)],
             rows: 0,
+            pages: 0,
             cached: false,
             filling: None,
         };
@@ -182,9 +183,9 @@ impl Group<'_> {
             sweeping: false,
             deadline: None,
         };
-        let parts = vec![Part { list: List::Archived, after: None, last_id: None }];
+        let parts = vec![Part::whole(List::Archived)];
         let mut progress =
-            Progress { since: Some(since), until: Some(until), parts, rows: 0, cached: false, filling: None };
+            Progress { since: Some(since), until: Some(until), parts, rows: 0, pages: 0, cached: false, filling: None };
         // An interrupted reading begins again: nothing of it is kept.
         let mut recent = self.bookmark.recent.clone();
         let lookback = self.lookback_before(until);

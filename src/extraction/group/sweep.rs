@@ -107,7 +107,7 @@ impl Group<'_> {
             self.bookmark.changes = None;
             self.bookmark.recent.clear();
         }
-        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, cached, filling: None }
+        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, pages: 0, cached, filling: None }
     }
 
     async fn end_pass(
@@ -144,10 +144,9 @@ impl Group<'_> {
 
     /// The archive first, so that live wins.
     fn parts(&self) -> Vec<Part> {
-        let part = |list| Part { list, after: None, last_id: None };
         match self.bounds.include_archived {
-            true => vec![part(List::Archived), part(List::Live)],
-            false => vec![part(List::Live)],
+            true => vec![Part::whole(List::Archived), Part::whole(List::Live)],
+            false => vec![Part::whole(List::Live)],
         }
     }
 }

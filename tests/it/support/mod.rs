@@ -4,10 +4,12 @@
 pub(crate) mod catalogs;
 pub(crate) mod cell;
 pub(crate) mod clients;
+pub(crate) mod figures;
 pub(crate) mod messages;
 pub(crate) mod pipeline;
 pub(crate) mod portal;
 pub(crate) mod postgres;
+pub(crate) mod proxy;
 pub(crate) mod selected;
 pub(crate) mod source;
 pub(crate) mod swept;

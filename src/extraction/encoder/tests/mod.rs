@@ -45,6 +45,7 @@ impl Scene {
             property: name.clone(),
             column: self.column(at),
             kind: *kind,
+            salt: None,
         };
         Encoder::new(ObjectColumns {
             stream: "tickets",

@@ -1,0 +1,80 @@
+//! What is fuzzed: every text that comes from outside, through the function that reads it. None may panic, and what is
+//! made of an answer is JSON.
+
+use bytes::Bytes;
+use serde_json::Value;
+use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state};
+
+/// A function that takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// All targets by name; each has a seed corpus in `fuzz/corpus/NAME`.
+pub const TARGETS: [(&str, Target); 6] = [
+    ("associations", associations),
+    ("catalog", catalog),
+    ("config", config),
+    ("page", page),
+    ("properties", properties),
+    ("state", state),
+];
+
+/// A config file; an error shows no secret of it.
+pub fn config(bytes: &[u8]) {
+    match config::parse(bytes) {
+        Ok(loaded) => {
+            let _ = (loaded.config.credentials(), loaded.config.association_types(), loaded.config.sweep_hours());
+            assert!(!format!("{:?}", loaded.config).contains("hush-hush"));
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A state file, taken over by a run of portal 1; what goes out of it is what came in.
+pub fn state(bytes: &[u8]) {
+    let Ok(state::Incoming::State(incoming)) = state::parse(bytes) else { return };
+    let streams = discovery::STREAMS.map(|stream| stream.name);
+    let Ok(mut state) = state::State::of(Some(incoming), "1", &streams) else { return };
+    for stream in streams {
+        let bookmark = state.bookmark(stream);
+        state.forget(stream);
+        if let Some(bookmark) = bookmark {
+            state.set(stream, &bookmark);
+            assert!(state.bookmark(stream) == Some(bookmark));
+        }
+    }
+}
+
+/// A catalog file, planned as a run would plan it.
+pub fn catalog(bytes: &[u8]) {
+    let Ok(catalog) = catalog::Catalog::parse(bytes) else { return };
+    let _ = catalog.check(&discovery::STREAMS.map(|stream| stream.name), "1");
+    let types = [client::ObjectType::CONTACTS, client::ObjectType::COMPANIES];
+    let settings = extraction::AssociationSettings { types: types.to_vec(), chosen: false };
+    let (access, privacy) = (discovery::Access::default(), extraction::Privacy::default());
+    let _ = extraction::Plan::new(&catalog, &settings, &access, &state::State::empty("1"), &privacy);
+}
+
+/// An answer with property definitions.
+pub fn properties(bytes: &[u8]) {
+    for property in client::decode_properties(Bytes::copy_from_slice(bytes)).unwrap_or_default() {
+        let column = tap_hubspot_tickets::property::column_name(&property.name);
+        assert!(column.len() <= 63 && !column.contains(['"', '%', '\0']), "{column:?}");
+    }
+}
+
+/// A page of tickets: each becomes a JSON object with its id, whatever its values are.
+pub fn page(bytes: &[u8]) {
+    for record in extraction::encode_answer(Bytes::copy_from_slice(bytes)).unwrap_or_default() {
+        let record: Value = serde_json::from_slice(&record).expect("a record is JSON");
+        assert!(record["id"].is_string());
+        assert!(!record.to_string().contains('\0'));
+    }
+}
+
+/// An answer with associations.
+pub fn associations(bytes: &[u8]) {
+    if let Ok(found) = client::decode_associations(&Bytes::copy_from_slice(bytes)) {
+        let types = found.types.len();
+        assert!(found.links.iter().all(|link| (link.association_type as usize) < types));
+    }
+}

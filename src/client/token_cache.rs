@@ -1,0 +1,132 @@
+//! Tokens that outlive a run, in a file that only its owner may read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::ClientError;
+
+/// Readable and writable by the owner alone.
+const OWNER_ONLY: u32 = 0o600;
+
+/// The file, and the grant that its tokens must belong to.
+#[derive(Debug)]
+pub(super) struct TokenCache {
+    path: PathBuf,
+    /// A hash of the config's own client id and refresh token: another one there makes what is kept worthless.
+    grant: String,
+}
+
+/// What the file holds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Kept {
+    grant: String,
+    /// Whose tokens they are.
+    pub(super) hub_id: Option<u64>,
+    pub(super) refresh_token: SecretString,
+    pub(super) access_token: SecretString,
+    /// Until when the access token is good.
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+impl TokenCache {
+    pub(super) fn new(path: PathBuf, client_id: &str, refresh_token: &SecretString) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(client_id);
+        hash.update([0]);
+        hash.update(refresh_token.expose_secret());
+        Self { path, grant: hex(&hash.finalize()) }
+    }
+
+    /// What is kept; none when there is no file yet. Whether the file can be written shows here, too: a token that was
+    /// rotated and cannot be kept would be the last one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or holds something else.
+    pub(super) fn read(&self) -> Result<Option<Kept>, ClientError> {
+        let kept = match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(self.unusable(error.to_string())),
+            // The parser's own words would show what it stumbled over.
+            Ok(text) => Some(serde_json::from_slice(&text).map_err(|_| {
+                self.unusable("it does not hold tokens of this tap; name another file or remove it".to_owned())
+            })?),
+        };
+        let beside = self.beside();
+        self.create(&beside)
+            .and_then(|_| fs::remove_file(&beside))
+            .map_err(|error| self.unusable(error.to_string()))?;
+        Ok(kept)
+    }
+
+    /// Whether what is kept descends from the config's own refresh token.
+    pub(super) fn is_of_grant(&self, kept: &Kept) -> bool {
+        kept.grant == self.grant
+    }
+
+    /// Replaces the file in one step, so that a reader or a crash never sees half of it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn write(
+        &self,
+        hub_id: Option<u64>,
+        refresh_token: &SecretString,
+        access_token: &SecretString,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), ClientError> {
+        let text = json!({
+            "grant": self.grant,
+            "hub_id": hub_id,
+            "refresh_token": refresh_token.expose_secret(),
+            "access_token": access_token.expose_secret(),
+            "expires_at": expires_at,
+        })
+        .to_string();
+        let beside = self.beside();
+        let written = self.create(&beside).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&beside, &self.path)?;
+            // The name must survive a power failure as well as the bytes.
+            File::open(folder_of(&self.path))?.sync_all()
+        });
+        written.map_err(|error| self.unusable(error.to_string()))
+    }
+
+    /// The error that says so.
+    pub(super) fn unusable(&self, reason: String) -> ClientError {
+        ClientError::TokenCache { path: self.path.clone(), reason }
+    }
+
+    fn create(&self, beside: &Path) -> io::Result<File> {
+        // One that a crash left may have another mode.
+        match fs::remove_file(beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(beside)
+    }
+
+    /// A file of this process in the same folder, since only there a rename is one step.
+    fn beside(&self) -> PathBuf {
+        let mut name = self.path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.part", std::process::id()));
+        self.path.with_file_name(name)
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

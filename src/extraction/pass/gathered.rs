@@ -1,0 +1,158 @@
+//! Pages that were gathered, and what becomes of them.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::ranges::{Advance, Taken};
+use super::{CHUNK_RECORDS, Filter};
+use crate::client::{ClientError, ObjectId};
+use crate::extraction::ExtractError;
+use crate::extraction::cache::Trust;
+use crate::extraction::chunk::{Completed, Kept, Workshop};
+use crate::extraction::encoder::Misfits;
+use crate::extraction::list::Reader;
+use crate::extraction::tombstone::Tombstone;
+use crate::property::parse_instant_token;
+use crate::state::List;
+
+/// A chunk closes beyond this, so that large records do not fill the memory.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// How the chunks of a pass are completed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    pub(super) live_follows: bool,
+    pub(super) trust: Option<Trust>,
+    pub(super) sweeping: bool,
+}
+
+/// Some pages of a list's ranges, and how far they bring them.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pages: Vec<Kept>,
+    tombstones: Vec<Tombstone>,
+    extracted_at: DateTime<Utc>,
+    page_count: u64,
+    row_count: u64,
+    /// The list had no more ids than these: above each first, up to each second.
+    spans: Vec<(u64, u64)>,
+    /// The list did not keep the order of ids.
+    disordered: bool,
+    advances: Vec<Advance>,
+}
+
+/// A chunk, ready to be written.
+pub(super) struct CompletedChunk {
+    pub(super) pages: Vec<Completed>,
+    pub(super) misfits: Misfits,
+    /// The rows, with the modified instants that they are written with.
+    pub(super) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
+    pub(super) page_count: u64,
+    pub(super) row_count: u64,
+    pub(super) advances: Vec<Advance>,
+}
+
+/// Looks up what the records of a chunk need, and encodes them.
+pub(super) async fn complete(
+    workshop: &Workshop,
+    reader: &Reader,
+    chunk: Chunk,
+    list: List,
+    order: Order,
+) -> Result<CompletedChunk, ExtractError> {
+    let Order { live_follows, trust, sweeping } = order;
+    let vanished = match (sweeping && list == List::Live, trust) {
+        (true, Some(trust)) if trust.compares => vanished(workshop, &chunk, trust)?,
+        _ => Vec::new(),
+    };
+    let Chunk { pages, mut tombstones, extracted_at, page_count, row_count, advances, .. } = chunk;
+    tombstones.extend(vanished);
+    workshop.leave_out_gone(&mut tombstones, trust)?;
+    // A row that a trusted cache has is not written again, so that a tombstone before it would stand.
+    if !live_follows || trust.is_some_and(|trust| trust.compares) {
+        leave_out_live(reader, &mut tombstones).await?;
+    }
+    let mut written = written_rows(&pages);
+    written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
+    let (mut completed, misfits) = workshop.complete(pages, trust).await?;
+    if !tombstones.is_empty() {
+        completed.push(workshop.bury(&tombstones, extracted_at, trust)?);
+    }
+    Ok(CompletedChunk { pages: completed, misfits, written, page_count, row_count, advances })
+}
+
+/// Tombstones of the rows that the cache has and the list, in whose spans of ids they lie, has not.
+fn vanished(workshop: &Workshop, chunk: &Chunk, trust: Trust) -> Result<Vec<Tombstone>, ExtractError> {
+    let Some(cache) = &workshop.cache else { return Ok(Vec::new()) };
+    if chunk.disordered {
+        return Err(ExtractError::Disordered);
+    }
+    let listed: BTreeSet<ObjectId> = chunk.pages.iter().flat_map(|kept| kept.page.ids()).copied().collect();
+    let mut vanished = Vec::new();
+    for (before, last) in chunk.spans.iter().filter(|(before, last)| before < last) {
+        let held = cache.range(workshop.lead, before + 1..=*last, trust)?;
+        let gone = held.into_keys().filter(|id| !listed.contains(id));
+        vanished.extend(gone.map(|id| Tombstone::vanished(id, chunk.extracted_at)));
+    }
+    Ok(vanished)
+}
+
+/// The ids of rows that are written, with the modified instants they are written with.
+pub(in crate::extraction) fn written_rows(pages: &[Kept]) -> Vec<(ObjectId, Option<DateTime<Utc>>)> {
+    let rows = pages.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.row(*row)));
+    rows.map(|row| (row.id(), parse_instant_token(row.updated_at()))).collect()
+}
+
+/// Leaves out tombstones of records that are live: one restored while the archive is read stands in both lists, and its
+/// tombstone would stand until the record's next change. A tombstone that says nothing learns of a merge.
+async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
+    let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
+    let (live, merged) = reader.live(&ids).await?;
+    tombstones.retain(|tombstone| !live.contains(&tombstone.id));
+    for tombstone in tombstones.iter_mut().filter(|tombstone| tombstone.hash().is_none()) {
+        if let Some(merged) = merged.iter().find(|merged| merged.id == tombstone.id) {
+            *tombstone = *merged;
+        }
+    }
+    Ok(())
+}
+
+impl Chunk {
+    /// Keeps the rows of a page that the filter admits.
+    pub(super) fn add(&mut self, taken: Taken, list: List, filter: &Filter) {
+        let Taken { page, extracted_at, held, advance, span, disordered } = taken;
+        self.page_count += 1;
+        self.extracted_at = extracted_at;
+        self.disordered |= disordered;
+        self.spans.push(span);
+        self.advances.push(advance);
+        match list {
+            List::Archived => {
+                let rows = page.rows().filter(|row| filter.admits(row.archived_at(), row.created_at()));
+                self.tombstones
+                    .extend(rows.flat_map(|row| Tombstone::archived_with_merged(row, row.property(0), extracted_at)));
+            }
+            List::Live => {
+                self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
+                self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at, _held: Some(held) });
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.page_count == 0
+    }
+
+    /// What its pages take.
+    pub(super) fn bytes(&self) -> usize {
+        self.pages.iter().map(|kept| kept.page.bytes()).sum()
+    }
+
+    /// Whether it has so many pages, or its records fill a call.
+    pub(super) fn is_full(&self, most_pages: u64) -> bool {
+        let records: usize = self.pages.iter().map(|kept| kept.rows.len()).sum();
+        let next_page = self.pages.last().map_or(0, |kept| kept.page.len());
+        self.page_count >= most_pages || records + next_page > CHUNK_RECORDS || self.bytes() >= CHUNK_BYTES
+    }
+}

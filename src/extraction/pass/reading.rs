@@ -1,0 +1,180 @@
+//! Tasks that read a list page by page, and the memory that their pages may take together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use crate::client::{ClientError, ObjectId, PageCursor};
+use crate::extraction::ExtractError;
+use crate::extraction::list::Reader;
+use crate::extraction::page::Page;
+use crate::state::List;
+
+/// What all pages of a pass may take that are asked for, gathered or being completed.
+const HELD_BYTES: usize = 32 << 20;
+/// What pages may take that are asked for at once, as far as there is more than one.
+const ASKED_BYTES: usize = 16 << 20;
+/// Requests that a list has in flight at most.
+const MAX_READERS: usize = 32;
+/// What a page is taken to have before the first one came.
+const FIRST_GUESS_BYTES: usize = 256 << 10;
+/// The end of a range that has none.
+pub(super) const NO_END: u64 = u64::MAX;
+
+/// The tasks of one list.
+#[derive(Debug)]
+pub(super) struct Readers {
+    reader: Arc<Reader>,
+    list: List,
+    tasks: JoinSet<()>,
+    to_pass: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    memory: Memory,
+}
+
+/// What a task found.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The next page of a range.
+    Page { range: u64, page: Page, extracted_at: DateTime<Utc>, held: Held },
+    /// A range cannot be read on.
+    Failed { range: u64, error: ClientError },
+    /// Whether an id is as good a cursor as those that HubSpot gives: the greatest id there is.
+    Proof(Option<u64>),
+}
+
+/// Memory that a page takes, given back when this is dropped.
+#[derive(Debug)]
+pub(in crate::extraction) struct Held(OwnedSemaphorePermit);
+
+/// How much memory pages may take; in KiB.
+#[derive(Debug, Clone)]
+struct Memory {
+    free: Arc<Semaphore>,
+    largest: Arc<AtomicUsize>,
+}
+
+impl Readers {
+    pub(super) fn new(reader: Arc<Reader>, list: List) -> Self {
+        let (to_pass, events) = mpsc::channel(1);
+        let memory = Memory {
+            free: Arc::new(Semaphore::new(HELD_BYTES >> 10)),
+            largest: Arc::new(AtomicUsize::new(FIRST_GUESS_BYTES)),
+        };
+        Self { reader, list, tasks: JoinSet::new(), to_pass, events, memory }
+    }
+
+    /// Reads a range from a cursor on, until a page leads to `end`. A task of its own does: while the output is blocked,
+    /// a request in flight still comes to its end.
+    pub(super) fn read(&mut self, range: u64, mut cursor: Option<PageCursor>, end: Arc<AtomicU64>) {
+        let (reader, list) = (Arc::clone(&self.reader), self.list);
+        let (to_pass, memory) = (self.to_pass.clone(), self.memory.clone());
+        self.tasks.spawn(async move {
+            loop {
+                let held = memory.hold().await;
+                let event = match reader.list(list, cursor.as_ref()).await {
+                    Ok(page) => {
+                        cursor.clone_from(&page.next);
+                        let held = memory.fit(held, page.bytes());
+                        Event::Page { range, page, extracted_at: reader.client.server_now(), held }
+                    }
+                    Err(error) => {
+                        cursor = None;
+                        Event::Failed { range, error }
+                    }
+                };
+                let is_end = cursor.as_ref().is_none_or(|next| is_behind(next, end.load(Ordering::Relaxed)));
+                // Nobody takes it when the pass is gone.
+                if to_pass.send(event).await.is_err() || is_end {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Finds out whether a cursor that HubSpot did not give is as good as one that it did: one between two ids of a page
+    /// must lead to exactly the rest of that page. `ids` are those of the page, at least two, ascending.
+    pub(super) fn prove(&mut self, ids: &[ObjectId]) {
+        let (reader, list) = (Arc::clone(&self.reader), self.list);
+        let to_pass = self.to_pass.clone();
+        // In the widest gap, so that it is no cursor that HubSpot could have given.
+        let widest = (1..ids.len()).max_by_key(|at| ids[*at].0 - ids[*at - 1].0).unwrap_or(0);
+        let (before, rest) = (ids[widest.saturating_sub(1)].0, ids[widest..].to_vec());
+        let cursor = PageCursor((before + (rest[0].0 - before).div_ceil(2)).to_string());
+        self.tasks.spawn(async move {
+            let page = reader.list(list, Some(&cursor));
+            let (page, greatest) = tokio::join!(page, reader.greatest_id());
+            let honoured = page.is_ok_and(|page| page.ids().starts_with(&rest));
+            // The pass may have ended without it.
+            let _ = to_pass.send(Event::Proof(greatest.filter(|_| honoured).map(|id| id.0))).await;
+        });
+    }
+
+    /// What the next task found.
+    pub(super) async fn next(&mut self) -> Result<Event, ExtractError> {
+        loop {
+            let Self { tasks, events, .. } = self;
+            if tasks.is_empty() {
+                let ended = || ExtractError::Worker("the reader of a list ended before the list".to_owned());
+                return events.try_recv().map_err(|_| ended());
+            }
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => return Ok(event),
+                Some(ended) = tasks.join_next() => match ended {
+                    Err(panic) if panic.is_panic() => return Err(ExtractError::Worker(panic.to_string())),
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    /// Stops all tasks; what they have found is lost.
+    pub(super) fn stop(&mut self) {
+        *self = Self { memory: self.memory.clone(), ..Self::new(Arc::clone(&self.reader), self.list) };
+    }
+
+    /// Whether pages are waited for, not waiting.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// How many requests may be in flight at once, so that their pages fit the memory.
+    pub(super) fn most(&self) -> usize {
+        (ASKED_BYTES / self.memory.largest.load(Ordering::Relaxed)).clamp(1, MAX_READERS)
+    }
+
+    /// Whether so many bytes leave no room for one more page.
+    pub(super) fn fill_memory(&self, bytes: usize) -> bool {
+        bytes + self.memory.largest.load(Ordering::Relaxed) > HELD_BYTES
+    }
+}
+
+impl Memory {
+    /// Waits for the memory of the largest page so far.
+    async fn hold(&self) -> Held {
+        let wanted = kib(self.largest.load(Ordering::Relaxed));
+        let permit = Arc::clone(&self.free).acquire_many_owned(wanted).await;
+        Held(permit.expect("the semaphore is never closed"))
+    }
+
+    /// Gives back what a page does not need.
+    fn fit(&self, Held(mut permit): Held, bytes: usize) -> Held {
+        self.largest.fetch_max(bytes, Ordering::Relaxed);
+        let spare = permit.num_permits().saturating_sub(kib(bytes) as usize);
+        drop(permit.split(spare));
+        Held(permit)
+    }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(HELD_BYTES) >> 10).expect("at most what there is").max(1)
+}
+
+/// Whether a cursor leads to an id that belongs to the next range.
+pub(super) fn is_behind(cursor: &PageCursor, end: u64) -> bool {
+    end != NO_END && cursor.0.parse().is_ok_and(|id: u64| id >= end)
+}
