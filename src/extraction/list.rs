@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::try_join_all;
+use tokio::sync::OnceCell;
 
 use super::page::{Layout, Page};
 use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     pub(super) page_size: u32,
     /// The properties' names do not fit a URL: the list gives ids, a batch read the records.
     wide: AtomicBool,
+    greatest: OnceCell<Option<ObjectId>>,
 }
 
 impl Reader {
@@ -36,7 +38,7 @@ impl Reader {
     pub(super) fn new(client: Arc<Client>, object_type: ObjectType, layout: Layout, page_size: u32) -> Self {
         let properties = encode_properties(layout.properties());
         let wide = AtomicBool::new(properties.len() > MAX_URL_PROPERTIES);
-        Self { client, object_type, layout, properties, page_size, wide }
+        Self { client, object_type, layout, properties, page_size, wide, greatest: OnceCell::new() }
     }
 
     /// A page of a list; archived records for their ids and those of the records merged into them, in the one slot.
@@ -89,6 +91,12 @@ impl Reader {
             merged.extend(merged_ids(row.property(0)).map(|loser| Tombstone::merged(loser, row, now)));
         }
         Ok((live, merged))
+    }
+
+    /// About the greatest id of all live objects, as it was when it was asked for first; none when that cannot be told.
+    pub(super) async fn greatest_id(&self) -> Option<ObjectId> {
+        let ask = || async { self.client.greatest_id(&self.object_type).await.ok().flatten() };
+        *self.greatest.get_or_init(ask).await
     }
 
     /// A page that leads back is asked for again: it can only come from a cache between.

@@ -42,14 +42,14 @@ pub(super) fn decode(text: &str) -> Option<String> {
 /// The cursor of a list whose next record has an id of at least `next`.
 pub(super) fn list_cursor(style: CursorStyle, next: u64) -> String {
     match style {
-        CursorStyle::NextId => next.to_string(),
+        CursorStyle::NextId | CursorStyle::GivenOnly(_) => next.to_string(),
         CursorStyle::Opaque => encode(&format!("list:{next}")),
     }
 }
 
 pub(super) fn parse_list_cursor(style: CursorStyle, text: &str) -> Option<u64> {
     match style {
-        CursorStyle::NextId => text.parse().ok(),
+        CursorStyle::NextId | CursorStyle::GivenOnly(_) => text.parse().ok(),
         CursorStyle::Opaque => decode(text)?.strip_prefix("list:")?.parse().ok(),
     }
 }

@@ -48,7 +48,7 @@ mod tests;
 
 pub use faults::{Fault, FaultRule, Storm};
 pub use handle::Sandbox;
-pub use options::{CursorStyle, ExtraToken, Limits, OAuthApp, Options, read_scopes};
+pub use options::{CursorStyle, ExtraToken, Limits, OAuthApp, Options, Stranger, read_scopes};
 pub use properties::PropertyDef;
 pub use reply::Limit;
 pub use request::Request;

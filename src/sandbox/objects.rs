@@ -9,7 +9,7 @@ use super::clock::{Millis, instant_text};
 use super::cursor::{list_cursor, parse_list_cursor};
 use super::links::inline_associations;
 use super::object_type::ObjectType;
-use super::options::CursorStyle;
+use super::options::{CursorStyle, Stranger};
 use super::portal::Portal;
 use super::record::{Record, Standing, json_text};
 use super::render::{Context, Selection};
@@ -85,6 +85,17 @@ pub(super) fn list(scene: &Scene<'_>, kind: ObjectType, parameters: &Parameters)
         Some(text) => {
             parse_list_cursor(scene.cursor, text).ok_or_else(|| Box::new(scene.errors.query_value("after")))?
         }
+    };
+    let from = match scene.cursor {
+        CursorStyle::GivenOnly(stranger) if from > 0 && scene.portal.table(kind).get(from - 1).is_none() => {
+            match stranger {
+                Stranger::Refused => return Err(Box::new(scene.errors.query_value("after"))),
+                Stranger::FirstPage => 0,
+                Stranger::EmptyPage => u64::MAX,
+                Stranger::LatePage => scene.portal.table(kind).rows(from).nth(7).map_or(u64::MAX, |(id, _)| id),
+            }
+        }
+        _ => from,
     };
     let page = page_of(scene.portal, kind, from, limit, parameters.flag("archived"));
     let selection = scene.selection(kind, parameters.list("properties"));

@@ -13,6 +13,22 @@ pub enum CursorStyle {
     NextId,
     /// A token that means nothing to the caller; anything else is refused with 400.
     Opaque,
+    /// The last id plus one; what is no such number of a record has another answer.
+    GivenOnly(Stranger),
+}
+
+/// What a cursor leads to that was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stranger {
+    /// To a 400.
+    Refused,
+    /// To the list's first page.
+    FirstPage,
+    /// To a page without records.
+    EmptyPage,
+    /// To a page that begins some records too late.
+    LatePage,
 }
 
 /// The portal's rate limits, as the usage guidelines tell them for a Professional account.

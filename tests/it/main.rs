@@ -10,6 +10,7 @@ mod history;
 mod layers;
 mod official_client;
 mod performance;
+mod ranges;
 mod selection;
 mod support;
 mod sweep;

@@ -61,7 +61,7 @@ pub(super) struct Ranges {
 enum Proof {
     Wanting,
     Asked,
-    /// They may; the greatest id when that was found out.
+    /// They may; about the greatest id.
     Honoured(u64),
     Refused,
 }
@@ -187,10 +187,8 @@ impl Ranges {
             return None;
         }
         self.pages += 1;
-        let is_wanted = are_several
-            || (self.proof == Proof::Wanting && self.pages >= PAGES_BEFORE_PROOF && self.lacks_readers() > 0);
         let mut is_refused = false;
-        if self.proof == Proof::Wanting && self.list == List::Live && is_wanted {
+        if self.proof == Proof::Wanting && (are_several || self.wants_ranges()) {
             is_refused = !self.ranges[index].is_as_documented(&page);
             if !is_refused {
                 self.proof = Proof::Asked;
@@ -217,11 +215,16 @@ impl Ranges {
         let mut range =
             Range::of(number, Part { list: self.list, after: None, last_id: Some(first_id - 1), until: None });
         range.is_begun = true;
+        let parent_end = self.ranges[parent].end();
+        if parent_end == NO_END && page.len() == 0 && page.next.is_none() {
+            // Nothing depends on it: the range before it has no end.
+            self.proof = Proof::Honoured(first_id - 1);
+            return false;
+        }
         if page.len() == 0 || !range.leads_on(page) {
             self.collapse("a page is not the one that its cursor names");
             return false;
         }
-        let parent_end = self.ranges[parent].end();
         end.store(parent_end, Ordering::Relaxed);
         range.end = end;
         range.unwritten.after = Some(first_id.to_string());
@@ -265,6 +268,7 @@ impl Ranges {
             let Some(first_id) = self.middle_of_largest(greatest).filter(|_| self.opened < MAX_OPENED) else { return };
             let (number, end) = (self.next_number, Arc::new(AtomicU64::new(NO_END)));
             (self.next_number, self.opened) = (number + 1, self.opened + 1);
+            tracing::debug!("reading from id {first_id} on, too: {} requests in flight", self.readers_count() + 1);
             self.guesses.push((number, first_id, Arc::clone(&end)));
             self.readers.read(number, Some(PageCursor(first_id.to_string())), end);
         }
@@ -280,6 +284,11 @@ impl Ranges {
 
     fn readers_count(&self) -> usize {
         self.ranges.iter().filter(|range| range.is_begun && !range.is_read).count() + self.guesses.len()
+    }
+
+    /// Whether one sequence is too slow for what is left, as far as that is known.
+    fn wants_ranges(&mut self) -> bool {
+        self.pages >= PAGES_BEFORE_PROOF && self.lacks_readers() > 0
     }
 
     /// How many more requests in flight the budget has room for.

@@ -96,20 +96,20 @@ impl Readers {
     }
 
     /// Finds out whether a cursor that HubSpot did not give is as good as one that it did: one between two ids of a page
-    /// must lead to exactly the rest of that page.
+    /// must lead to exactly the rest of that page. `ids` are those of the page, at least two, ascending.
     pub(super) fn prove(&mut self, ids: &[ObjectId]) {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let to_pass = self.to_pass.clone();
-        let (before, rest) = ids.split_at(ids.len() / 2);
-        let cursor = PageCursor((before.last().map_or(0, |id| id.0) + 1).to_string());
-        let rest = rest.to_vec();
+        // In the widest gap, so that it is no cursor that HubSpot could have given.
+        let widest = (1..ids.len()).max_by_key(|at| ids[*at].0 - ids[*at - 1].0).unwrap_or(0);
+        let (before, rest) = (ids[widest.saturating_sub(1)].0, ids[widest..].to_vec());
+        let cursor = PageCursor((before + (rest[0].0 - before).div_ceil(2)).to_string());
         self.tasks.spawn(async move {
             let page = reader.list(list, Some(&cursor));
-            let (page, greatest) = tokio::join!(page, reader.client.greatest_id(&reader.object_type));
+            let (page, greatest) = tokio::join!(page, reader.greatest_id());
             let honoured = page.is_ok_and(|page| page.ids().starts_with(&rest));
-            let greatest = greatest.ok().flatten().filter(|_| honoured);
             // The pass may have ended without it.
-            let _ = to_pass.send(Event::Proof(greatest.map(|id| id.0))).await;
+            let _ = to_pass.send(Event::Proof(greatest.filter(|_| honoured).map(|id| id.0))).await;
         });
     }
 
