@@ -158,7 +158,7 @@ impl EntryBuilder<'_> {
 }
 
 /// Clock-driven properties differ on every read without a change of the ticket; sensitive ones are the user's decision.
-fn is_selected_by_default(property: &Property) -> bool {
+pub fn is_selected_by_default(property: &Property) -> bool {
     let sensitive = property.data_sensitivity.as_deref().is_some_and(|level| level != "non_sensitive");
     property.field_type != "calculation_read_time" && !sensitive
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
-pub use catalog::{Choices, build_catalog};
+pub use catalog::{Choices, build_catalog, is_selected_by_default};
 pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.

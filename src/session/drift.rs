@@ -1,9 +1,10 @@
 //! What a portal's properties have become since the catalog was made or the columns were first sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, HUBSPOT_PROPERTY};
 use crate::client::Property;
+use crate::discovery::is_selected_by_default;
 use crate::property::Kind;
 
 /// The stream whose properties are compared.
@@ -34,7 +35,10 @@ pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions
         }
     }
     let known = known(catalog);
-    let new: Vec<&str> = defined.into_keys().filter(|name| !known.contains(name)).collect();
+    // What nobody gets unless it is asked for is missing in no catalog.
+    let offered = definitions.iter().filter(|property| is_selected_by_default(property));
+    let new: BTreeSet<&str> = offered.map(|one| one.name.as_str()).filter(|name| !known.contains(name)).collect();
+    let new: Vec<&str> = new.into_iter().collect();
     if !new.is_empty() {
         sentences.push(format!(
             "properties of {STREAM} that the portal has and the catalog has not are not read: {}; discover again to add them",
