@@ -3,6 +3,7 @@
 #
 #   image.sh build                  build the static programs and the image tap-hubspot-tickets
 #   image.sh run FOLDER ARGUMENT... run the image with FOLDER as its working folder; builds it first
+#   image.sh possible               tell by the exit code whether it can be built here
 #   image.sh describe               tell its user, size and linking as JSON
 #
 # With buildah, podman or docker, whichever is found first; Debian and Ubuntu have buildah as a package.
@@ -33,9 +34,15 @@ engine() {
 # Buildah's and podman's defaults ask for a kernel that nested machines do not have.
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
 
-build() {
+possible() {
+    engine >/dev/null
+    command -v rustup >/dev/null || fail "found no rustup, which has the standard library for $triple"
     rustup target list --installed 2>/dev/null | grep -qx "$triple" || rustup target add "$triple" >&2 ||
-        fail "has no standard library for $triple; install it with rustup target add $triple"
+        fail "could not install the standard library for $triple"
+}
+
+build() {
+    possible
     # The C parts of the TLS library need a compiler that knows no libc of the host's.
     CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} \
         cargo build --release --locked --quiet --target "$triple" --bin tap-hubspot-tickets --bin source-hubspot-tickets >&2
@@ -52,6 +59,9 @@ build() {
 }
 
 case "${1:-}" in
+possible)
+    possible
+    ;;
 build)
     build
     ;;
@@ -83,6 +93,6 @@ describe)
     printf '{"user": "%s", "linked": "%s", "megabytes": %s}\n' "$user" "$linked" "$((bytes / 1000000))"
     ;;
 *)
-    fail "usage: image.sh build | run FOLDER ARGUMENT... | describe"
+    fail "usage: image.sh possible | build | run FOLDER ARGUMENT... | describe"
     ;;
 esac
