@@ -70,8 +70,8 @@ fn stream(entry: &CatalogEntry) -> Value {
     stream
 }
 
-/// The columns that are selected when the stream is. What the engine has to know of them again stands in the schema, which
-/// Airbyte gives back as it is.
+/// The columns that are selected when the stream is. What the engine has to know of them again stands in the schema,
+/// which Airbyte gives back as it is.
 fn json_schema(entry: &CatalogEntry) -> Value {
     let mut selecting = entry.clone();
     for metadata in selecting.metadata.iter_mut().filter(|metadata| metadata.breadcrumb.is_empty()) {

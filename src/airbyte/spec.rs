@@ -8,9 +8,9 @@ use crate::config::settings_schema;
 const DOCUMENTATION: &str = "https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide";
 
 /// How rows leave a destination, which Airbyte has no message for.
-const DELETIONS: &str = "Archived and merged tickets come as rows with archived and _sdc_deleted_at set. Rows deleted for good, and removed \
-    associations, come as such rows too when cache_path names a file that is kept from sync to sync; without one they \
-    leave with the next full refresh.";
+const DELETIONS: &str = "Archived and merged tickets come as rows with archived and _sdc_deleted_at set. Rows \
+    deleted for good, and removed associations, come as such rows too when cache_path names a file that is kept from \
+    sync to sync; without one they leave with the next full refresh.";
 
 /// The SPEC message.
 pub(super) fn message() -> Value {

@@ -37,8 +37,10 @@ fn completions_and_the_man_page_know_every_flag() {
         assert!(tap.finish(tap.bare_command(&["--completions", shell])).succeeded().stdout.len() > 1000, "{shell}");
     }
     fs::write(tap.path("completions.bash"), bash.text()).expect("a writable folder");
-    let complete = "source completions.bash; function=$(complete -p tap-hubspot-tickets | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
-        COMP_WORDS=(tap-hubspot-tickets --dis); COMP_CWORD=1; $function tap-hubspot-tickets --dis ''; echo ${COMPREPLY[@]}";
+    let complete = "source completions.bash; \
+        function=$(complete -p tap-hubspot-tickets | sed 's/.*-F \\([^ ]*\\).*/\\1/'); \
+        COMP_WORDS=(tap-hubspot-tickets --dis); COMP_CWORD=1; \
+        $function tap-hubspot-tickets --dis ''; echo ${COMPREPLY[@]}";
     assert_eq!(run(Command::new("bash").args(["-c", complete]).current_dir(tap.path(""))).trim(), "--discover");
 }
 

@@ -132,7 +132,8 @@ def main():
         ),
     )
     wanted = {stream.stream.name for stream in configured.streams}
-    check("every stream has a state", lambda: expect(wanted - {m.state.stream.stream_descriptor.name for m in output.state_messages}, set()))
+    told = {message.state.stream.stream_descriptor.name for message in output.state_messages}
+    check("every stream has a state", lambda: expect(wanted - told, set()))
     sys.exit(1 if checks.failed else 0)
 
 
