@@ -28,6 +28,12 @@ const SEARCHES: u32 = 50;
 const MAX_BURST: f64 = 10.0;
 /// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
 const SLOWDOWN: f64 = 0.8;
+/// Requests that were under way together are refused together: the pool is slowed once for all within this time.
+const SAME_REFUSAL: Duration = Duration::from_secs(1);
+/// Without a 429 for this long the pool takes a step back to its rate.
+const EASE_AFTER: Duration = Duration::from_secs(60);
+/// However often it is refused, it keeps this part of its rate.
+const MIN_RATE: f64 = 0.1;
 
 /// The pools of one portal.
 #[derive(Debug)]
@@ -45,9 +51,13 @@ pub(super) struct Budget {
 struct Spread {
     limit: u32,
     interval: Duration,
+    /// The interval at full rate.
+    full: Duration,
     burst: Duration,
     /// When the next grant is due.
     due: Instant,
+    /// When the interval was changed last.
+    changed: Option<Instant>,
 }
 
 impl Budget {
@@ -79,8 +89,12 @@ impl Budget {
     /// Keeps the whole pool from sending for a while, and slower afterwards.
     pub(super) fn pause(&self, pool: Pool, pause: Duration) {
         let Some(mut spread) = self.spread(pool) else { return };
-        spread.interval = spread.interval.div_f64(SLOWDOWN).min(WINDOW);
-        spread.due = spread.due.max(Instant::now() + pause + spread.burst);
+        let now = Instant::now();
+        if spread.changed.is_none_or(|changed| changed + SAME_REFUSAL <= now) {
+            spread.interval = spread.interval.div_f64(SLOWDOWN).min(spread.full.div_f64(MIN_RATE));
+            spread.changed = Some(now);
+        }
+        spread.due = spread.due.max(now + pause + spread.burst);
     }
 
     /// Takes over what the headers of an answer say of the limits.
@@ -108,13 +122,18 @@ impl Budget {
 
 impl Spread {
     fn new(limit: u32, share: f64) -> Self {
-        let mut spread = Self { limit: 0, interval: WINDOW, burst: Duration::ZERO, due: Instant::now() };
+        let (burst, due) = (Duration::ZERO, Instant::now());
+        let mut spread = Self { limit: 0, interval: WINDOW, full: WINDOW, burst, due, changed: None };
         spread.change(limit, share);
         spread
     }
 
     /// Takes the next grant; it is valid from the instant returned, or at once.
     fn grant(&mut self, now: Instant) -> Option<Instant> {
+        if self.interval > self.full && self.changed.is_none_or(|changed| changed + EASE_AFTER <= now) {
+            self.interval = self.interval.mul_f64(SLOWDOWN).max(self.full);
+            self.changed = Some(now);
+        }
         let at = self.due.checked_sub(self.burst).filter(|at| *at > now);
         self.due = self.due.max(now) + self.interval;
         at
@@ -126,7 +145,8 @@ impl Spread {
             return;
         }
         self.limit = limit;
-        self.interval = WINDOW.div_f64(f64::from(limit) * share);
+        self.full = WINDOW.div_f64(f64::from(limit) * share);
+        self.interval = self.full;
         // What the share leaves free may be used at once without ever passing the limit in any window.
         let spare = (f64::from(limit) * (1.0 - share)).clamp(0.0, MAX_BURST).floor();
         self.burst = self.interval.mul_f64(spare);
@@ -183,5 +203,26 @@ mod tests {
         assert!(start.elapsed() >= Duration::from_secs(5));
         let grants = granted_within(&budget, Pool::General, WINDOW).await;
         assert!((78..=82).contains(&grants), "{grants}");
+        let grants = granted_within(&budget, Pool::General, EASE_AFTER).await;
+        assert!(grants > 480, "{grants}");
+        let grants = granted_within(&budget, Pool::General, WINDOW).await;
+        assert!((98..=102).contains(&grants), "back at its rate: {grants}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_that_are_refused_together_slow_the_pool_once_and_never_stop_it() {
+        let budget = Budget::new(Some(100), 1.0);
+        budget.acquire(Pool::General).await;
+        for _ in 0..20 {
+            budget.pause(Pool::General, Duration::ZERO);
+        }
+        let grants = granted_within(&budget, Pool::General, WINDOW).await;
+        assert!((78..=82).contains(&grants), "{grants}");
+        for _ in 0..50 {
+            budget.pause(Pool::General, Duration::ZERO);
+            tokio::time::sleep(SAME_REFUSAL).await;
+        }
+        let grants = granted_within(&budget, Pool::General, WINDOW).await;
+        assert!((9..=11).contains(&grants), "{grants}");
     }
 }
