@@ -3,8 +3,10 @@
 CARGO ?= cargo
 TOOLS := tests/tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+DENY_VERSION := 0.20.2
+DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test test-clients image lint bench
+.PHONY: help demo test test-clients image lint bench advisories
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -16,7 +18,9 @@ demo: ## Load 5,000 tickets of a sandbox portal into a throw-away Postgres, chan
 
 test: ## Run the tests, those against a real Postgres, real Singer targets and HubSpot's own client included
 	$(TOOLS)/clients.sh
+	@rm -rf $(TARGET)/tmp/figures
 	$(CARGO) test --locked
+	@echo; cat $(TARGET)/tmp/figures/*
 
 test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, the image, a thousand tenants, the demo
 	$(TOOLS)/clients.sh target-postgres postgres meltano airbyte clusters
@@ -30,7 +34,15 @@ bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle qu
 	@$(TOOLS)/clients.sh singer-io
 	@$(CARGO) bench --locked --quiet --bench tap -- $(BENCH)
 
-lint: ## Check formatting, clippy's advice and the documentation
+lint: $(DENY) ## Check formatting, clippy's advice, the documentation and what the dependencies bring
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	@$(CARGO) fetch --locked --quiet
+	$(DENY) --offline --locked check licenses bans sources
+
+advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetches its database from GitHub
+	$(DENY) --locked check advisories
+
+$(DENY):
+	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build

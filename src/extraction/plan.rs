@@ -10,7 +10,7 @@ use super::privacy::{Privacy, Salt};
 use super::schemas::{StreamSchema, field_schema, object_schema, stream_schema};
 use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
 use crate::client::ObjectType;
-use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, stream};
+use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column};
 use crate::property::{Kind, column_name};
 use crate::state::{Bookmark, Selected, State};
 
@@ -255,7 +255,8 @@ impl Plan {
             _ => true,
         });
         let has = |name: &str| fields.iter().any(|field| field.name == name);
-        let (properties, one_column) = property_columns(entry, state.bookmark(definition.name).as_ref(), &self.privacy);
+        let (properties, one_column) =
+            property_columns(definition, entry, state.bookmark(definition.name).as_ref(), &self.privacy);
         let associated = types.iter().enumerate().map(|(index, one)| (index, association_column(one)));
         let columns = ObjectColumns {
             stream: definition.name,
@@ -418,11 +419,12 @@ fn has_field(entry: &CatalogEntry, name: &str) -> bool {
 
 /// The selected property columns, and whether they go into one column.
 fn property_columns(
+    definition: &Stream,
     entry: &CatalogEntry,
     bookmark: Option<&Bookmark>,
     privacy: &Privacy,
 ) -> (Vec<PropertyColumn>, bool) {
-    let object_type = ObjectType::named(&entry.stream);
+    let object_type = ObjectType::named(definition.name);
     let remembered: BTreeMap<&str, Kind> = bookmark
         .iter()
         .flat_map(|bookmark| &bookmark.types)
@@ -435,7 +437,7 @@ fn property_columns(
         return (Vec::new(), false);
     }
     let one_column = nested.is_some();
-    let own: Vec<&str> = stream(&entry.stream).fields.iter().map(|field| field.name).collect();
+    let own: Vec<&str> = definition.fields.iter().map(|field| field.name).collect();
     let is_property = |name: &str| !own.contains(&name) && !name.starts_with("associated_");
     let candidates = nested.or_else(|| entry.schema["properties"].as_object());
     let mut columns = Vec::new();

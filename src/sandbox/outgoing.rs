@@ -13,6 +13,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::clock::{Millis, http_date, instant_text};
+use super::cursor;
 use super::faults::Fault;
 use super::reply::{Errors, Reply};
 
@@ -84,7 +85,10 @@ pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
             body.as_object_mut().map(|body| body.shift_remove("paging"));
         }
         Fault::CursorBackwards => {
-            let after = first.unwrap_or_else(|| "0".to_owned());
+            // The cursors of owners mean nothing to the caller.
+            let of_owners = body["results"][0]["userId"].is_number();
+            let first = first.unwrap_or_else(|| "0".to_owned());
+            let after = if of_owners { cursor::encode("owners:0") } else { first };
             body["paging"] = json!({"next": {"after": after}});
         }
         Fault::IdsOutOfOrder => {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::cli::{Arguments, TestMode};
 use super::sync::preamble;
-use crate::client::ObjectType;
+use crate::client::{ClientError, ObjectType};
 use crate::extraction::{Bounds, Records, SummaryHandle, Yield, extract};
 use crate::messages::encode_records;
 use crate::property::format_instant;
@@ -26,13 +26,25 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
         write!(report, ", {account_type}").expect("writing to a String does not fail");
     }
     report.push('\n');
+    // Definitions and records have scopes of their own.
+    let mut records = Vec::new();
+    for stream in ["contacts", "companies", "deals"] {
+        let scope = match portal.access.missing_for_stream(stream) {
+            Some(scope) => Some(scope.to_owned()),
+            None => missing_scope(session.client.probe_objects(&ObjectType::named(stream)).await)?,
+        };
+        records.push((stream, scope));
+    }
     // Discovery has failed by now for a token without the scope of tickets.
     let mut lines: Vec<(String, String, Option<&str>)> =
         ["tickets", "ticket_properties", "ticket_pipelines, ticket_pipeline_stages"]
             .map(|streams| (streams.to_owned(), "tickets".to_owned(), None))
             .to_vec();
-    lines.extend(["owners", "contacts", "companies", "deals"].map(|stream| {
-        (stream.to_owned(), format!("crm.objects.{stream}.read"), portal.access.missing_for_stream(stream))
+    let owners = portal.access.missing_for_stream("owners");
+    lines.push(("owners".to_owned(), "crm.objects.owners.read".to_owned(), owners));
+    lines.extend(records.iter().map(|(stream, missing)| {
+        let scopes = format!("crm.objects.{stream}.read, crm.schemas.{stream}.read");
+        ((*stream).to_owned(), scopes, missing.as_deref())
     }));
     lines.extend(session.associations.types.iter().map(|object_type| {
         let scope = format!("tickets, {}", scope_of(object_type));
@@ -57,6 +69,15 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
     }
     .expect("writing to a String does not fail");
     io::stdout().write_all(report.as_bytes()).map_err(TapError::Output)
+}
+
+/// The scope that a probe was refused for want of; none when it was let through.
+fn missing_scope(probed: Result<(), ClientError>) -> Result<Option<String>, TapError> {
+    match probed {
+        Ok(()) => Ok(None),
+        Err(ClientError::MissingScopes { scopes, .. }) => Ok(Some(scopes.join(" or "))),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The scope that reading objects of a type takes, as far as there is one for each type.

@@ -19,7 +19,7 @@ const REFUSED: i32 = 3;
 const UNAVAILABLE: i32 = 4;
 const QUOTA: i32 = 6;
 /// Portals that cases run on side by side: most of a case is waiting.
-const WORKERS: usize = 6;
+const WORKERS: usize = 8;
 /// No case may take longer; those with an answer that never ends take three timeouts.
 const MAX_CASE: Duration = Duration::from_secs(60);
 
@@ -94,11 +94,11 @@ fn table() -> Vec<Row> {
         row("429 ten-secondly", limited(Limit::TenSecondly, None), Whole, None),
         row("429 ten-secondly, Retry-After", limited(Limit::TenSecondly, Some(0)), Whole, kept("429")),
         row("429 secondly", limited(Limit::Secondly, None), Whole, None),
-        row("429 secondly, Retry-After", limited(Limit::Secondly, Some(0)), Whole, kept("429")),
+        row("429 secondly, Retry-After", limited(Limit::Secondly, Some(0)), Whole, None),
         row("429 daily", limited(Limit::Daily, None), Told(QUOTA, "daily limit"), None),
         row("429 daily, Retry-After", limited(Limit::Daily, Some(3_600)), Told(QUOTA, "daily limit"), None),
         row("500", status(500, None), Whole, kept("500")),
-        row("502 in HTML", Fault::Html(502), Whole, kept("502")),
+        row("502 in HTML", Fault::Html(502), Whole, None),
         row("503", status(503, None), Whole, None),
         row("503, Retry-After", status(503, Some("1")), Whole, None),
         row("504", status(504, None), Whole, None),
@@ -110,12 +110,12 @@ fn table() -> Vec<Row> {
         row("477, hours", status(477, Some("7200")), Told(UNAVAILABLE, "migrating"), None),
         row("477, no time told", status(477, None), Told(UNAVAILABLE, "migrating"), None),
         row("403", status(403, None), Told(REFUSED, "403"), None),
-        row("reset before the answer", Fault::ResetBeforeBody, Whole, kept("no whole answer")),
+        row("reset before the answer", Fault::ResetBeforeBody, Whole, None),
         row("reset after the work", Fault::LostReply, Whole, None),
         row("reset in the body", Fault::ResetMidBody, Whole, kept("no whole answer")),
-        row("truncated JSON", Fault::TruncatedJson, Whole, kept("not what HubSpot documents")),
+        row("truncated JSON", Fault::TruncatedJson, Whole, None),
         row("a body that never ends", Fault::EndlessBody, Whole, None),
-        row("slower than the timeout", Fault::SlowMs(20_000), Whole, kept("no whole answer")),
+        row("slower than the timeout", Fault::SlowMs(20_000), Whole, None),
         row("200 that is not JSON", Fault::NotJson, Whole, kept("not what HubSpot documents")),
         row("results missing", Fault::ResultsMissing, Whole, None),
         row("results that are no array", Fault::ResultsNotAnArray, Whole, None),
@@ -148,7 +148,7 @@ impl Bench {
         tap.set("page_size", 10.into())
             .set("checkpoint_every_pages", 1.into())
             .set("retry_attempts", 2.into())
-            .set("request_timeout_secs", json!(3));
+            .set("request_timeout_secs", json!(2));
         let catalog = tap.discover();
         let loaded = fold(&tap.sync(None).succeeded().messages());
         portal.advance(Duration::from_secs(3_600));
@@ -156,7 +156,6 @@ impl Bench {
         for id in &live[..15] {
             portal.update("tickets", *id, &[("subject", "changed")]);
         }
-        portal.archive("tickets", live[20]);
         portal.create("tickets", &[("subject", "new")]);
         portal.advance(Duration::from_secs(60));
         Self { portal, tap, catalog, loaded }
@@ -229,10 +228,12 @@ fn cases() -> Vec<Case> {
     for row in table() {
         for endpoint in ENDPOINTS {
             let (_, matches, way) = endpoint;
-            // A page must have been answered before it can be repeated.
-            let skip = usize::from(
-                row.fault == Fault::RepeatedPage && endpoint.0 != "list, first page" && way != Way::Granted,
-            );
+            // A page must have been answered before it can be repeated; the first answer about associations is a probe's.
+            let skip = match (row.fault == Fault::RepeatedPage, endpoint.0) {
+                (true, "list, first page") => continue,
+                (true, "associations") => 2,
+                (repeated, _) => usize::from(repeated && way != Way::Granted),
+            };
             let rule = FaultRule::nth(matches, skip, 1, row.fault.clone());
             cases.push(Case { endpoint, name: row.name, rule, ending: row.once });
             if let Some(ending) = row.always {

@@ -9,6 +9,7 @@ use fastrand::Rng;
 
 use crate::support::figures;
 
+#[expect(unreachable_pub, reason = "the same file is the fuzz package's library")]
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 

@@ -58,9 +58,9 @@ fn every_missing_scope_is_named_before_a_ticket_is_read() {
         "ticket_properties: ok (scope tickets)",
         "ticket_pipelines, ticket_pipeline_stages: ok (scope tickets)",
         "owners: missing: add the scope crm.objects.owners.read",
-        "contacts: missing: add the scope crm.objects.contacts.read",
-        "companies: missing: add the scope crm.objects.companies.read",
-        "deals: missing: add the scope crm.objects.deals.read",
+        "contacts: missing: add the scope crm.schemas.contacts.read",
+        "companies: missing: add the scope crm.schemas.companies.read",
+        "deals: missing: add the scope crm.schemas.deals.read",
         "associations with contacts: missing: add the scope crm.objects.contacts.read",
         "associations with companies: missing: add the scope crm.objects.companies.read",
     ];
@@ -68,6 +68,11 @@ fn every_missing_scope_is_named_before_a_ticket_is_read() {
     for line in expected {
         assert!(lines.iter().any(|one| one.starts_with(line)), "{line} in:\n{}", report.text());
     }
+    // One that has the schemas' scopes and not those of the objects.
+    let tap = with_scopes(&portal, &["tickets", "crm.schemas.contacts.read"]);
+    let report = tap.run(&["--test"]).succeeded();
+    let line = "contacts: missing: add the scope crm.objects.contacts.read";
+    assert!(report.text().lines().any(|one| one == line), "{}", report.text());
     assert!(lines.last().is_some_and(|last| last.contains("API calls left today")), "{}", report.text());
 }
 

@@ -123,6 +123,9 @@ fn forward(
             thread::sleep(Duration::from_millis(10));
             return server.shutdown(std::net::Shutdown::Both);
         }
+        if set.sprung && set.closed_for.is_none() {
+            return server.shutdown(std::net::Shutdown::Both);
+        }
         drop(set);
         server.write_all(&head)?;
         server.write_all(&body)?;
