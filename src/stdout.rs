@@ -10,7 +10,7 @@ use crate::extraction::Yield;
 /// Four times what a pipe holds: a slow reader is the rule, and fewer writes are cheaper.
 const BUFFER_BYTES: usize = 256 << 10;
 /// Yields that wait for the writer; each is a page at most.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 
 /// Starts writing: first `preamble`, then what `encode` makes of what comes through the channel, until its last sender
 /// is gone. The second channel tells how it ended, at once when writing fails.

@@ -84,6 +84,8 @@ impl Answer {
             }
             body.extend_from_slice(&chunk);
         }
+        // A body that came compressed grew by doubling.
+        body.shrink_to_fit();
         Ok(Self { status, body: body.into(), date, limits, retry_after })
     }
 

@@ -131,7 +131,7 @@ async fn complete(
     pages.retain(|page| page.len() > 0);
     let extracted_at = reader.client.server_now();
     let kept: Vec<Kept> =
-        pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at, _held: None }).collect();
+        pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at, held: None }).collect();
     let written = written_rows(&kept);
     let (completed, misfits) = workshop.complete(kept, trust).await?;
     Ok((completed, misfits, written))

@@ -40,8 +40,8 @@ pub(super) struct Kept {
     pub(super) page: Page,
     pub(super) rows: Vec<usize>,
     pub(super) extracted_at: DateTime<Utc>,
-    /// The memory it counts for, given back once it is encoded.
-    pub(super) _held: Option<Held>,
+    /// The memory it counts for.
+    pub(super) held: Option<Held>,
 }
 
 /// One page's part of the output.
@@ -60,6 +60,8 @@ pub(super) struct Completed {
     /// What the row cache is to remember.
     pub(super) cached: Vec<(ObjectId, Entry)>,
     pub(super) extracted_at: DateTime<Utc>,
+    /// The memory it counts for, until it is written.
+    _held: Option<Held>,
 }
 
 /// The associations of a chunk's records, by type, and their primaries.
@@ -117,7 +119,7 @@ impl Workshop {
         let known = self.known(ids.iter().copied().chain(self.losers(&chunk)), trust)?;
         let mut misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
         // Each page goes as it is encoded, so that a chunk is never in the memory twice.
-        let completed = chunk.into_iter().map(|kept| self.encode(&kept, &found, &known, &mut misfits)).collect();
+        let completed = chunk.into_iter().map(|kept| self.encode(kept, &found, &known, &mut misfits)).collect();
         Ok((completed, misfits))
     }
 
@@ -140,7 +142,7 @@ impl Workshop {
         trust: Option<Trust>,
     ) -> Result<Completed, ExtractError> {
         let known = self.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
-        let mut completed = Completed::at(extracted_at);
+        let mut completed = Completed::at(extracted_at, None);
         for tombstone in tombstones {
             self.bury_one(tombstone, known.get(&tombstone.id), &mut completed);
         }
@@ -148,7 +150,7 @@ impl Workshop {
     }
 
     fn bury_one(&self, tombstone: &Tombstone, known: Option<&Known>, completed: &mut Completed) {
-        let Completed { objects, associations, cached, extracted_at } = completed;
+        let Completed { objects, associations, cached, extracted_at, .. } = completed;
         if let Some(encoder) = &self.encoder {
             objects.push_tombstone(encoder, tombstone);
         }
@@ -208,14 +210,8 @@ impl Workshop {
         })
     }
 
-    fn encode(
-        &self,
-        kept: &Kept,
-        found: &Found,
-        known: &BTreeMap<ObjectId, Known>,
-        misfits: &mut Misfits,
-    ) -> Completed {
-        let mut completed = Completed::at(kept.extracted_at);
+    fn encode(&self, kept: Kept, found: &Found, known: &BTreeMap<ObjectId, Known>, misfits: &mut Misfits) -> Completed {
+        let mut completed = Completed::at(kept.extracted_at, kept.held);
         if self.encoder.is_some() {
             // What HubSpot sent is a good guess of what it becomes.
             completed.objects.bodies.reserve(kept.page.bytes());
@@ -236,7 +232,7 @@ impl Workshop {
         completed: &mut Completed,
     ) {
         let known_row = known.get(&row.id());
-        let Completed { objects, associations, cached, extracted_at } = completed;
+        let Completed { objects, associations, cached, extracted_at, .. } = completed;
         let (object_begin, links_begin) = (objects.bodies.len(), associations.bodies.len());
         let ends_begin = associations.ends.len();
         if let Some(encoder) = &self.encoder {
@@ -276,8 +272,9 @@ impl Workshop {
 }
 
 impl Completed {
-    fn at(extracted_at: DateTime<Utc>) -> Self {
-        Self { objects: Encoded::default(), associations: Encoded::default(), cached: Vec::new(), extracted_at }
+    fn at(extracted_at: DateTime<Utc>, held: Option<Held>) -> Self {
+        let (objects, associations) = (Encoded::default(), Encoded::default());
+        Self { objects, associations, cached: Vec::new(), extracted_at, _held: held }
     }
 }
 

@@ -135,7 +135,7 @@ impl Chunk {
             }
             List::Live => {
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
-                self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at, _held: Some(held) });
+                self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at, held: Some(held) });
             }
         }
     }

@@ -34,7 +34,7 @@ use ranges::Ranges;
 /// Records whose associations are read in one call, HubSpot's maximum.
 pub(super) const CHUNK_RECORDS: usize = 1000;
 /// The first chunk of a list is smaller, so that its first records do not wait for ten pages.
-const FIRST_CHUNK_PAGES: u64 = 3;
+const FIRST_CHUNK_PAGES: u64 = 2;
 /// Chunks that are completed side by side while the next pages come.
 pub(super) const CHUNKS_IN_FLIGHT: usize = 3;
 

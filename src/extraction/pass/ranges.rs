@@ -27,11 +27,11 @@ use crate::extraction::page::Page;
 use crate::state::{List, Part};
 
 /// Pages that a range should have left when it begins: a range costs up to a page more than its rows.
-const MIN_PAGES: f64 = 5.0;
+const MIN_PAGES: f64 = 2.0;
 /// Ranges that a pass opens at most.
 const MAX_OPENED: usize = 64;
 /// Pages before a guess is worth its proof.
-const PAGES_BEFORE_PROOF: u64 = 3;
+const PAGES_BEFORE_PROOF: u64 = 2;
 /// How long the budget's use is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// The part of the budget that may be left unused.
@@ -74,9 +74,8 @@ struct Range {
     /// Where the next page begins, and the greatest id before it.
     cursor: Option<PageCursor>,
     last_id: u64,
-    /// The first id that was gathered, and how many.
-    first_id: u64,
-    rows: u64,
+    /// Rows an id, as of the latest page: ids are handed out faster in some years than in others.
+    density: Option<f64>,
     /// First id that belongs to the next range.
     end: Arc<AtomicU64>,
     is_begun: bool,
@@ -312,20 +311,12 @@ impl Ranges {
 
     /// Where the range with most pages left would be cut in two; none when it is not worth it.
     fn middle_of_largest(&self, greatest: u64) -> Option<u64> {
-        let (rows, ids) = self
-            .ranges
-            .iter()
-            .fold((0, 1), |(rows, ids), range| (rows + range.rows, ids + range.last_id.saturating_sub(range.first_id)));
+        let densest = self.ranges.iter().filter_map(|range| range.density).fold(0.0, f64::max);
         let mut starts: Vec<u64> = self.guesses.iter().map(|(_, first_id, _)| *first_id).collect();
         starts.sort_unstable();
         let mut largest = (2.0 * MIN_PAGES, None);
         for range in self.ranges.iter().filter(|range| !range.is_read) {
-            let (rows, ids) = match range.rows {
-                0 => (rows, ids),
-                rows => (rows, (range.last_id - range.first_id).max(1)),
-            };
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let pages_an_id = rows as f64 / ids as f64 / f64::from(self.reader.page_size);
+            let pages_an_id = range.density.unwrap_or(densest) / f64::from(self.reader.page_size);
             let end = range.end().min(greatest.saturating_add(1));
             let mut from = range.last_id + 1;
             let cuts = starts.iter().copied().filter(|start| (range.last_id + 1..end).contains(start));
@@ -357,9 +348,8 @@ impl Range {
         Self {
             number,
             cursor: part.after.clone().map(PageCursor),
-            first_id: last_id,
             last_id,
-            rows: 0,
+            density: None,
             end: Arc::new(AtomicU64::new(part.until.unwrap_or(NO_END))),
             unwritten: part,
             is_begun: false,
@@ -398,8 +388,10 @@ impl Range {
             self.last_id = self.last_id.max(id.0);
         }
         self.is_read = page.next.as_ref().is_none_or(|next| is_behind(next, end));
-        if self.rows == 0 {
-            self.first_id = page.ids().first().map_or(begin, |id| id.0);
+        if let (Some(first), Some(last)) = (page.ids().first(), page.ids().last()) {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let density = page.len() as f64 / last.0.abs_diff(first.0).max(1) as f64;
+            self.density = Some(density);
         }
         if end != NO_END && self.last_id >= end {
             // Who goes on behind this range's end has to read the page again, for the rows that are left out here.
@@ -408,7 +400,6 @@ impl Range {
         } else {
             self.cursor.clone_from(&page.next);
         }
-        self.rows += page.len() as u64;
         let to = match (self.is_read, end) {
             (true, NO_END) => NO_END,
             (true, end) => end - 1,
