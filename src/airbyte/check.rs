@@ -14,7 +14,7 @@ pub(super) async fn run(config: &Path) -> Result<(), TapError> {
 }
 
 async fn connect(config: &Path) -> Result<(), TapError> {
-    let session = Session::open(&[config.into()])?;
+    let session = Session::open_to_look(&[config.into()])?;
     let rotation = Rotation::watch(&session, config);
     let portal = session.discover(true).await;
     rotation.end().await?;

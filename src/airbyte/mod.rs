@@ -61,7 +61,9 @@ async fn discover(config: &std::path::Path) -> Result<(), TapError> {
     let portal = session.discover(true).await;
     rotation.end().await?;
     let portal = portal?;
-    let catalog = session.catalog_of(&portal);
+    let mut catalog = session.catalog_of(&portal);
+    // Airbyte makes its tables of this catalog, so it has to tell the columns as they come.
+    session.privacy().apply(&mut catalog);
     message::write(&catalog::message(&catalog)).map_err(TapError::Output)
 }
 

@@ -417,6 +417,12 @@ fn has_field(entry: &CatalogEntry, name: &str) -> bool {
     entry.schema["properties"].get(name).is_some() && entry.selection().field_selected(&[name])
 }
 
+/// Whether a column of an object stream is a property of HubSpot's.
+pub(super) fn is_property(definition: &Stream, column: &str) -> bool {
+    let is_own = definition.fields.iter().any(|field| field.name == column);
+    !is_own && !column.starts_with("associated_")
+}
+
 /// The selected property columns, and whether they go into one column.
 fn property_columns(
     definition: &Stream,
@@ -437,13 +443,11 @@ fn property_columns(
         return (Vec::new(), false);
     }
     let one_column = nested.is_some();
-    let own: Vec<&str> = definition.fields.iter().map(|field| field.name).collect();
-    let is_property = |name: &str| !own.contains(&name) && !name.starts_with("associated_");
     let candidates = nested.or_else(|| entry.schema["properties"].as_object());
     let mut columns = Vec::new();
     for (name, schema) in candidates.into_iter().flatten() {
         let path: &[&str] = if one_column { &["properties", name] } else { &[name] };
-        if !(one_column || is_property(name)) || !selection.field_selected(path) {
+        if !(one_column || is_property(definition, name)) || !selection.field_selected(path) {
             continue;
         }
         let breadcrumb: Vec<&str> = path.iter().flat_map(|name| ["properties", name]).collect();

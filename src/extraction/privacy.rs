@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use wildmatch::WildMatch;
 
+use super::plan::is_property;
+use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PROPERTY};
 use crate::client::ObjectType;
-use crate::property::{Fit, push_hashed};
+use crate::discovery::{OBJECT_STREAMS, STREAMS, Stream};
+use crate::property::{Fit, Kind, push_hashed};
 
 /// The rules of one run.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +36,39 @@ impl Privacy {
     pub fn new(drop: &[String], hash: &[String], salt: Option<&SecretString>) -> Self {
         let rules = |patterns: &[String]| patterns.iter().map(|pattern| Rule::new(pattern)).collect();
         Self { drop: rules(drop), hash: rules(hash), salt: salt.cloned().map(Arc::new) }
+    }
+
+    /// Makes of a catalog what a run under these rules writes: properties that are never read are gone from its schemas,
+    /// and those whose values are hashed are text.
+    pub fn apply(&self, catalog: &mut Catalog) {
+        for entry in &mut catalog.streams {
+            let definition = STREAMS.iter().find(|stream| stream.name == entry.stream);
+            if let Some(definition) = definition.filter(|stream| OBJECT_STREAMS.contains(&stream.name)) {
+                self.apply_to(definition, entry);
+            }
+        }
+    }
+
+    fn apply_to(&self, definition: &Stream, entry: &mut CatalogEntry) {
+        let object_type = ObjectType::named(definition.name);
+        let one_column = entry.schema["properties"]["properties"]["properties"].is_object();
+        let pointer = if one_column { "/properties/properties/properties" } else { "/properties" };
+        let mut schema = entry.schema.take();
+        if let Some(columns) = schema.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            columns.retain(|name, column| {
+                if !(one_column || is_property(definition, name)) {
+                    return true;
+                }
+                let breadcrumb = ["properties", "properties", "properties", name.as_str()];
+                let breadcrumb = if one_column { &breadcrumb[..] } else { &breadcrumb[2..] };
+                let property = entry.keyword(breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
+                if self.salt_of(&object_type, property).is_some() {
+                    *column = Kind::String.schema();
+                }
+                !self.drops(&object_type, property)
+            });
+        }
+        entry.schema = schema;
     }
 
     /// Whether a property is never to be read.

@@ -11,7 +11,7 @@ use crate::discovery::{
     Access, Choices, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog, discover as discover_portal,
     discover_access, discover_account,
 };
-use crate::extraction::{AssociationSettings, ExtractError, wanted_associations};
+use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
 
 /// A config and the client made of it.
 #[derive(Debug)]
@@ -116,6 +116,13 @@ impl Session {
             }
         }
         build_catalog(portal, &choices)
+    }
+
+    /// What of the personal data is not to be written.
+    pub fn privacy(&self) -> Privacy {
+        let patterns = |setting: &Option<Vec<String>>| setting.clone().unwrap_or_default();
+        let config = &self.config;
+        Privacy::new(&patterns(&config.drop), &patterns(&config.hash), config.hash_salt.as_ref())
     }
 
     /// The catalog given, checked against the token's portal, or the one discovered now.

@@ -12,7 +12,7 @@ use super::portal::{Session, Surveyed};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::discovery::{STREAMS, discover_properties};
-use crate::extraction::{Bounds, Cache, ExtractError, Plan, Privacy, Run, Stamp, read_small_streams};
+use crate::extraction::{Bounds, Cache, ExtractError, Plan, Run, Stamp, read_small_streams};
 use crate::state::State;
 
 /// The stream of the definitions that drift shows in.
@@ -60,7 +60,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
         }
         state.forget(stream);
     }
-    let plan = Plan::new(&catalog, &session.associations, &access, &state, &privacy(config))?;
+    let plan = Plan::new(&catalog, &session.associations, &access, &state, &session.privacy())?;
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
@@ -100,9 +100,4 @@ fn bounds(config: &Config) -> Bounds {
         sweep_hours: config.sweep_hours(),
         sweep_time: Duration::from_secs_f64(config.sweep_minutes * 60.0),
     }
-}
-
-fn privacy(config: &Config) -> Privacy {
-    let patterns = |setting: &Option<Vec<String>>| setting.clone().unwrap_or_default();
-    Privacy::new(&patterns(&config.drop), &patterns(&config.hash), config.hash_salt.as_ref())
 }

@@ -99,9 +99,12 @@ impl Report {
                 Err(TapError::Interrupted | TapError::Terminated) => "stopped",
                 Err(_) => "failed",
             };
-            head.error = outcome.as_ref().err().map(
-                |error| json!({"message": error.to_string(), "hint": error.hint(), "exit_code": error.exit_code()}),
-            );
+            head.error = outcome.as_ref().err().map(|error| {
+                json!({
+                    "message": error.to_string(), "hint": error.hint(), "exit_code": error.exit_code(),
+                    "resume_at": error.resume_at().map(instant),
+                })
+            });
         }
         if let Some(path) = &self.path
             && let Err(error) = self.told.write(path)

@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::cli::Arguments;
 use super::log;
 use super::overview::{Ended, Overview};
-use super::progress::report as tell;
+use super::progress::{report as tell, tell_resume_at};
 use super::sync::write;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
@@ -144,6 +144,9 @@ fn run_one(tenant: &Tenant, command: &str) -> Ended {
     }));
     let outcome = attempt.unwrap_or(Err(TapError::Panicked));
     if let Err(error) = &outcome {
+        if let Some(at) = error.resume_at() {
+            tell_resume_at(at);
+        }
         log::tell(error);
     }
     Ended::of(&tenant.name, report, outcome, started.elapsed())

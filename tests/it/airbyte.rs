@@ -316,7 +316,7 @@ fn the_spec_marks_secrets_and_says_how_rows_leave() {
     let spec = run(&Tap::of(&portal), &["spec"]).succeeded().messages.remove(0);
     let settings = spec["spec"]["connectionSpecification"]["properties"].as_object().expect("settings");
     for (name, setting) in settings {
-        let secret = ["access_token", "client_secret", "refresh_token"].contains(&name.as_str());
+        let secret = ["access_token", "client_secret", "hash_salt", "refresh_token"].contains(&name.as_str());
         assert_eq!(setting["airbyte_secret"] == true, secret, "{name}");
         assert!(setting["type"].is_string(), "{name}: {setting}");
     }
@@ -352,6 +352,56 @@ fn rotated_refresh_tokens_go_out_as_control() {
     let said = read(&tap, &configured(&streams, incremental), &[]).succeeded();
     rotated(&mut tap, &said);
     assert!(!said.records("tickets").is_empty());
+    // With a file for tokens of its own the source also goes on when nobody kept what CONTROL said.
+    tap.set("token_cache_path", "tokens.json".into());
+    let said = run(&tap, &["check", "--config", "config.json"]).succeeded();
+    assert_eq!(said.of("CONTROL").len(), 1);
+    let said = read(&tap, &configured(&streams, incremental), &[]).succeeded();
+    assert!(!said.records("tickets").is_empty());
+}
+
+#[test]
+fn a_second_read_of_a_locked_portal_says_so_and_is_to_be_repeated() {
+    let portal = Portal::start(Options::with_tickets(5));
+    let mut tap = tap_of(&portal);
+    let folder = tap.path("locks");
+    tap.set("lock_path", json!(folder));
+    let catalog = configured(&discover(&tap), incremental);
+    read(&tap, &catalog, &[]).succeeded();
+    let lock = std::fs::read_dir(&folder).expect("a folder").next().expect("a lock").expect("a lock").path();
+    let held = std::fs::File::open(lock).expect("a lock");
+    held.try_lock().expect("free after the run");
+    let error = read(&tap, &catalog, &[]).error();
+    assert_eq!(error["failure_type"], "transient_error");
+    assert!(error["message"].as_str().expect("text").contains("another run of portal"), "{error}");
+    drop(held);
+    read(&tap, &catalog, &[]).succeeded();
+}
+
+#[test]
+fn the_catalog_tells_of_personal_data_what_comes() {
+    let portal = Portal::start(Options::with_tickets(5));
+    let mut tap = tap_of(&portal);
+    tap.set("drop", json!(["content"])).set("hash", json!(["subject", "hs_num_times_contacted", "createdate"]));
+    tap.set("hash_salt", "pepper and salt".into());
+    for layout in ["columns", "object"] {
+        tap.set("properties_layout", layout.into());
+        let streams = discover(&tap);
+        let tickets = streams.iter().find(|stream| stream["name"] == "tickets").expect("tickets");
+        let columns = match layout {
+            "columns" => &tickets["json_schema"]["properties"],
+            _ => &tickets["json_schema"]["properties"]["properties"]["properties"],
+        };
+        assert!(columns["content"].is_null(), "{layout}: {columns}");
+        assert_eq!(columns["createdate"], json!({"type": ["string", "null"]}), "{layout}: {columns}");
+        let said = read(&tap, &configured(&streams, incremental), &[]).succeeded();
+        for row in said.records("tickets") {
+            let row: Value = serde_json::to_value(&row).expect("JSON");
+            let cells = if layout == "columns" { &row } else { &row["properties"] };
+            assert_eq!(cells["subject"].as_str().map(str::len), Some(64), "{row}");
+            assert!(cells.get("content").is_none(), "{row}");
+        }
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn a_run_ends_cleanly_at_the_reserve_and_says_when_to_go_on() {
     let portal = portal(false);
     let mut tap = tap(&portal);
     tap.set("daily_reserve", json!(0.03)).set("checkpoint_every_pages", 100_000.into());
+    tap.set("report_path", "report.json".into());
     let finished = tap.sync(None);
     assert_eq!(finished.code, Some(QUOTA), "{}", finished.stderr);
     // Midnight of the portal, which is five hours behind UTC.
@@ -47,6 +48,8 @@ fn a_run_ends_cleanly_at_the_reserve_and_says_when_to_go_on() {
         assert!(finished.last_line().contains(part), "{part} in: {}", finished.last_line());
     }
     assert_eq!(finished.said(r#""metric":"resume_at","value":"2026-11-03T05:00:00Z""#), 1, "{}", finished.stderr);
+    let report = std::fs::read_to_string(tap.path("report.json")).expect("a report");
+    assert!(report.contains(r#""resume_at": "2026-11-03T05:00:00.000Z""#), "{report}");
     let messages = finished.messages();
     assert_eq!(messages.last().map(|last| last.kind.as_str()), Some("STATE"), "everything written is covered");
     let mut tables = fold(&messages);
