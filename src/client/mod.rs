@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod association_writes;
 mod associations;
 mod budget;
 mod error;
@@ -13,6 +14,7 @@ mod request;
 mod retry;
 mod search;
 mod token;
+mod writes;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -24,14 +26,16 @@ use reqwest::redirect;
 use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
+pub use association_writes::{AssociationOutcome, MAX_ASSOCIATIONS, NewAssociation};
 pub use associations::{AssociationType, Associations, Link};
-pub use error::ClientError;
+pub use error::{ClientError, Reason};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage};
 pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use search::{Criterion, Found, Search};
+pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, WriteError};
 
 use answer::Answer;
 use associations::BatchSize;
