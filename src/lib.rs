@@ -2,16 +2,20 @@
 //! the sandbox portal that stands in for HubSpot.
 //!
 //! Data flows, and modules import, in one direction: [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
-//! [`discovery`] → [`extraction`] → [`messages`] → [`stdout`] → [`tap`].
+//! [`discovery`] → [`extraction`] → [`messages`] → [`stdout`] → [`about`], [`log`], [`exit`] → [`tap`] | [`target`].
 
+pub mod about;
 pub mod catalog;
 pub mod client;
 pub mod config;
 pub mod discovery;
+pub mod exit;
 pub mod extraction;
+pub mod log;
 pub mod messages;
 pub mod property;
 pub mod sandbox;
 pub mod state;
 pub mod stdout;
 pub mod tap;
+pub mod target;

@@ -129,6 +129,15 @@ impl Client {
         request: Request,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
+        self.call_whole(request, |answer| decode(answer.body)).await
+    }
+
+    /// The same, for those who need more of an answer than its body.
+    async fn call_whole<T>(
+        &self,
+        request: Request,
+        decode: impl Fn(Answer) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
         let mut tries = Tries::default();
         loop {
             self.budget.acquire(request.endpoint.pool()).await;
@@ -138,7 +147,7 @@ impl Client {
                 _ => Some(Box::pin(self.tokens.bearer(self)).await?),
             };
             let (failure, error) = match self.exchange(&request, bearer.as_ref()).await {
-                Ok(answer) if answer.is_success() => match decode(answer.body) {
+                Ok(answer) if answer.is_success() => match decode(answer) {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::answer::Answer;
 use super::objects::{MAX_BATCH, json as decode};
 use super::request::{Endpoint, Request};
 use super::{Client, ClientError, ObjectId, ObjectType, Property};
@@ -70,6 +71,9 @@ pub struct BatchOutcome {
     pub results: Vec<StoredObject>,
     /// What was not.
     pub errors: Vec<WriteError>,
+    /// The answer's id, which HubSpot's support asks for.
+    #[serde(skip)]
+    pub correlation_id: String,
 }
 
 /// A property to define.
@@ -143,7 +147,11 @@ impl Client {
         let inputs: Vec<Value> = inputs.iter().map(|input| encoded(input, id_property)).collect();
         let url = format!("{}/batch/{operation}", self.paths.objects(object_type));
         let request = Request::post_json(endpoint, url, json!({ "inputs": inputs }).to_string().into_bytes());
-        self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await
+        let outcome = |answer: Answer| {
+            let correlation_id = answer.correlation_id.unwrap_or_default();
+            Ok(BatchOutcome { correlation_id, ..decode::<BatchOutcome>(answer.body)? })
+        };
+        self.call_whole(request, outcome).await
     }
 
     /// Up to 100 live objects by id, or by the values of a unique property. Those that are not there are missing; one

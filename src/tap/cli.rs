@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-use super::exit::{self, TapError};
+use crate::about::AboutFormat;
+use crate::exit;
 
 /// Singer tap for HubSpot tickets: reads a portal and writes SCHEMA, RECORD and STATE messages to stdout.
 #[derive(Debug, Parser)]
@@ -67,27 +68,11 @@ pub(super) enum TestMode {
     Records,
 }
 
-/// How `--about` is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum AboutFormat {
-    /// For people.
-    Text,
-    /// For programs, in the SDK's shape.
-    Json,
-    /// For documentation.
-    Markdown,
-}
-
 impl Arguments {
     /// The catalog file, by either name.
     pub(super) fn catalog_file(&self) -> Option<&PathBuf> {
         self.catalog.as_ref().or(self.properties.as_ref())
     }
-}
-
-/// Writes `tap-hubspot-tickets v1.2.3`.
-pub(super) fn write_version() -> Result<(), TapError> {
-    writeln!(io::stdout(), "{} v{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).map_err(TapError::Output)
 }
 
 /// Writes the help that was asked for, or what is wrong with the arguments; returns the exit code.

@@ -1,4 +1,4 @@
-//! How a run ends: the errors by consequence, and the exit codes.
+//! How a run ends: the errors by consequence.
 
 use std::io;
 
@@ -8,27 +8,9 @@ use crate::catalog::CatalogError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::discovery::DiscoveryError;
+use crate::exit::{DEFECT, INCOMPLETE, INTERRUPTED, OUTPUT, REFUSED, TERMINATED, UNAVAILABLE, USAGE, of_client};
 use crate::extraction::{ExtractError, PlanError};
 use crate::state::StateError;
-
-/// A setting, catalog, state or argument is wrong: fix it, then run again.
-pub(super) const USAGE: u8 = 2;
-/// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
-const REFUSED: u8 = 3;
-/// HubSpot could not be reached or kept failing: run again later with the last state.
-const UNAVAILABLE: u8 = 4;
-/// HubSpot's search counts records that it does not give: run again later with the last state.
-const INCOMPLETE: u8 = 5;
-/// The daily quota is used up: run again after midnight in the portal's time zone.
-const QUOTA: u8 = 6;
-/// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
-const OUTPUT: u8 = 7;
-/// A defect of the tap.
-const DEFECT: u8 = 70;
-/// SIGINT, as shells count it.
-const INTERRUPTED: u8 = 130;
-/// SIGTERM, as shells count it.
-const TERMINATED: u8 = 143;
 
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
@@ -84,17 +66,5 @@ impl TapError {
     /// A reader that left knows why; a shell pipeline shows its error, not ours.
     pub(super) fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
-fn of_client(error: &ClientError) -> u8 {
-    match error {
-        ClientError::Setup { .. } => USAGE,
-        ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
-        ClientError::DailyLimit { .. } => QUOTA,
-        ClientError::Migrating { .. }
-        | ClientError::Failing { .. }
-        | ClientError::Unreachable { .. }
-        | ClientError::Malformed { .. } => UNAVAILABLE,
     }
 }

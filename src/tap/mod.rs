@@ -1,10 +1,8 @@
 //! The Singer face: the command line, what each of its ways of running does, and how it ends.
 
-mod about;
 mod check;
 mod cli;
 mod exit;
-mod log;
 mod portal;
 mod progress;
 mod sync;
@@ -13,6 +11,13 @@ use clap::Parser;
 
 use cli::{Arguments, TestMode};
 use exit::TapError;
+
+use crate::about::Program;
+use crate::config::settings_schema;
+use crate::log;
+
+/// What the tap can, in the words of Meltano's SDK.
+const CAPABILITIES: [&str; 5] = ["catalog", "discover", "state", "about", "activate-version"];
 
 /// Runs the tap with the process's arguments; returns the exit code, of which `exit` holds the table.
 pub fn run() -> u8 {
@@ -34,12 +39,18 @@ pub fn run() -> u8 {
 }
 
 fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
+    let program = Program {
+        name: env!("CARGO_PKG_NAME"),
+        description: env!("CARGO_PKG_DESCRIPTION"),
+        capabilities: &CAPABILITIES,
+        schema: settings_schema(),
+    };
     // These answer whatever else an orchestrator puts in front of them.
     if arguments.version {
-        return cli::write_version();
+        return program.write_version().map_err(TapError::Output);
     }
     if arguments.about {
-        return about::write(arguments.format);
+        return program.describe(arguments.format).map_err(TapError::Output);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {

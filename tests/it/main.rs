@@ -13,6 +13,7 @@ mod selection;
 mod support;
 mod sweep;
 mod sync;
+mod target;
 mod targets;
 mod transport;
 mod windows;

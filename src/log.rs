@@ -18,13 +18,13 @@ const DEFAULT_FILTER: &str = "warn,tap_hubspot_tickets=info";
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
 
 /// Starts logging; a second start changes nothing.
-pub(super) fn start() {
+pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(Line).with_writer(Stderr).try_init();
 }
 
 /// Makes log lines step around a progress bar.
-pub(super) fn share_terminal_with(bar: &ProgressBar) {
+pub fn share_terminal_with(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
 }
 

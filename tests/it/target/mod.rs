@@ -1,0 +1,5 @@
+//! `target-hubspot`: what lines on stdin become in a portal.
+
+mod cli;
+mod delivery;
+mod rejects;
