@@ -271,13 +271,14 @@ impl Portal {
         }
         kept.id = survivor;
         kept.updated = now;
-        self.put(kind, kept, now);
         for id in [winner, loser].into_iter().filter(|id| *id != survivor) {
             let mut gone = self.existing(kind, id)?;
             gone.standing = Standing::Merged { into: survivor };
             self.associations.take_over(kind, survivor, id);
             self.put(kind, gone, now);
         }
+        // Last, so that the addresses of those that are gone are free.
+        self.put(kind, kept, now);
         Ok(survivor)
     }
 

@@ -67,8 +67,8 @@ struct Failure {
     status: u16,
     category: &'static str,
     message: String,
-    context: Value,
-    errors: Option<Value>,
+    context: Box<Value>,
+    errors: Option<Box<Value>>,
 }
 
 /// What an input comes to.
@@ -90,21 +90,28 @@ type Answer = Result<Reply, Box<Reply>>;
 
 impl Failure {
     fn invalid(message: String) -> Self {
-        Self { status: 400, category: "VALIDATION_ERROR", message, context: json!({}), errors: None }
+        Self { status: 400, category: "VALIDATION_ERROR", message, context: Box::default(), errors: None }
     }
 
     fn not_found(kind: ObjectType, id: &str) -> Self {
         let name = kind.singular().to_uppercase();
         let message =
             format!("Could not get some {name} objects, they may be deleted or not exist. Check that ids are valid.");
-        Self { status: 404, category: "OBJECT_NOT_FOUND", message, context: json!({"ids": [id]}), errors: None }
+        Self {
+            status: 404,
+            category: "OBJECT_NOT_FOUND",
+            message,
+            context: Box::new(json!({"ids": [id]})),
+            errors: None,
+        }
     }
 
     fn reply(&self, errors: &Errors) -> Reply {
         let context = self.context.as_object().is_some_and(|context| !context.is_empty());
-        let mut reply = errors.with(self.status, &self.message, self.category, context.then(|| self.context.clone()));
+        let mut reply =
+            errors.with(self.status, &self.message, self.category, context.then(|| Value::clone(&self.context)));
         if let (Some(listed), Ok(mut body)) = (&self.errors, serde_json::from_slice::<Value>(&reply.body)) {
-            body["errors"] = listed.clone();
+            body["errors"] = Value::clone(listed);
             reply.body = body.to_string().into_bytes();
         }
         reply
@@ -112,7 +119,10 @@ impl Failure {
 
     /// As one of the `errors` of a 207.
     fn item(&self, trace: Option<&str>) -> Value {
-        let mut context = self.context.clone();
+        let mut context = match &*self.context {
+            Value::Null => json!({}),
+            given => given.clone(),
+        };
         if let Some(trace) = trace {
             context["objectWriteTraceId"] = json!([trace]);
         }
@@ -160,7 +170,7 @@ fn step(
     };
     let given = input.given();
     let values = validation::checked(portal, kind, &given).map_err(|problems| Failure {
-        errors: Some(validation::errors(&problems)),
+        errors: Some(Box::new(validation::errors(&problems))),
         ..Failure::invalid(validation::message(&problems, portal.id))
     })?;
     for (name, value) in &values {
@@ -177,7 +187,7 @@ fn step(
     if let Some(lacking) = validation::missing(kind, &values) {
         let name = kind.singular().to_uppercase();
         return Err(Failure {
-            context: json!({"properties": lacking}),
+            context: Box::new(json!({"properties": lacking})),
             ..Failure::invalid(format!("Error creating {name}. Some required properties were not set."))
         });
     }
