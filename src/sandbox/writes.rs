@@ -276,7 +276,12 @@ pub(super) fn held_elsewhere(
 }
 
 fn carry_out(portal: &mut Portal, kind: ObjectType, step: &Step, now: Millis) -> Option<(Arc<Record>, bool)> {
-    let pairs = |values: &[(String, String)]| -> Vec<(String, String)> { values.to_vec() };
+    // A stage sets dates; those that are given win.
+    let pairs = |values: &[(String, String)]| -> Vec<(String, String)> {
+        let mut values = values.to_vec();
+        values.sort_by_key(|(name, _)| name != "hs_pipeline_stage");
+        values
+    };
     let (id, new) = match step {
         Step::Nothing => return None,
         Step::Create { values, ends } => {

@@ -3,6 +3,7 @@
 use super::definitions::Definitions;
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, UnknownFields};
+use crate::property::column_name;
 
 /// What becomes of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,13 +94,21 @@ pub(super) fn meaning(
     if own_id && ["hs_object_id", "id"].contains(&field) {
         return Field::OwnId;
     }
+    // A property that is called like one of the tap's columns has another column there.
+    let reserved = column_name(field) != field;
+    if reserved && is_taps(field) {
+        return Field::Nothing;
+    }
+    if reserved && field == "properties" {
+        return Field::Expanded;
+    }
     if let Some(name) = definitions.named(field) {
         return property(name);
     }
     if let Some(reference) = reference(field, object_type) {
         return reference;
     }
-    if TAPS_COLUMNS.contains(&field) || field.starts_with('_') || field.starts_with("associated_") {
+    if is_taps(field) {
         return Field::Nothing;
     }
     if field == "properties" {
@@ -119,6 +128,10 @@ pub(super) fn meaning(
         return Field::Nothing;
     }
     unheard_of(field, unknown)
+}
+
+fn is_taps(field: &str) -> bool {
+    TAPS_COLUMNS.contains(&field) || field.starts_with('_') || field.starts_with("associated_")
 }
 
 fn unheard_of(name: &str, unknown: UnknownFields) -> Field {

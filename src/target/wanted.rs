@@ -93,7 +93,7 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
 fn is_archived(plan: &StreamPlan, record: &Record) -> bool {
     let holds = |field: &str| record.fields.get(field).map(|value| value.get());
     holds("_sdc_deleted_at").is_some_and(|value| value != "null")
-        || holds("archived") == Some("true") && !plan.definitions.by_name.contains_key("archived")
+        || holds("archived") == Some("true") && plan.meaning("archived") == Field::Nothing
 }
 
 struct Reader<'r> {

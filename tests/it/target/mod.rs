@@ -4,3 +4,4 @@ mod cli;
 mod delivery;
 mod faults;
 mod rejects;
+mod round_trip;
