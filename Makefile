@@ -4,7 +4,7 @@ CARGO ?= cargo
 TOOLS := tests/tools
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo test test-clients lint
+.PHONY: help demo test test-clients lint bench-target
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -25,3 +25,7 @@ lint: ## Check formatting, clippy's advice and the documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+
+bench-target: ## Load 200,000 contacts into an empty sandbox portal and hold the time against HubSpot's quota
+	@$(CARGO) build --release --locked --quiet
+	@python3 $(TOOLS)/target_bench.py

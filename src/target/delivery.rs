@@ -37,6 +37,9 @@ const SEGMENT_BYTES: usize = 32 << 20;
 /// Chunks on their way at once. At 19 requests a second each may take half a second without a pause.
 const CHUNKS_AT_ONCE: usize = 10;
 
+/// Rejected records that are told in the log; all of them stand in the file of rejects.
+const MAX_TOLD: u64 = 100;
+
 /// The place of a type in [`ORDER`].
 pub(super) fn rank(object_type: &ObjectType) -> usize {
     ORDER.iter().position(|one| one == object_type).unwrap_or(usize::MAX)
@@ -236,7 +239,11 @@ impl Delivery {
         if !category.is_empty() || !correlation_id.is_empty() {
             said.push_str(&format!(" ({category}; correlationId {correlation_id})"));
         }
-        tracing::warn!("{said}");
+        match self.summary.rejected() {
+            told if told < MAX_TOLD => tracing::warn!("{said}"),
+            MAX_TOLD => tracing::warn!("{MAX_TOLD} records are rejected; further ones are counted, not told"),
+            _ => {}
+        }
         self.summary.first_rejection.get_or_insert(said);
         self.summary.of(stream).rejected += 1;
         if self.context.dry {

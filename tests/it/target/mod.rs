@@ -2,6 +2,8 @@
 
 mod cli;
 mod delivery;
+mod documents;
 mod faults;
 mod rejects;
 mod round_trip;
+mod sources;
