@@ -2,14 +2,18 @@
 //! the sandbox portal that stands in for HubSpot.
 //!
 //! Data flows, and modules import, in one direction: [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
-//! [`discovery`] → [`extraction`] → [`session`] → [`messages`] → [`stdout`] → the faces [`tap`] and [`airbyte`].
+//! [`discovery`] → [`extraction`] → [`exit`] → [`session`] → [`messages`] → [`stdout`] → [`about`], [`log`] → the faces
+//! [`tap`] | [`airbyte`] | [`target`].
 
+pub mod about;
 pub mod airbyte;
 pub mod catalog;
 pub mod client;
 pub mod config;
 pub mod discovery;
+pub mod exit;
 pub mod extraction;
+pub mod log;
 pub mod messages;
 pub mod property;
 pub mod sandbox;
@@ -17,3 +21,4 @@ pub mod session;
 pub mod state;
 pub mod stdout;
 pub mod tap;
+pub mod target;

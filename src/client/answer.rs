@@ -22,6 +22,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     pub(super) date: Option<DateTime<Utc>>,
     pub(super) limits: LimitHeaders,
+    /// What HubSpot's support asks for; in the header of every answer.
+    pub(super) correlation_id: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -76,6 +78,7 @@ impl Answer {
             .map(|date| date.to_utc());
         let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
         let limits = LimitHeaders::of(headers);
+        let correlation_id = header(headers, "x-hubspot-correlation-id").map(str::to_owned);
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = Vec::with_capacity(expected.min(MAX_BODY_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
@@ -86,7 +89,7 @@ impl Answer {
         }
         // A body that came compressed grew by doubling.
         body.shrink_to_fit();
-        Ok(Self { status, body: body.into(), date, limits, retry_after })
+        Ok(Self { status, body: body.into(), date, limits, correlation_id, retry_after })
     }
 
     pub(super) fn is_success(&self) -> bool {

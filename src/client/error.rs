@@ -87,6 +87,8 @@ pub enum ClientError {
         status: u16,
         /// HubSpot's words, with the correlation id.
         detail: String,
+        /// HubSpot's own name for the reason, and the id that its support asks for.
+        reason: Box<Reason>,
     },
     /// Answers that say "later", to the last try.
     #[error("HubSpot kept answering {status} to {endpoint} ({tries} tries): {detail}")]
@@ -189,6 +191,17 @@ fn told(resume_at: Option<DateTime<Utc>>) -> String {
     resume_at.map_or_else(String::new, |at| format!(", at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
 }
 
+/// Why HubSpot refused, in its own terms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reason {
+    /// The words alone.
+    pub message: String,
+    /// `VALIDATION_ERROR`, `CONFLICT`, …; empty where the answer has none.
+    pub category: String,
+    /// Empty where the answer has none.
+    pub correlation_id: String,
+}
+
 /// Up to this much of an answer that is no JSON is shown.
 const MAX_SHOWN: usize = 200;
 
@@ -226,7 +239,14 @@ impl ClientError {
                 Self::Migrating { wait_secs: wait.as_secs(), detail }
             }
             (status, _) if answer.failure().is_passing() => Self::Failing { endpoint, status, detail, tries: 1 },
-            (status, _) => Self::Refused { endpoint, status, detail },
+            (status, _) => {
+                let reason = Box::new(Reason {
+                    message: words,
+                    category: category.to_owned(),
+                    correlation_id: body.correlation_id.clone().unwrap_or_default(),
+                });
+                Self::Refused { endpoint, status, detail, reason }
+            }
         }
     }
 
@@ -260,6 +280,11 @@ impl ClientError {
             Self::DailyLimit { resume_at, .. } | Self::DailyReserve { resume_at, .. } => *resume_at,
             _ => None,
         }
+    }
+
+    /// Whether what was asked for may have been done all the same.
+    pub fn is_unknown_outcome(&self) -> bool {
+        matches!(self, Self::Failing { .. } | Self::Unreachable { .. } | Self::Malformed { .. })
     }
 
     fn hint(&self) -> String {

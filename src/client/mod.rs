@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod association_writes;
 mod associations;
 mod budget;
 mod error;
@@ -14,6 +15,7 @@ mod retry;
 mod search;
 mod token;
 mod token_cache;
+mod writes;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,14 +30,16 @@ use tokio::sync::watch;
 use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
+pub use association_writes::{AssociationOutcome, MAX_ASSOCIATIONS, NewAssociation};
 pub use associations::{AssociationType, Associations, Link, decode_associations};
-pub use error::{ClientError, CredentialFault};
+pub use error::{ClientError, CredentialFault, Reason};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage, decode_properties};
 pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use search::{Criterion, Found, Search};
+pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, WriteError};
 
 use answer::Answer;
 use associations::BatchSize;
@@ -174,6 +178,15 @@ impl Client {
         request: Request,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
+        self.call_whole(request, |answer| decode(answer.body)).await
+    }
+
+    /// The same, for those who need more of an answer than its body.
+    async fn call_whole<T>(
+        &self,
+        request: Request,
+        decode: impl Fn(Answer) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
         let mut tries = Tries::default();
         loop {
             self.budget.acquire(request.endpoint.pool()).await;
@@ -184,7 +197,7 @@ impl Client {
                 _ => Some(Box::pin(self.tokens.bearer(self)).await?),
             };
             let (failure, error) = match self.exchange(&request, bearer.as_ref()).await {
-                Ok(answer) if answer.is_success() => match decode(answer.body) {
+                Ok(answer) if answer.is_success() => match decode(answer) {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },

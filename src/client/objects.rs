@@ -106,6 +106,19 @@ impl Client {
         self.list_objects(request, json::<IgnoredAny>).await.map(drop)
     }
 
+    /// Whether a type has no live object at all.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn has_no_objects(&self, object_type: &ObjectType) -> Result<bool, ClientError> {
+        #[derive(Deserialize)]
+        struct Page {
+            results: Vec<IgnoredAny>,
+        }
+        let request = ListRequest { object_type, archived: false, after: None, limit: 1, properties: "hs_object_id" };
+        Ok(self.list_objects(request, json::<Page>).await?.results.is_empty())
+    }
+
     /// Up to 100 objects by id, read by `decode` from the answer's body. Missing ids are missing in the answer; a
     /// merged one answers with the record that it was merged into, under that record's id.
     ///

@@ -12,10 +12,24 @@ pub enum Endpoint {
     Account,
     /// A page of one object's associations with another type.
     Associations,
+    /// The types of associations between two object types.
+    AssociationTypes,
+    /// Up to 100 new objects.
+    BatchCreate,
     /// Up to 100 objects by id.
     BatchRead,
+    /// Up to 100 changes by id.
+    BatchUpdate,
+    /// Up to 100 objects created or changed by a unique property.
+    BatchUpsert,
+    /// New associations.
+    CreateAssociations,
+    /// A new property definition.
+    CreateProperty,
     /// The day's quota.
     DailyUsage,
+    /// One object by id.
+    Get,
     /// A page of objects.
     List,
     /// A page of users.
@@ -31,7 +45,7 @@ pub enum Endpoint {
 }
 
 /// Number of endpoints.
-pub(super) const ENDPOINTS: usize = 10;
+pub(super) const ENDPOINTS: usize = 17;
 
 /// The rate limits that HubSpot keeps apart.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
@@ -53,8 +67,15 @@ impl Endpoint {
         match self {
             Self::Account => "account details",
             Self::Associations => "associations batch read",
+            Self::AssociationTypes => "association types",
+            Self::BatchCreate => "batch create",
             Self::BatchRead => "batch read",
+            Self::BatchUpdate => "batch update",
+            Self::BatchUpsert => "batch upsert",
+            Self::CreateAssociations => "associations batch create",
+            Self::CreateProperty => "property creation",
             Self::DailyUsage => "daily usage",
+            Self::Get => "get",
             Self::List => "list",
             Self::Owners => "owners",
             Self::Pipelines => "pipelines",
@@ -66,7 +87,7 @@ impl Endpoint {
 
     pub(super) fn pool(self) -> Pool {
         match self {
-            Self::Associations => Pool::Associations,
+            Self::Associations | Self::AssociationTypes | Self::CreateAssociations => Pool::Associations,
             Self::Search => Pool::Search,
             Self::Token => Pool::Unlimited,
             _ => Pool::General,
@@ -74,9 +95,10 @@ impl Endpoint {
     }
 
     /// Whether sending it twice does what sending it once does. Batch reads and searches are POSTs that read; a token request whose
-    /// answer was lost may have rotated the refresh token, but sending it again is the only way to find out.
+    /// answer was lost may have rotated the refresh token, but sending it again is the only way to find out. Updates,
+    /// upserts and associations set what they set; a create that is sent twice creates twice.
     pub(super) fn is_idempotent(self) -> bool {
-        true
+        !matches!(self, Self::BatchCreate | Self::CreateProperty)
     }
 }
 

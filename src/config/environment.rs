@@ -7,8 +7,6 @@ use serde_json::{Map, Value};
 
 use super::ConfigError;
 
-/// Prefix of the tap's own variables, as Meltano's SDK forms it.
-const PREFIX: &str = "TAP_HUBSPOT_TICKETS_";
 /// Prefix of the variables that the Python extraction service read.
 const GUIDE_PREFIX: &str = "HUBSPOT_";
 /// Names of that service which differ from the settings'.
@@ -20,11 +18,11 @@ const GUIDE_NAMES: [(&str, &str); 4] = [
 ];
 
 /// Reads the settings that the environment and `.env` in the working folder hold; the environment wins over `.env`,
-/// `TAP_HUBSPOT_TICKETS_*` over `HUBSPOT_*`.
+/// `PREFIX*` over `HUBSPOT_*`. The prefix is the program's, as Meltano's SDK forms it.
 ///
 /// # Errors
 /// When `.env` is there and cannot be read, or a value does not fit its setting's type.
-pub(super) fn read(schema: &Value, dotenv: &Path) -> Result<Map<String, Value>, ConfigError> {
+pub(super) fn read(schema: &Value, prefix: &str, dotenv: &Path) -> Result<Map<String, Value>, ConfigError> {
     let mut variables = BTreeMap::new();
     if dotenv.exists() {
         let unreadable =
@@ -45,16 +43,16 @@ pub(super) fn read(schema: &Value, dotenv: &Path) -> Result<Map<String, Value>, 
     let mut settings = Map::new();
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (setting, definition) in properties {
-        let Some((variable, text)) = find(&variables, setting) else { continue };
+        let Some((variable, text)) = find(&variables, prefix, setting) else { continue };
         settings.insert(setting.clone(), parse(text, definition, variable)?);
     }
     Ok(settings)
 }
 
-fn find<'v>(variables: &'v BTreeMap<String, String>, setting: &str) -> Option<(&'v str, &'v str)> {
+fn find<'v>(variables: &'v BTreeMap<String, String>, prefix: &str, setting: &str) -> Option<(&'v str, &'v str)> {
     let upper = setting.to_ascii_uppercase();
     let guide = GUIDE_NAMES.iter().filter(|(_, of)| *of == setting).map(|(name, _)| (*name).to_owned());
-    [format!("{PREFIX}{upper}")]
+    [format!("{prefix}{upper}")]
         .into_iter()
         .chain(guide)
         .chain([format!("{GUIDE_PREFIX}{upper}")])
@@ -75,6 +73,9 @@ fn parse(text: &str, definition: &Value, variable: &str) -> Result<Value, Config
             return serde_json::from_str(text).map_err(|_| refuse("a JSON array or names with commas between"));
         }
         return Ok(text.split(',').map(|part| Value::from(part.trim())).collect());
+    }
+    if is("object") {
+        return serde_json::from_str(text).map_err(|_| refuse("a JSON object"));
     }
     if is("boolean") {
         return match text.trim().to_ascii_lowercase().as_str() {

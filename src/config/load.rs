@@ -4,16 +4,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Config, environment};
+use super::{Config, TargetConfig, environment, target_schema};
 
 /// A misspelt key closer than this to a known one is answered with a suggestion.
 const SIMILAR_ENOUGH: f64 = 0.75;
 
 /// Settings of which null is a value: never.
 const NULLABLE: [&str; 1] = ["sweep_hours"];
+
+/// Prefixes of the programs' own variables, as Meltano's SDK forms them.
+const TAP_PREFIX: &str = "TAP_HUBSPOT_TICKETS_";
+const TARGET_PREFIX: &str = "TARGET_HUBSPOT_";
 
 /// Where settings come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,12 +53,26 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// A valid config of the target and what is to be said about it.
+#[derive(Debug)]
+pub struct LoadedTarget {
+    /// How to reach the portal; of its settings only those that the target shares with the tap are set.
+    pub connection: Config,
+    /// What to do there.
+    pub target: TargetConfig,
+    /// One sentence for each key that is no setting.
+    pub warnings: Vec<String>,
+}
+
 /// Why there is no config.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// No `--config` at all.
-    #[error("no --config given: pass a JSON file, or ENV to read TAP_HUBSPOT_TICKETS_* variables")]
-    NotGiven,
+    #[error("no --config given: pass a JSON file, or ENV to read {prefix}* variables")]
+    NotGiven {
+        /// Of the program's variables.
+        prefix: &'static str,
+    },
     /// A file that cannot be read or is not JSON.
     #[error("config {path} cannot be used: {reason}", path = path.display())]
     Unreadable {
@@ -103,20 +122,7 @@ pub fn settings_schema() -> &'static Value {
 /// # Errors
 /// When a source cannot be read or a value breaks its constraint; no message shows a secret's value.
 pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
-    if sources.is_empty() {
-        return Err(ConfigError::NotGiven);
-    }
-    let schema = settings_schema();
-    let mut settings = Map::new();
-    for source in sources {
-        if let ConfigSource::File(path) = source {
-            settings.extend(read_file(path)?);
-        }
-    }
-    if sources.contains(&ConfigSource::Environment) {
-        settings.extend(environment::read(schema, Path::new(".env"))?);
-    }
-    accept(settings)
+    accept(gathered(sources, settings_schema(), TAP_PREFIX)?)
 }
 
 /// The same of one JSON text.
@@ -127,16 +133,9 @@ pub fn parse(text: &[u8]) -> Result<Loaded, ConfigError> {
     accept(read_text(text, Path::new("-"))?)
 }
 
-fn accept(mut settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
-    let schema = settings_schema();
-    // Orchestrators write unset settings as null; for a few settings null says something.
-    settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
-
-    let warnings = unknown_keys(&settings, schema);
-    let settings = Value::Object(settings);
-    validate(&settings, schema)?;
-    let config: Config = serde_json::from_value(settings)
-        .map_err(|error| ConfigError::Invalid { field: "of the config".to_owned(), constraint: error.to_string() })?;
+fn accept(settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
+    let (settings, warnings) = validated(settings, settings_schema())?;
+    let config: Config = deserialised(settings)?;
     config.credentials()?;
     if let (Some(start), Some(end)) = (config.start_date, config.end_date)
         && start >= end
@@ -155,6 +154,52 @@ fn accept(mut settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
         });
     }
     Ok(Loaded { config, warnings })
+}
+
+/// The same for the target.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_target(sources: &[ConfigSource]) -> Result<LoadedTarget, ConfigError> {
+    let settings = gathered(sources, target_schema(), TARGET_PREFIX)?;
+    let (settings, warnings) = validated(settings, target_schema())?;
+    let target: TargetConfig = deserialised(settings.clone())?;
+    let connection: Config = deserialised(settings)?;
+    connection.credentials()?;
+    Ok(LoadedTarget { connection, target, warnings })
+}
+
+/// The settings of all sources.
+fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Map<String, Value>, ConfigError> {
+    if sources.is_empty() {
+        return Err(ConfigError::NotGiven { prefix });
+    }
+    let mut settings = Map::new();
+    for source in sources {
+        if let ConfigSource::File(path) = source {
+            settings.extend(read_file(path)?);
+        }
+    }
+    if sources.contains(&ConfigSource::Environment) {
+        settings.extend(environment::read(schema, prefix, Path::new(".env"))?);
+    }
+    Ok(settings)
+}
+
+/// Settings that are valid, and what is to be said about them.
+fn validated(mut settings: Map<String, Value>, schema: &Value) -> Result<(Value, Vec<String>), ConfigError> {
+    // Orchestrators write unset settings as null; for a few settings null says something.
+    settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
+
+    let warnings = unknown_keys(&settings, schema);
+    let settings = Value::Object(settings);
+    validate(&settings, schema)?;
+    Ok((settings, warnings))
+}
+
+fn deserialised<T: DeserializeOwned>(settings: Value) -> Result<T, ConfigError> {
+    serde_json::from_value(settings)
+        .map_err(|error| ConfigError::Invalid { field: "of the config".to_owned(), constraint: error.to_string() })
 }
 
 fn read_file(path: &Path) -> Result<Map<String, Value>, ConfigError> {

@@ -38,6 +38,10 @@ pub enum Fault {
     ResetBeforeBody,
     /// Does what was asked, then cuts the connection without an answer.
     LostReply,
+    /// Does what was asked, then answers this status as if it had failed.
+    StatusAfter(u16),
+    /// Somebody else creates a contact with the first address of a write just before it: 400, nothing is written.
+    EmailRace,
     /// Cuts the connection in the middle of the body.
     ResetMidBody,
     /// Sends half of the JSON as if it were all.
@@ -80,6 +84,7 @@ impl Fault {
                 | Self::Html(_)
                 | Self::ResetBeforeBody
                 | Self::NotJson
+                | Self::EmailRace
         )
     }
 }

@@ -16,6 +16,7 @@ use super::portal::Portal;
 use super::properties::{Properties, PropertyDef};
 use super::seed::{Generator, World, mix};
 use super::table::Table;
+use super::unique::UniqueValues;
 use super::wording::{FIRST_NAMES, LAST_NAMES, ascii_name};
 
 /// Seeded records end here, so that equal seeds give equal portals on any day.
@@ -55,6 +56,7 @@ pub(super) fn found(options: &Options, now: Millis) -> Portal {
         ]),
         owners,
         associations: Associations::new(options.virtual_tickets.then(|| tickets.clone())),
+        unique: UniqueValues::default(),
         rng: Rng::with_seed(options.seed),
         lag: 0,
         version: 0,
@@ -68,6 +70,7 @@ pub(super) fn found(options: &Options, now: Millis) -> Portal {
             (0..count).for_each(|index| table.put(generator.record(index), anchor, 0));
         }
     }
+    ObjectType::HELD.into_iter().for_each(|kind| portal.index_unique(kind));
     associate(&mut portal, &generators, options.virtual_tickets);
     merge_some(&mut portal, &tickets, options.merged, anchor);
     portal.lag = Millis::try_from(options.search_lag.as_millis()).unwrap_or(Millis::MAX);

@@ -17,6 +17,7 @@ mod handle;
 mod hostile;
 mod journal;
 mod limits;
+mod link_writes;
 mod links;
 mod oauth;
 mod object_type;
@@ -40,15 +41,18 @@ mod server;
 mod service;
 mod table;
 mod truth;
+mod unique;
+mod validation;
 mod wire;
 mod wording;
+mod writes;
 
 #[cfg(test)]
 mod tests;
 
 pub use faults::{Fault, FaultRule, Storm};
 pub use handle::Sandbox;
-pub use options::{CursorStyle, ExtraToken, Limits, OAuthApp, Options, Stranger, read_scopes};
+pub use options::{CursorStyle, ExtraToken, Limits, OAuthApp, Options, Stranger, read_scopes, write_scopes};
 pub use properties::PropertyDef;
 pub use reply::Limit;
 pub use request::Request;

@@ -111,6 +111,24 @@ impl ObjectType {
         }
     }
 
+    pub(super) fn write_scope(self) -> &'static str {
+        match self {
+            Self::Tickets => "tickets",
+            Self::Companies => "crm.objects.companies.write",
+            Self::Deals => "crm.objects.deals.write",
+            _ => "crm.objects.contacts.write",
+        }
+    }
+
+    pub(super) fn schema_write_scope(self) -> &'static str {
+        match self {
+            Self::Tickets => "tickets",
+            Self::Companies => "crm.schemas.companies.write",
+            Self::Deals => "crm.schemas.deals.write",
+            _ => "crm.schemas.contacts.write",
+        }
+    }
+
     pub(super) fn index(self) -> usize {
         self as usize
     }

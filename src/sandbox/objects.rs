@@ -185,10 +185,7 @@ fn by_value(scene: &Scene<'_>, kind: ObjectType, name: &str, value: &str) -> Res
     let unique = properties.slot(name).filter(|slot| properties.def(*slot).has_unique_value);
     let slot =
         unique.ok_or_else(|| Box::new(scene.errors.invalid(&format!("idProperty {name} is not a unique property"))))?;
-    let table = scene.portal.table(kind);
-    let records = table.rows(0).filter_map(|(_, row)| table.load(&row)).filter(|record| record.is_live());
-    let wanted = value.trim().to_lowercase();
-    Ok(records.into_iter().find(|record| record.values.text(slot).is_some_and(|text| text.to_lowercase() == wanted)))
+    Ok(scene.portal.holder(kind, slot, value).and_then(|id| scene.portal.get(kind, id)))
 }
 
 #[derive(Deserialize)]

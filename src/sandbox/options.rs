@@ -187,7 +187,7 @@ impl Default for Options {
             association_batch_max: 1_000,
             association_page_size: 500,
             access_token: "pat-na1-sandbox-token".to_owned(),
-            scopes: read_scopes(),
+            scopes: [read_scopes(), write_scopes()].concat(),
             extra_tokens: Vec::new(),
             oauth: OAuthApp::default(),
             start_time: None,
@@ -224,6 +224,20 @@ pub fn read_scopes() -> Vec<String> {
         "crm.schemas.contacts.read",
         "crm.schemas.companies.read",
         "crm.schemas.deals.read",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+/// Every scope that writing takes besides those of reading; tickets have one scope for both.
+pub fn write_scopes() -> Vec<String> {
+    [
+        "crm.objects.contacts.write",
+        "crm.objects.companies.write",
+        "crm.objects.deals.write",
+        "crm.schemas.contacts.write",
+        "crm.schemas.companies.write",
+        "crm.schemas.deals.write",
     ]
     .map(str::to_owned)
     .to_vec()

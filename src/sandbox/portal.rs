@@ -11,8 +11,9 @@ use super::object_type::ObjectType;
 use super::owners::Owner;
 use super::pipelines::{Pipeline, Stage};
 use super::properties::{Properties, PropertyDef};
-use super::record::{Record, Standing, Values, decode, json_text};
+use super::record::{Record, Slot, Standing, Values, decode, json_text};
 use super::table::{Head, Table};
+use super::unique::UniqueValues;
 
 #[derive(Debug)]
 pub(super) struct Portal {
@@ -22,6 +23,7 @@ pub(super) struct Portal {
     pub(super) pipelines: HashMap<ObjectType, Vec<Pipeline>>,
     pub(super) owners: Vec<Owner>,
     pub(super) associations: Associations,
+    pub(super) unique: UniqueValues,
     pub(super) rng: Rng,
     /// How far the search index is behind.
     pub(super) lag: Millis,
@@ -74,7 +76,23 @@ impl Portal {
     fn put(&mut self, kind: ObjectType, record: Record, now: Millis) {
         self.version += 1;
         let lag = self.lag;
+        let old = self.tables[kind.index()].get(record.id);
+        self.unique.put(kind, &self.properties[kind.index()], old.as_deref(), &record);
         self.tables[kind.index()].put(record, now, lag);
+    }
+
+    /// The live record that has a value of a unique property.
+    pub(super) fn holder(&self, kind: ObjectType, slot: Slot, value: &str) -> Option<u64> {
+        self.unique.holder(kind, slot, value)
+    }
+
+    /// Learns the unique values of all held records of a type anew.
+    pub(super) fn index_unique(&mut self, kind: ObjectType) {
+        let table = &self.tables[kind.index()];
+        let held: Vec<Arc<Record>> = table.held_records().collect();
+        for record in held {
+            self.unique.put(kind, &self.properties[kind.index()], Some(&record), &record);
+        }
     }
 
     /// Creates a record with a fresh id; names that HubSpot sets itself may be given too.
@@ -249,21 +267,35 @@ impl Portal {
             let vids = merged.iter().map(|id| format!("{id}:{now}"));
             let vids = vids.collect::<Vec<_>>().join(";");
             self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids);
+            self.keep_address(&mut kept, &lost);
         }
         kept.id = survivor;
         kept.updated = now;
-        self.put(kind, kept, now);
         for id in [winner, loser].into_iter().filter(|id| *id != survivor) {
             let mut gone = self.existing(kind, id)?;
             gone.standing = Standing::Merged { into: survivor };
             self.associations.take_over(kind, survivor, id);
             self.put(kind, gone, now);
         }
+        // Last, so that the addresses of those that are gone are free.
+        self.put(kind, kept, now);
         Ok(survivor)
     }
 
+    /// The address of a merged contact leads to the one that survives.
+    fn keep_address(&self, kept: &mut Record, lost: &Record) {
+        let properties = self.properties(ObjectType::Contacts);
+        let text = |record: &Record, name: &str| properties.slot(name).and_then(|slot| record.values.text(slot));
+        let known = text(kept, "hs_additional_emails").filter(|text| !text.is_empty());
+        let further: Vec<String> = known.into_iter().chain(text(lost, "email")).collect();
+        if !further.is_empty() {
+            self.derive(ObjectType::Contacts, kept, "hs_additional_emails", &further.join(";"));
+        }
+    }
+
     pub(super) fn delete_forever(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), Refusal> {
-        self.existing(kind, id)?;
+        let old = self.existing(kind, id)?;
+        self.unique.remove(kind, &self.properties[kind.index()], &old);
         self.version += 1;
         let lag = self.lag;
         self.tables[kind.index()].delete(id, now, lag);
@@ -307,7 +339,11 @@ impl Portal {
         }
         def.created_at = def.created_at.or(Some(now));
         def.updated_at = Some(now);
+        let unique = def.has_unique_value;
         self.properties[kind.index()].define(def);
+        if unique {
+            self.index_unique(kind);
+        }
     }
 
     pub(super) fn archive_property(&mut self, kind: ObjectType, name: &str, now: Millis) -> Result<(), Refusal> {

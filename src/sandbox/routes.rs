@@ -2,6 +2,7 @@
 
 use super::limits::Pool;
 use super::object_type::ObjectType;
+use super::writes::Operation;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
@@ -25,6 +26,14 @@ pub(super) enum Endpoint {
     Token,
     Introspect,
     TokenDetails(String),
+    Create(ObjectType),
+    Update(ObjectType, String),
+    BatchWrite(ObjectType, Operation),
+    AssociationsBatchCreate(ObjectType, ObjectType),
+    AssociationsBatchDefault(ObjectType, ObjectType),
+    /// From, to, and whether the default type is meant.
+    PutAssociation(ObjectType, String, ObjectType, String, bool),
+    CreateProperty(ObjectType),
 }
 
 /// Why a request reaches no endpoint.
@@ -57,6 +66,9 @@ pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
         _ => return Err(Unroutable::NoSuchPath),
     };
     let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+    if let Some(endpoint) = write_route(method, family, area, rest)? {
+        return Ok(endpoint);
+    }
     let (expected, endpoint) = match (family, area, rest) {
         ("crm", "objects", [t]) => ("GET", Endpoint::List(kind(t)?)),
         ("crm", "objects", [t, "search"]) => ("POST", Endpoint::Search(kind(t)?)),
@@ -87,7 +99,48 @@ pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
     if method == expected { Ok(endpoint) } else { Err(Unroutable::WrongMethod) }
 }
 
+/// The endpoint that writes, where method and path name one.
+fn write_route(method: &str, family: &str, area: &str, rest: &[&str]) -> Result<Option<Endpoint>, Unroutable> {
+    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+    let own = |text: &str| text.to_owned();
+    Ok(Some(match (method, family, area, rest) {
+        ("POST", "crm", "objects", [t]) => Endpoint::Create(kind(t)?),
+        ("POST", "crm", "objects", [t, "batch", "create"]) => Endpoint::BatchWrite(kind(t)?, Operation::Create),
+        ("POST", "crm", "objects", [t, "batch", "update"]) => Endpoint::BatchWrite(kind(t)?, Operation::Update),
+        ("POST", "crm", "objects", [t, "batch", "upsert"]) => Endpoint::BatchWrite(kind(t)?, Operation::Upsert),
+        ("PATCH", "crm", "objects", [t, id]) => Endpoint::Update(kind(t)?, own(id)),
+        ("PUT", "crm", "objects", [t, id, "associations", "default", to, to_id]) => {
+            Endpoint::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), true)
+        }
+        ("PUT", "crm", "objects", [t, id, "associations", to, to_id]) => {
+            Endpoint::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), false)
+        }
+        ("POST", "crm", "associations", [from, to, "batch", "create"]) => {
+            Endpoint::AssociationsBatchCreate(kind(from)?, kind(to)?)
+        }
+        ("POST", "crm", "associations", [from, to, "batch", "associate", "default"]) => {
+            Endpoint::AssociationsBatchDefault(kind(from)?, kind(to)?)
+        }
+        ("POST", "crm", "properties", [t]) => Endpoint::CreateProperty(kind(t)?),
+        _ => return Ok(None),
+    }))
+}
+
 impl Endpoint {
+    /// Whether it changes the portal.
+    pub(super) fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::Create(_)
+                | Self::Update(..)
+                | Self::BatchWrite(..)
+                | Self::AssociationsBatchCreate(..)
+                | Self::AssociationsBatchDefault(..)
+                | Self::PutAssociation(..)
+                | Self::CreateProperty(_)
+        )
+    }
+
     /// What counts and logs call it.
     pub(super) fn label(&self) -> String {
         match self {
@@ -114,13 +167,29 @@ impl Endpoint {
             Self::AccountDetails => "account_details".to_owned(),
             Self::ApiUsage => "api_usage".to_owned(),
             Self::Token | Self::Introspect | Self::TokenDetails(_) => "oauth_token".to_owned(),
+            Self::Create(kind) => format!("create {}", kind.plural()),
+            Self::Update(kind, _) => format!("update {}", kind.plural()),
+            Self::BatchWrite(kind, Operation::Create) => format!("batch_create {}", kind.plural()),
+            Self::BatchWrite(kind, Operation::Update) => format!("batch_update {}", kind.plural()),
+            Self::BatchWrite(kind, Operation::Upsert) => format!("batch_upsert {}", kind.plural()),
+            Self::AssociationsBatchCreate(from, to) => {
+                format!("associations_batch_create {} {}", from.plural(), to.plural())
+            }
+            Self::AssociationsBatchDefault(from, to) => {
+                format!("associations_batch_default {} {}", from.plural(), to.plural())
+            }
+            Self::PutAssociation(from, _, to, ..) => format!("put_association {} {}", from.plural(), to.plural()),
+            Self::CreateProperty(kind) => format!("create_property {}", kind.plural()),
         }
     }
 
     pub(super) fn pool(&self) -> Pool {
         match self {
             Self::Search(_) => Pool::Search,
-            Self::AssociationsBatchRead(..) | Self::AssociationLabels(..) => Pool::Associations,
+            Self::AssociationsBatchRead(..)
+            | Self::AssociationLabels(..)
+            | Self::AssociationsBatchCreate(..)
+            | Self::AssociationsBatchDefault(..) => Pool::Associations,
             Self::Token | Self::Introspect | Self::TokenDetails(_) => Pool::None,
             _ => Pool::General,
         }
@@ -146,6 +215,11 @@ impl Endpoint {
                 vec![kind.read_scope()]
             }
             Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
+            Self::Create(kind) | Self::Update(kind, _) | Self::BatchWrite(kind, _) => vec![kind.write_scope()],
+            Self::AssociationsBatchCreate(from, to)
+            | Self::AssociationsBatchDefault(from, to)
+            | Self::PutAssociation(from, _, to, ..) => vec![from.write_scope(), to.write_scope()],
+            Self::CreateProperty(kind) => vec![kind.schema_write_scope()],
             _ => Vec::new(),
         }
     }

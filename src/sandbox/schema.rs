@@ -3,13 +3,15 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::clock::instant_text;
+use super::clock::{Millis, instant_text};
 use super::cursor;
 use super::limits::{Usage, next_day};
 use super::object_type::ObjectType;
 use super::objects::{Scene, number, write_paging};
 use super::owners::Owner;
-use super::reply::Reply;
+use super::portal::Portal;
+use super::properties::PropertyDef;
+use super::reply::{Errors, Reply};
 use super::request::Parameters;
 
 type Answer = Result<Reply, Box<Reply>>;
@@ -165,4 +167,57 @@ pub(super) fn api_usage(scene: &Scene<'_>, usage: &Usage) -> Reply {
             "resetsAt": instant_text(next_day(scene.now)),
         }]}),
     )
+}
+
+/// Properties of one object type whose values may be unique.
+const UNIQUE_MAX: usize = 10;
+
+/// `POST /crm/v3/properties/TYPE`.
+pub(super) fn create_property(
+    portal: &mut Portal,
+    errors: &Errors,
+    kind: ObjectType,
+    now: Millis,
+    body: &[u8],
+) -> Answer {
+    let given: Value = serde_json::from_slice(body).map_err(|error| Box::new(errors.input_json(&error)))?;
+    let lacking: Vec<&str> = ["name", "label", "type", "fieldType", "groupName"]
+        .into_iter()
+        .filter(|field| given[*field].as_str().is_none_or(str::is_empty))
+        .collect();
+    if !lacking.is_empty() {
+        let message = format!("Invalid input JSON on line 1, column 1: Some required fields were not set: {lacking:?}");
+        return Err(Box::new(errors.invalid(&message)));
+    }
+    let text = |field: &str| given[field].as_str().unwrap_or_default().to_owned();
+    let name = text("name");
+    if !name.starts_with(|first: char| first.is_ascii_lowercase())
+        || name.contains(|one: char| !one.is_ascii_lowercase() && !one.is_ascii_digit() && one != '_')
+    {
+        return Err(Box::new(errors.invalid(&format!("Property name \"{name}\" is invalid"))));
+    }
+    let properties = portal.properties(kind);
+    if properties.slot(&name).is_some() {
+        let message = format!("A property named '{name}' already exists.");
+        return Err(Box::new(errors.with(409, &message, "OBJECT_ALREADY_EXISTS", None)));
+    }
+    let unique = given["hasUniqueValue"] == true;
+    let taken = properties.iter(false).filter(|(_, def)| def.has_unique_value && !def.hubspot_defined).count();
+    if unique && taken >= UNIQUE_MAX {
+        return Err(Box::new(errors.invalid(&format!("No more than {UNIQUE_MAX} properties may have unique values"))));
+    }
+    let mut def = PropertyDef::new(&name, &text("type"), &text("fieldType"));
+    def.label = text("label");
+    def.group_name = text("groupName");
+    def.description = text("description");
+    def.has_unique_value = unique;
+    def.hidden = given["hidden"] == true;
+    for option in given["options"].as_array().into_iter().flatten() {
+        let field = |field: &str| option[field].as_str().unwrap_or_default().to_owned();
+        def.options.push((field("value"), field("label")));
+    }
+    portal.define_property(kind, def, now);
+    let properties = portal.properties(kind);
+    let slot = properties.slot(&name).unwrap_or_default();
+    Ok(Reply::json(201, &properties.def(slot).to_json(usize::from(slot))))
 }

@@ -13,6 +13,7 @@ use super::faults::{Fault, Faults};
 use super::founding::found;
 use super::journal::Journal;
 use super::limits::{Pool, Usage};
+use super::link_writes;
 use super::links;
 use super::oauth::Tokens;
 use super::objects::{self, Scene};
@@ -25,6 +26,7 @@ use super::routes::{Endpoint, Unroutable, route};
 use super::schema;
 use super::search;
 use super::wire::Scissors;
+use super::writes::{self, Writing};
 
 /// Longest path and query that the edge lets through.
 const URI_MAX: usize = 16_384;
@@ -127,11 +129,12 @@ impl Service {
         }
         let struck = fault.as_ref().filter(|fault| fault.replaces());
         let mut reply = match struck {
+            Some(Fault::EmailRace) => writes::email_race(&mut self.portal_mut(), &errors, &incoming.body, self.now()),
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
             None => self.regular(&incoming, routed, &errors),
         };
         if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
-            self.distort(fault, &label, &mut reply);
+            self.distort(fault, &label, &errors, &mut reply);
         }
         if reply.status < 300
             && let Some(bodies) = held(&self.last_bodies).as_mut()
@@ -177,6 +180,7 @@ impl Service {
             }
         };
         match self.admitted(incoming, &endpoint, errors) {
+            Ok(scopes) if endpoint.writes() => self.write(incoming, &endpoint, &scopes, errors),
             Ok(scopes) => self.read(incoming, &endpoint, &scopes, errors),
             Err(refused) => *refused,
         }
@@ -255,6 +259,39 @@ impl Service {
                 Ok(self.introspect(token, portal.id, scene.now, errors))
             }
             Endpoint::TokenDetails(token) => Ok(self.introspect(token, portal.id, scene.now, errors)),
+            _ => Ok(errors.plain(500, "not a read")),
+        };
+        answer.unwrap_or_else(|refused| *refused)
+    }
+
+    fn write(&self, incoming: &Incoming, endpoint: &Endpoint, scopes: &[String], errors: &Errors) -> Reply {
+        let mut portal = self.portal_mut();
+        let (now, body) = (self.now(), incoming.body.as_slice());
+        let sensitive = |kind| scopes.iter().any(|scope| schema::is_sensitive_scope(kind, scope));
+        let may_see = match endpoint {
+            Endpoint::Create(kind) | Endpoint::Update(kind, _) | Endpoint::BatchWrite(kind, _) => sensitive(*kind),
+            _ => false,
+        };
+        let writing = Writing { now, errors, cursor: self.options.cursor, sensitive: may_see };
+        let parameters = incoming.parameters();
+        let answer = match endpoint {
+            Endpoint::Create(kind) => writes::single(&mut portal, writing, *kind, None, body),
+            Endpoint::Update(kind, id) => {
+                let named = Some((id.as_str(), parameters.get("idProperty")));
+                writes::single(&mut portal, writing, *kind, named, body)
+            }
+            Endpoint::BatchWrite(kind, operation) => writes::batch(&mut portal, writing, (*kind, *operation), body),
+            Endpoint::AssociationsBatchCreate(from, to) => {
+                link_writes::batch(&mut portal, errors, now, (*from, *to), false, body)
+            }
+            Endpoint::AssociationsBatchDefault(from, to) => {
+                link_writes::batch(&mut portal, errors, now, (*from, *to), true, body)
+            }
+            Endpoint::PutAssociation(from, id, to, to_id, default) => {
+                link_writes::put(errors, now, &mut portal, (*from, id), (*to, to_id), *default, body)
+            }
+            Endpoint::CreateProperty(kind) => schema::create_property(&mut portal, errors, *kind, now, body),
+            _ => Ok(errors.plain(500, "not a write")),
         };
         answer.unwrap_or_else(|refused| *refused)
     }
@@ -268,9 +305,10 @@ impl Service {
     }
 
     /// Spoils an answer that was already made.
-    fn distort(&self, fault: &Fault, label: &str, reply: &mut Reply) {
+    fn distort(&self, fault: &Fault, label: &str, errors: &Errors, reply: &mut Reply) {
         match fault {
             Fault::SlowMs(_) | Fault::LostReply | Fault::ResetMidBody | Fault::EndlessBody => {}
+            Fault::StatusAfter(code) => *reply = errors.plain(*code, "internal error"),
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {
                 let bodies = held(&self.last_bodies);

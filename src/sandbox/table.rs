@@ -125,6 +125,11 @@ impl Table {
         Some(old.clone())
     }
 
+    /// The records that are held, not those that are made on demand.
+    pub(super) fn held_records(&self) -> impl Iterator<Item = Arc<Record>> {
+        self.held.values().flatten().cloned()
+    }
+
     pub(super) fn last_id(&self) -> u64 {
         self.last_id
     }

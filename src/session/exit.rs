@@ -1,4 +1,4 @@
-//! How a run ends: the errors by consequence, and the exit codes.
+//! How a run ends: the errors by consequence.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,33 +10,12 @@ use crate::catalog::CatalogError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::discovery::DiscoveryError;
+use crate::exit::{
+    DEFECT, INCOMPLETE, INTERRUPTED, LOCKED, OUTPUT, QUOTA, REFUSED, TENANTS, TERMINATED, UNAVAILABLE, USAGE, of_client,
+};
 use crate::extraction::{ExtractError, PlanError};
 use crate::property::format_instant;
 use crate::state::StateError;
-
-/// Some of many tenants failed: the table and the report say which and why.
-const TENANTS: u8 = 1;
-/// A setting, catalog, state or argument is wrong: fix it, then run again.
-pub const USAGE: u8 = 2;
-/// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
-const REFUSED: u8 = 3;
-/// HubSpot could not be reached or kept failing: run again later with the last state.
-const UNAVAILABLE: u8 = 4;
-/// HubSpot's search counts records that it does not give: run again later with the last state.
-const INCOMPLETE: u8 = 5;
-/// The daily quota is used up, or what is left of it is kept for other apps: run again after midnight in the portal's time
-/// zone.
-const QUOTA: u8 = 6;
-/// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
-const OUTPUT: u8 = 7;
-/// Another run of the same portal is under way: let it end.
-const LOCKED: u8 = 8;
-/// A defect of the tap.
-const DEFECT: u8 = 70;
-/// SIGINT, as shells count it.
-const INTERRUPTED: u8 = 130;
-/// SIGTERM, as shells count it.
-const TERMINATED: u8 = 143;
 
 /// Who can do something about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,17 +195,5 @@ impl TapError {
     /// A reader that left knows why; a shell pipeline shows its error, not ours.
     pub fn is_quiet(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
-fn of_client(error: &ClientError) -> u8 {
-    match error {
-        ClientError::Setup { .. } | ClientError::TokenCache { .. } => USAGE,
-        ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
-        ClientError::DailyLimit { .. } | ClientError::DailyReserve { .. } => QUOTA,
-        ClientError::Migrating { .. }
-        | ClientError::Failing { .. }
-        | ClientError::Unreachable { .. }
-        | ClientError::Malformed { .. } => UNAVAILABLE,
     }
 }

@@ -9,7 +9,7 @@ mod prepare;
 mod report;
 
 pub use ending::{Written, carry_out, stop_asked};
-pub use exit::{Consequence, TapError, USAGE};
+pub use exit::{Consequence, TapError};
 pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};

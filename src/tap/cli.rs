@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
 
-use super::log::LogFormat;
+use crate::about::AboutFormat;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
-use crate::session::{Assignment, Session, TapError, USAGE};
+use crate::exit;
+use crate::log::LogFormat;
+use crate::session::{Assignment, Session, TapError};
 use crate::state::{Incoming, read};
 
 /// Singer tap for HubSpot tickets: reads a portal and writes SCHEMA, RECORD and STATE messages to stdout.
@@ -109,19 +111,6 @@ pub(super) enum TestMode {
     Records,
 }
 
-/// How `--about` is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum AboutFormat {
-    /// For people.
-    Text,
-    /// For programs, in the SDK's shape.
-    Json,
-    /// For documentation.
-    Markdown,
-    /// The plugin definition for `meltano add --from-ref`.
-    Meltano,
-}
-
 impl Arguments {
     /// The config and the client made of it.
     pub(super) fn session(&self) -> Result<Session, TapError> {
@@ -168,11 +157,6 @@ pub(super) fn write_man() -> Result<(), TapError> {
     io::stdout().write_all(&page).map_err(TapError::Output)
 }
 
-/// Writes `tap-hubspot-tickets v1.2.3`.
-pub(super) fn write_version() -> Result<(), TapError> {
-    writeln!(io::stdout(), "{} v{}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).map_err(TapError::Output)
-}
-
 /// Writes the help that was asked for, or what is wrong with the arguments; returns the exit code.
 pub(super) fn report(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
@@ -186,5 +170,5 @@ pub(super) fn report(error: &clap::Error) -> u8 {
     let mut stderr = io::stderr();
     let _ =
         writeln!(stderr, "{}\nERROR {cause}; see --help", text.lines().skip(1).collect::<Vec<_>>().join("\n").trim());
-    USAGE
+    exit::USAGE
 }

@@ -1,9 +1,7 @@
 //! The Singer face: the command line, what each of its ways of running does, and how it ends.
 
-mod about;
 mod check;
 mod cli;
-mod log;
 mod overview;
 mod plan;
 mod progress;
@@ -14,9 +12,15 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
+use crate::about::{Plugin, Program};
+use crate::config::settings_schema;
+use crate::log;
 use crate::session::TapError;
 
 use cli::{Arguments, TestMode};
+
+/// What the tap can, in the words of Meltano's SDK.
+const CAPABILITIES: [&str; 6] = ["catalog", "discover", "state", "about", "activate-version", "structured-logging"];
 
 /// Runs the tap with the process's arguments; returns the exit code, of which [`TapError::exit_code`] holds the table.
 pub fn run() -> u8 {
@@ -41,12 +45,19 @@ pub fn run() -> u8 {
 }
 
 fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
+    let program = Program {
+        name: env!("CARGO_PKG_NAME"),
+        description: env!("CARGO_PKG_DESCRIPTION"),
+        capabilities: &CAPABILITIES,
+        plugin: Plugin { kind: "extractors", label: "HubSpot tickets" },
+        schema: settings_schema(),
+    };
     // These answer whatever else an orchestrator puts in front of them.
     if arguments.version {
-        return cli::write_version();
+        return program.write_version().map_err(TapError::Output);
     }
     if arguments.about {
-        return about::write(arguments.format);
+        return program.describe(arguments.format).map_err(TapError::Output);
     }
     if let Some(shell) = arguments.completions {
         return cli::write_completions(shell);

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::cli::{AboutFormat, Arguments};
+use super::cli::Arguments;
+use crate::about::AboutFormat;
 use crate::client::{Client, DailyUsage, ObjectType};
 use crate::extraction::{AssociationCost, Calls, Estimate};
 use crate::session::{Prepared, TapError, prepare};

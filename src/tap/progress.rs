@@ -10,9 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::log;
 use crate::client::{Client, Tally};
 use crate::extraction::{Summary, SummaryHandle};
+use crate::log;
 
 /// How often the bar moves.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);

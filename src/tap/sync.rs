@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use super::cli::Arguments;
-use super::log;
 use super::progress::{Progress, report as tell};
 use crate::extraction::{Plan, Run, SummaryHandle};
+use crate::log;
 use crate::messages::{encode, encode_schema};
 use crate::session::{Prepared, Report, Session, TapError, carry_out, prepare};
 use crate::stdout::write_all;

@@ -16,13 +16,13 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::Value;
 
 use super::cli::Arguments;
-use super::log;
 use super::overview::{Ended, Overview};
 use super::progress::{report as tell, tell_resume_at};
 use super::sync::write;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
 use crate::extraction::SummaryHandle;
+use crate::log;
 use crate::session::{Assignment, Prepared, Report, Session, TapError, prepare, replace_file, stop_asked};
 use crate::state::{Incoming, read};
 

@@ -128,7 +128,7 @@ fn the_readmes_settings_are_the_taps() {
 
 #[test]
 fn the_readmes_exit_codes_are_the_taps() {
-    let (readme, source) = (read("README.md"), read("src/session/exit.rs"));
+    let (readme, source) = (read("README.md"), read("src/exit.rs"));
     let codes = source.lines().filter_map(|line| line.split_once(": u8 = ")?.1.strip_suffix(';'));
     let codes: Vec<&str> = codes.collect();
     assert!(codes.len() >= 8, "{codes:?}");

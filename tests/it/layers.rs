@@ -5,10 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module imports from those before it, never from those behind it.
-const LAYERS: [&str; 10] =
-    ["config", "catalog", "state", "client", "property", "discovery", "extraction", "session", "messages", "stdout"];
+const LAYERS: [&str; 13] = [
+    "config",
+    "catalog",
+    "state",
+    "client",
+    "property",
+    "discovery",
+    "extraction",
+    "exit",
+    "session",
+    "messages",
+    "stdout",
+    "about",
+    "log",
+];
 /// Stand behind all layers, side by side: none imports another.
-const FACES: [&str; 2] = ["airbyte", "tap"];
+const FACES: [&str; 3] = ["airbyte", "tap", "target"];
 /// Stands apart: it imports nothing of ours, and only tests and its own program import it.
 const SANDBOX: &str = "sandbox";
 /// Of a file of the product.

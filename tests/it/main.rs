@@ -30,6 +30,7 @@ mod storm;
 mod support;
 mod sweep;
 mod sync;
+mod target;
 mod targets;
 mod tenants;
 mod tokens;

@@ -241,3 +241,49 @@ fn owners_active_and_deactivated_are_all_there() {
         }
     }
 }
+
+#[test]
+fn contacts_are_created_updated_and_upserted() {
+    let portal = portal();
+    let created =
+        ask(&portal, "create_contact", &json!({"properties": {"email": "Ann@x.example", "firstname": "Ann"}}));
+    let id = created["id"].as_str().expect("an id").to_owned();
+    ask(&portal, "update_contact", &json!({"id": id, "properties": {"lastname": "Abel"}}));
+    let inputs = json!({"inputs": [
+        {"email": "ann@x.example", "properties": {"firstname": "Anna"}},
+        {"email": "bob@x.example", "properties": {"firstname": "Bob"}},
+        {"email": "no address", "properties": {"firstname": "Nobody"}},
+    ]});
+    let upserted = ask(&portal, "batch_upsert_contacts", &inputs);
+    assert_eq!(upserted["num_errors"], 1);
+    assert_eq!(upserted["errors"][0]["context"]["objectWriteTraceId"], json!(["2"]));
+    let mut new: Vec<_> =
+        upserted["results"].as_array().expect("results").iter().map(|one| one["new"].clone()).collect();
+    new.sort_by_key(ToString::to_string);
+    assert_eq!(new, [false, true]);
+    ask(&portal, "batch_update_contacts", &json!({"inputs": [{"id": id, "properties": {"phone": "1"}}]}));
+    let truth = std::ops::Deref::deref(&portal).truth();
+    let contact =
+        truth["contacts"].as_array().expect("contacts").iter().find(|one| one["id"] == *id).expect("the contact");
+    for (property, value) in [("email", "ann@x.example"), ("firstname", "Anna"), ("lastname", "Abel"), ("phone", "1")] {
+        assert_eq!(contact["properties"][property], value);
+    }
+}
+
+#[test]
+fn tickets_are_created_with_their_associations_and_a_unique_property() {
+    let portal = portal();
+    let contact = ask(&portal, "create_contact", &json!({"properties": {"email": "ann@x.example"}}));
+    let property = ask(&portal, "create_property", &json!({"object_type": "tickets", "name": "code", "unique": true}));
+    assert_eq!((&property["name"], &property["has_unique_value"]), (&json!("code"), &json!(true)));
+    let ticket = |code: &str| json!({"properties": {"subject": "x", "hs_pipeline_stage": "1", "code": code}, "contacts": [contact["id"]]});
+    let created = ask(&portal, "batch_create_tickets", &json!({"inputs": [ticket("1"), ticket("1"), ticket("2")]}));
+    assert_eq!((created["results"].as_array().map(Vec::len), &created["num_errors"]), (Some(2), &json!(1)));
+    let id = created["results"][0]["id"].as_str().expect("an id").to_owned();
+    let labelled = json!({"to": "contacts", "pairs": [[id, contact["id"]]], "category": "USER_DEFINED", "type_id": 1});
+    let answer = ask(&portal, "batch_create_associations", &labelled);
+    assert_eq!(answer["results"][0]["labels"], json!(["Reporter"]));
+    let truth = portal.truth();
+    let types = truth.ticket(&id)["associations"]["contacts"][0]["types"].as_array().expect("types");
+    assert_eq!(types.len(), 2, "the unlabelled type and the label: {types:?}");
+}

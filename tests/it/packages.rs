@@ -55,7 +55,7 @@ fn pip_installs_the_programs() {
     install.args(["install", "--disable-pip-version-check", "--quiet"]).arg(repository(""));
     install.env("CARGO_TARGET_DIR", build_folder());
     run(&mut install);
-    for program in ["tap-hubspot-tickets", "source-hubspot-tickets", "hubspot-sandbox"] {
+    for program in ["tap-hubspot-tickets", "source-hubspot-tickets", "target-hubspot", "hubspot-sandbox"] {
         assert!(folder.path().join("venv/bin").join(program).is_file(), "{program}");
     }
     let said = run(Command::new(folder.path().join("venv/bin/tap-hubspot-tickets")).arg("--version"));

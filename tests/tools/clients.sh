@@ -46,7 +46,7 @@ install() {
     echo "$stamp" >"$folder/stamp"
 }
 
-[ $# -gt 0 ] || set -- target-postgres pipelinewise-target-postgres tools postgres
+[ $# -gt 0 ] || set -- target-postgres pipelinewise-target-postgres tap-csv-folder tap-postgres tools postgres
 check_python
 mkdir -p "$clients"
 # Two runs at a time take turns.

@@ -45,11 +45,12 @@ build() {
     possible
     # The C parts of the TLS library need a compiler that knows no libc of the host's.
     CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} \
-        cargo build --release --locked --quiet --target "$triple" --bin tap-hubspot-tickets --bin source-hubspot-tickets >&2
+        cargo build --release --locked --quiet --target "$triple" \
+        --bin tap-hubspot-tickets --bin source-hubspot-tickets --bin target-hubspot >&2
     local context=$target/image
     rm -rf "$context"
     mkdir -p "$context"
-    cp "$target/$triple"/release/{tap,source}-hubspot-tickets "$context"
+    cp "$target/$triple"/release/{tap-hubspot-tickets,source-hubspot-tickets,target-hubspot} "$context"
     cp /etc/ssl/certs/ca-certificates.crt "$context" ||
         fail "found no certificates at /etc/ssl/certs/ca-certificates.crt; install ca-certificates"
     case $(engine) in

@@ -11,7 +11,7 @@ import json
 import sys
 
 import hubspot
-from hubspot.crm import tickets
+from hubspot.crm import contacts, properties, tickets
 from hubspot.crm.associations import v4 as associations
 
 
@@ -104,6 +104,90 @@ def list_owners(client, archived=False, limit=100):
     return pages(read)
 
 
+def create_contact(client, properties):
+    request = contacts.SimplePublicObjectInputForCreate(properties=properties, associations=[])
+    return client.crm.contacts.basic_api.create(simple_public_object_input_for_create=request)
+
+
+def update_contact(client, id, properties):
+    request = contacts.SimplePublicObjectInput(properties=properties)
+    return client.crm.contacts.basic_api.update(id, simple_public_object_input=request)
+
+
+def batch_upsert_contacts(client, inputs):
+    """Inputs hold email and properties."""
+    request = contacts.BatchInputSimplePublicObjectBatchInputUpsert(
+        inputs=[
+            contacts.SimplePublicObjectBatchInputUpsert(
+                id=one["email"],
+                id_property="email",
+                properties={"email": one["email"], **one["properties"]},
+                object_write_trace_id=str(at),
+            )
+            for at, one in enumerate(inputs)
+        ]
+    )
+    return client.crm.contacts.batch_api.upsert(batch_input_simple_public_object_batch_input_upsert=request)
+
+
+def batch_update_contacts(client, inputs):
+    request = contacts.BatchInputSimplePublicObjectBatchInput(
+        inputs=[contacts.SimplePublicObjectBatchInput(id=one["id"], properties=one["properties"]) for one in inputs]
+    )
+    return client.crm.contacts.batch_api.update(batch_input_simple_public_object_batch_input=request)
+
+
+def batch_create_tickets(client, inputs):
+    """Inputs hold properties and the ids of contacts."""
+    ticket_to_contact = tickets.AssociationSpec(association_category="HUBSPOT_DEFINED", association_type_id=16)
+    request = tickets.BatchInputSimplePublicObjectBatchInputForCreate(
+        inputs=[
+            tickets.SimplePublicObjectBatchInputForCreate(
+                properties=one["properties"],
+                associations=[
+                    tickets.PublicAssociationsForObject(
+                        to=tickets.PublicObjectId(id=contact), types=[ticket_to_contact]
+                    )
+                    for contact in one["contacts"]
+                ],
+                object_write_trace_id=str(at),
+            )
+            for at, one in enumerate(inputs)
+        ]
+    )
+    return client.crm.tickets.batch_api.create(
+        batch_input_simple_public_object_batch_input_for_create=request
+    )
+
+
+def batch_create_associations(client, to, pairs, category, type_id):
+    request = associations.BatchInputPublicAssociationMultiPost(
+        inputs=[
+            associations.PublicAssociationMultiPost(
+                _from=associations.PublicObjectId(id=one),
+                to=associations.PublicObjectId(id=other),
+                types=[associations.AssociationSpec(association_category=category, association_type_id=type_id)],
+            )
+            for one, other in pairs
+        ]
+    )
+    return client.crm.associations.v4.batch_api.create(
+        from_object_type="tickets", to_object_type=to, batch_input_public_association_multi_post=request
+    )
+
+
+def create_property(client, object_type, name, unique):
+    request = properties.PropertyCreate(
+        name=name,
+        label=name,
+        type="string",
+        field_type="text",
+        group_name="ticketinformation",
+        has_unique_value=unique,
+    )
+    return client.crm.properties.core_api.create(object_type, property_create=request)
+
+
 WHAT = {
     function.__name__: function
     for function in (
@@ -115,6 +199,13 @@ WHAT = {
         list_properties,
         list_pipelines,
         list_owners,
+        create_contact,
+        update_contact,
+        batch_upsert_contacts,
+        batch_update_contacts,
+        batch_create_tickets,
+        batch_create_associations,
+        create_property,
     )
 }
 

@@ -8,6 +8,7 @@ use super::*;
 mod guarding;
 mod reading;
 mod searching;
+mod writing;
 
 struct Answer {
     status: u16,

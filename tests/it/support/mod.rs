@@ -4,6 +4,7 @@
 pub(crate) mod catalogs;
 pub(crate) mod cell;
 pub(crate) mod clients;
+pub(crate) mod delivery;
 pub(crate) mod figures;
 pub(crate) mod messages;
 pub(crate) mod pipeline;

@@ -23,6 +23,11 @@ impl Portal {
         Self { sandbox, _runtime: runtime }
     }
 
+    /// The portal as it is now, as JSON.
+    pub(crate) fn truth_of(&self) -> serde_json::Value {
+        self.sandbox.truth()
+    }
+
     /// The portal as it is now.
     pub(crate) fn truth(&self) -> Truth {
         Truth::new(self.sandbox.truth())

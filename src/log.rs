@@ -37,7 +37,7 @@ thread_local! {
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
+pub enum LogFormat {
     /// `2026-11-21T18:00:00Z INFO sentence`.
     Text,
     /// As Meltano's SDK writes structured logs.
@@ -46,17 +46,18 @@ pub(super) enum LogFormat {
 
 /// Who reads the log, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Style {
-    pub(super) format: LogFormat,
+pub struct Style {
+    /// How it is written.
+    pub format: LogFormat,
     /// People, on a terminal.
-    pub(super) terminal: bool,
+    pub terminal: bool,
     /// Warnings and errors alone.
-    pub(super) quiet: bool,
+    pub quiet: bool,
     colour: bool,
 }
 
 /// Starts logging; a second start changes nothing.
-pub(super) fn start(format: Option<LogFormat>, quiet: bool) {
+pub fn start(format: Option<LogFormat>, quiet: bool) {
     let terminal = io::stderr().is_terminal();
     let format = format.unwrap_or_else(asked_for);
     // <https://no-color.org>
@@ -68,7 +69,7 @@ pub(super) fn start(format: Option<LogFormat>, quiet: bool) {
 }
 
 /// Who reads the log.
-pub(super) fn style() -> Style {
+pub fn style() -> Style {
     let plain = Style { format: LogFormat::Text, terminal: false, quiet: false, colour: false };
     let style = STYLE.get().copied().unwrap_or(plain);
     // A file is no terminal.
@@ -76,13 +77,14 @@ pub(super) fn style() -> Style {
 }
 
 /// Sends what this thread logs to a file, until the guard is gone.
-pub(super) fn divert(log: File) -> Diverted {
+pub fn divert(log: File) -> Diverted {
     DIVERTED.set(Some(log));
     Diverted
 }
 
 /// While it lives, this thread logs to a file.
-pub(super) struct Diverted;
+#[derive(Debug)]
+pub struct Diverted;
 
 impl Drop for Diverted {
     fn drop(&mut self) {
@@ -95,12 +97,12 @@ fn is_diverted() -> bool {
 }
 
 /// Makes log lines step around a progress bar.
-pub(super) fn share_terminal_with(bar: &ProgressBar) {
+pub fn share_terminal_with(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
 }
 
 /// Tells why a run failed: its cause is the last line, which orchestrators show; on a terminal the hint stands below.
-pub(super) fn tell(error: &TapError) {
+pub fn tell(error: &TapError) {
     let style = style();
     if style.format == LogFormat::Json {
         tracing::error!(exception = exception(error), "{error}");
@@ -115,7 +117,7 @@ pub(super) fn tell(error: &TapError) {
 }
 
 /// A METRIC as the Singer specification has it, or with a structured log as that has it.
-pub(super) fn metric(kind: &str, name: &str, value: &Value, tags: &Value) {
+pub fn metric(kind: &str, name: &str, value: &Value, tags: &Value) {
     let metric = json!({"type": kind, "metric": name, "value": value, "tags": tags});
     match style().format {
         LogFormat::Text => tracing::info!("METRIC: {metric}"),

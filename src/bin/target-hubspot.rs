@@ -1,0 +1,7 @@
+//! The Singer target `target-hubspot`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tap_hubspot_tickets::target::run().into()
+}

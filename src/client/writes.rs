@@ -1,0 +1,279 @@
+//! Writing objects and properties, by the hundred, with every input accounted for.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::objects::{MAX_BATCH, json as decode};
+use super::request::{Endpoint, Request};
+use super::{Client, ClientError, ObjectId, ObjectType, Property};
+
+/// One input of a batch.
+#[derive(Debug, Clone)]
+pub struct ObjectInput<'i> {
+    /// `objectWriteTraceId`: comes back with the result or the error, and lets good inputs through beside bad ones.
+    pub trace: &'i str,
+    /// The record's id, or the value of the id property; none for a new record.
+    pub id: Option<&'i str>,
+    /// Names and values, in HubSpot's text form.
+    pub properties: &'i BTreeMap<String, String>,
+    /// Associations of a new record.
+    pub associations: &'i [InlineAssociation],
+}
+
+/// An association that is made together with its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InlineAssociation {
+    /// The other record.
+    pub to: ObjectId,
+    /// `HUBSPOT_DEFINED` or `USER_DEFINED`.
+    pub category: String,
+    /// The type's id in the direction from the new record.
+    pub type_id: u64,
+}
+
+/// A record as HubSpot has it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StoredObject {
+    /// Its id.
+    pub id: ObjectId,
+    /// The values asked for or written; null: none.
+    #[serde(default)]
+    pub properties: BTreeMap<String, Option<String>>,
+    /// Of an upsert: whether the record is new.
+    #[serde(default)]
+    pub new: Option<bool>,
+    /// The input's trace id.
+    #[serde(rename = "objectWriteTraceId", default)]
+    pub trace: Option<String>,
+}
+
+/// Why an input of a batch was not written.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WriteError {
+    /// HubSpot's words.
+    pub message: String,
+    /// `VALIDATION_ERROR`, `OBJECT_NOT_FOUND`, `CONFLICT`, …
+    pub category: String,
+    /// What it is about: `objectWriteTraceId`, `ids`, `fromObjectId`, … each with a list of texts.
+    pub context: Map<String, Value>,
+}
+
+/// What a batch came to: inputs may be missing in both lists, and results stand in no order.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct BatchOutcome {
+    /// What was written.
+    pub results: Vec<StoredObject>,
+    /// What was not.
+    pub errors: Vec<WriteError>,
+    /// The answer's id, which HubSpot's support asks for.
+    #[serde(skip)]
+    pub correlation_id: String,
+}
+
+/// A property to define.
+#[derive(Debug, Clone, Copy)]
+pub struct NewProperty<'p> {
+    /// The internal name.
+    pub name: &'p str,
+    /// The name that people see.
+    pub label: &'p str,
+    /// The group it is shown in.
+    pub group: &'p str,
+    /// What it is for.
+    pub description: &'p str,
+}
+
+impl WriteError {
+    /// The texts of one member of the context.
+    pub fn named(&self, member: &str) -> impl Iterator<Item = &str> {
+        self.context.get(member).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+}
+
+impl Client {
+    /// Creates up to 100 objects. Not idempotent: an error after which the outcome is unknown says so in
+    /// [`ClientError::is_unknown_outcome`].
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::Refused`] when HubSpot refused the whole batch.
+    pub async fn batch_create_objects(
+        &self,
+        object_type: &ObjectType,
+        inputs: &[ObjectInput<'_>],
+    ) -> Result<BatchOutcome, ClientError> {
+        self.batch_write(Endpoint::BatchCreate, "create", object_type, None, inputs).await
+    }
+
+    /// Changes up to 100 objects by id. A record that was merged away is missing in the outcome.
+    ///
+    /// # Errors
+    /// As [`Client::batch_create_objects`].
+    pub async fn batch_update_objects(
+        &self,
+        object_type: &ObjectType,
+        inputs: &[ObjectInput<'_>],
+    ) -> Result<BatchOutcome, ClientError> {
+        self.batch_write(Endpoint::BatchUpdate, "update", object_type, None, inputs).await
+    }
+
+    /// Creates or changes up to 100 objects by the value of a unique property.
+    ///
+    /// # Errors
+    /// As [`Client::batch_create_objects`].
+    pub async fn batch_upsert_objects(
+        &self,
+        object_type: &ObjectType,
+        id_property: &str,
+        inputs: &[ObjectInput<'_>],
+    ) -> Result<BatchOutcome, ClientError> {
+        self.batch_write(Endpoint::BatchUpsert, "upsert", object_type, Some(id_property), inputs).await
+    }
+
+    async fn batch_write(
+        &self,
+        endpoint: Endpoint,
+        operation: &str,
+        object_type: &ObjectType,
+        id_property: Option<&str>,
+        inputs: &[ObjectInput<'_>],
+    ) -> Result<BatchOutcome, ClientError> {
+        debug_assert!(inputs.len() <= MAX_BATCH, "HubSpot takes at most 100 inputs");
+        let inputs: Vec<Value> = inputs.iter().map(|input| encoded(input, id_property)).collect();
+        let url = format!("{}/batch/{operation}", self.paths.objects(object_type));
+        let request = Request::post_json(endpoint, url, json!({ "inputs": inputs }).to_string().into_bytes());
+        let outcome = |answer: Answer| {
+            let correlation_id = answer.correlation_id.unwrap_or_default();
+            Ok(BatchOutcome { correlation_id, ..decode::<BatchOutcome>(answer.body)? })
+        };
+        self.call_whole(request, outcome).await
+    }
+
+    /// Up to 100 live objects by id, or by the values of a unique property. Those that are not there are missing; one
+    /// that was merged away answers with the record that it was merged into.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::Refused`] when the property is not unique.
+    pub async fn batch_read_values(
+        &self,
+        object_type: &ObjectType,
+        id_property: Option<&str>,
+        ids: &[String],
+        properties: &[&str],
+    ) -> Result<Vec<StoredObject>, ClientError> {
+        debug_assert!(ids.len() <= MAX_BATCH, "HubSpot reads at most 100 objects at once");
+        let inputs: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
+        let mut body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+        if let Some(id_property) = id_property {
+            body["idProperty"] = id_property.into();
+        }
+        let url = format!("{}/batch/read?archived=false", self.paths.objects(object_type));
+        let request = Request::post_json(Endpoint::BatchRead, url, body.to_string().into_bytes());
+        Ok(self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await?.results)
+    }
+
+    /// One live object by id, also by the id of one that was merged away; none when there is none.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn get_object(
+        &self,
+        object_type: &ObjectType,
+        id: ObjectId,
+        properties: &str,
+    ) -> Result<Option<StoredObject>, ClientError> {
+        let url = format!("{}/{id}?archived=false&properties={properties}", self.paths.objects(object_type));
+        match self.call(Request::get(Endpoint::Get, url), |body: Bytes| decode::<StoredObject>(body)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The live objects whose property has one of up to 100 values, as the search index has them: it lags behind.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn search_values(
+        &self,
+        object_type: &ObjectType,
+        property: &str,
+        values: &[String],
+        properties: &[&str],
+    ) -> Result<Vec<StoredObject>, ClientError> {
+        // IN compares texts in lower case.
+        let values: Vec<String> = values.iter().map(|value| value.to_lowercase()).collect();
+        let filter = json!({"propertyName": property, "operator": "IN", "values": values});
+        let mut found: Vec<StoredObject> = Vec::new();
+        loop {
+            // The specification calls all five required.
+            let body = json!({
+                "after": found.len().to_string(),
+                "filterGroups": [{"filters": [filter]}],
+                "limit": 200,
+                "properties": properties,
+                "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            });
+            let url = format!("{}/search", self.paths.objects(object_type));
+            let request = Request::post_json(Endpoint::Search, url, body.to_string().into_bytes());
+            let page = self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await?.results;
+            let last = page.len() < 200;
+            found.extend(page);
+            if last || found.len() >= 9_800 {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Defines a text property whose values are unique; one of that name that is there already is no error.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::MissingScopes`] when the token may not.
+    pub async fn create_unique_property(
+        &self,
+        object_type: &ObjectType,
+        new: NewProperty<'_>,
+    ) -> Result<Option<Property>, ClientError> {
+        let body = json!({
+            "name": new.name,
+            "label": new.label,
+            "groupName": new.group,
+            "description": new.description,
+            "type": "string",
+            "fieldType": "text",
+            "hasUniqueValue": true,
+            "hidden": false,
+            "formField": false,
+        });
+        let url = self.paths.properties(object_type);
+        let request = Request::post_json(Endpoint::CreateProperty, url, body.to_string().into_bytes());
+        match self.call(request, |body: Bytes| decode::<Property>(body)).await {
+            Ok(property) => Ok(Some(property)),
+            Err(error) if error.status() == Some(409) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn encoded(input: &ObjectInput<'_>, id_property: Option<&str>) -> Value {
+    let mut body = json!({"properties": input.properties, "objectWriteTraceId": input.trace});
+    if let Some(id) = input.id {
+        body["id"] = id.into();
+    }
+    if let Some(id_property) = id_property {
+        body["idProperty"] = id_property.into();
+    }
+    if !input.associations.is_empty() {
+        let associations = input.associations.iter().map(|one| {
+            let types = json!([{"associationCategory": one.category, "associationTypeId": one.type_id}]);
+            json!({"to": {"id": one.to.to_string()}, "types": types})
+        });
+        body["associations"] = associations.collect();
+    }
+    body
+}

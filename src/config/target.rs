@@ -1,0 +1,143 @@
+//! The settings that the target has besides those it shares with the tap.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::settings_schema;
+
+/// The tap's settings that say how to reach a portal: the target has the same, with the same definitions.
+const SHARED: [&str; 15] = [
+    "access_token",
+    "client_id",
+    "client_secret",
+    "refresh_token",
+    "token_cache_path",
+    "organization_id",
+    "api_base_url",
+    "api_version",
+    "request_timeout_secs",
+    "rate_limit",
+    "rate_limit_share",
+    "daily_reserve",
+    "retry_attempts",
+    "retry_delay_secs",
+    "user_agent",
+];
+
+/// What is written, and what happens to what cannot be.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct TargetConfig {
+    /// What a stream is in HubSpot: `{"customers": {"object_type": "contacts", "properties": {"mail": "email"},
+    /// "id_property": "email", "required": ["email"]}}`. Streams named contacts, companies, deals or tickets need no
+    /// entry; null leaves a stream out.
+    #[serde(default)]
+    #[schemars(with = "Option<BTreeMap<String, Option<StreamConfig>>>")]
+    pub streams: BTreeMap<String, Option<StreamConfig>>,
+
+    /// Name of this delivery. Tickets of a stream without key_properties are known by it and the number of their line,
+    /// so that the same file delivered twice under one name makes no ticket twice.
+    #[schemars(length(min = 1, max = 100))]
+    pub delivery_id: Option<String>,
+
+    /// Unique ticket property that holds the delivery key; it is created when the portal lacks it. `none` does without:
+    /// what is delivered twice is there twice.
+    #[serde(default = "default_ticket_key")]
+    #[schemars(regex(pattern = "^[a-z][a-z0-9_]*$"))]
+    pub ticket_key: String,
+
+    /// Clear a property where a record has null; otherwise null leaves it as it is.
+    #[serde(default)]
+    pub clear_nulls: bool,
+
+    /// Fields that the portal has no property for: `reject` the record, `ignore` the field, or `pass` it on for HubSpot
+    /// to decide.
+    #[serde(default)]
+    pub unknown_fields: UnknownFields,
+
+    /// File that rejected records are added to, each with the reason; mended, it can be delivered as it is.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub rejects_path: Option<PathBuf>,
+
+    /// The run fails when more records than this are rejected. Default: 0 without rejects_path, with it any number.
+    pub max_rejects: Option<u64>,
+}
+
+/// What one stream is in HubSpot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct StreamConfig {
+    /// contacts, companies, deals or tickets. Default: the stream's name.
+    #[serde(default)]
+    pub object_type: Option<String>,
+    /// Property of each field whose name differs; null leaves a field out.
+    #[serde(default)]
+    pub properties: BTreeMap<String, Option<String>>,
+    /// Unique property by which records are found, or hs_object_id.
+    #[serde(default)]
+    pub id_property: Option<String>,
+    /// Properties that a new record must have.
+    #[serde(default)]
+    pub required: Option<Vec<String>>,
+}
+
+/// What happens to a field that the portal has no property for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum UnknownFields {
+    /// The record is rejected.
+    #[default]
+    Reject,
+    /// The field is left out.
+    Ignore,
+    /// The field goes to HubSpot under its own name.
+    Pass,
+}
+
+impl TargetConfig {
+    /// How many records may be rejected before the run fails; none: any number.
+    pub fn max_rejects(&self) -> Option<u64> {
+        self.max_rejects.or_else(|| self.rejects_path.is_none().then_some(0))
+    }
+
+    /// The unique property of tickets; none when doubles are accepted.
+    pub fn ticket_key(&self) -> Option<&str> {
+        Some(self.ticket_key.as_str()).filter(|name| *name != "none")
+    }
+}
+
+/// The JSON Schema of the target's settings: the shared ones from [`super::Config`], its own from [`TargetConfig`].
+pub fn target_schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let mut schema = schemars::schema_for!(TargetConfig).to_value();
+        let shared = &settings_schema()["properties"];
+        let mut properties: Map<String, Value> =
+            SHARED.into_iter().map(|name| (name.to_owned(), shared[name].clone())).collect();
+        properties.extend(schema["properties"].as_object().cloned().unwrap_or_default());
+        schema["properties"] = Value::Object(properties);
+        schema
+    });
+    &SCHEMA
+}
+
+fn default_ticket_key() -> String {
+    "tap_delivery_key".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_settings_are_the_taps() {
+        for name in SHARED {
+            assert_eq!(target_schema()["properties"][name], settings_schema()["properties"][name]);
+            assert!(target_schema()["properties"][name].is_object(), "{name}");
+        }
+    }
+}

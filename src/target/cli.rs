@@ -1,0 +1,52 @@
+//! The command line, as Singer targets have it.
+
+use std::io::{self, Write};
+
+use clap::Parser;
+
+use crate::about::AboutFormat;
+use crate::exit;
+
+/// Singer target for HubSpot: reads SCHEMA, RECORD and STATE messages from stdin and writes contacts, companies, deals
+/// and tickets with their associations. STATE goes to stdout once everything before it is in HubSpot.
+#[derive(Debug, Parser)]
+#[command(name = "target-hubspot", disable_version_flag = true)]
+pub(super) struct Arguments {
+    /// Settings: a JSON file, or ENV for environment variables and .env; may be repeated, a later one wins
+    #[arg(long, short, value_name = "FILE|ENV")]
+    pub(super) config: Vec<String>,
+
+    /// Print what would be created, changed and rejected, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Check the connection and what the token may write
+    #[arg(long)]
+    pub(super) test: bool,
+
+    /// Describe the target and its settings and end
+    #[arg(long)]
+    pub(super) about: bool,
+
+    /// Form of --about
+    #[arg(long, value_enum, default_value_t = AboutFormat::Text)]
+    pub(super) format: AboutFormat,
+
+    /// Write the version and end
+    #[arg(long, short = 'V')]
+    pub(super) version: bool,
+}
+
+/// Writes the help that was asked for, or what is wrong with the arguments; returns the exit code.
+pub(super) fn report(error: &clap::Error) -> u8 {
+    if !error.use_stderr() {
+        // Help goes to stdout; if that is closed there is nobody to tell.
+        let _ = error.print();
+        return 0;
+    }
+    let text = error.render().to_string();
+    let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // The last line of stderr is what orchestrators show.
+    let _ = writeln!(io::stderr(), "ERROR {cause}; see --help");
+    exit::USAGE
+}

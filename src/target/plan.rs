@@ -1,0 +1,150 @@
+//! How the records of one stream are written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::definitions::{Definitions, Rules};
+use super::field::{Field, meaning};
+use crate::client::ObjectType;
+use crate::config::{StreamConfig, TargetConfig, UnknownFields};
+
+/// What a new contact must have unless the config says otherwise: what the CRM service asked for.
+const CONTACT_REQUIRES: [&str; 4] = ["email", "firstname", "lastname", "phone"];
+
+/// How a record is found in the portal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Match {
+    /// By the value of a unique property: update, or create with it.
+    Unique(String),
+    /// By its id: update only.
+    Id,
+    /// A deal by its name among its contact's deals.
+    DealName,
+    /// A company by its domain; the unique property keeps one that is created from being created twice.
+    Domain(String),
+    /// Never changed once it is there; the unique property holds its delivery key.
+    Once(String),
+    /// Always new.
+    Never,
+}
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct StreamPlan {
+    pub(super) stream: String,
+    pub(super) object_type: ObjectType,
+    pub(super) matched: Match,
+    pub(super) key_properties: Vec<String>,
+    pub(super) definitions: Arc<Definitions>,
+    pub(super) for_update: Rules,
+    pub(super) for_create: Rules,
+    config: StreamConfig,
+    unknown: UnknownFields,
+    meanings: Mutex<HashMap<String, Field>>,
+}
+
+/// The object type of a stream; none when the config leaves the stream out.
+///
+/// # Errors
+/// When neither config nor name tells.
+pub(super) fn object_type_of(stream: &str, config: &TargetConfig) -> Result<Option<ObjectType>, String> {
+    let named = match config.streams.get(stream) {
+        Some(None) => return Ok(None),
+        Some(Some(entry)) => entry.object_type.as_deref().unwrap_or(stream),
+        None => stream,
+    };
+    let object_type = ObjectType::named(named);
+    if super::delivery::ORDER.contains(&object_type) {
+        return Ok(Some(object_type));
+    }
+    Err(format!(
+        "it is none of contacts, companies, deals and tickets; name its object_type under the setting streams, or set it \
+         to null there to leave the stream out (streams: {{\"{stream}\": null}})"
+    ))
+}
+
+impl StreamPlan {
+    /// Decides how a stream is written.
+    ///
+    /// # Errors
+    /// When its records could not be told apart.
+    pub(super) fn new(
+        stream: &str,
+        object_type: ObjectType,
+        key_properties: Vec<String>,
+        definitions: Arc<Definitions>,
+        config: &TargetConfig,
+    ) -> Result<Self, String> {
+        let entry = config.streams.get(stream).cloned().flatten().unwrap_or_default();
+        let matched = matched(&object_type, &entry, &definitions, &key_properties, config)?;
+        let required = match (&entry.required, object_type.as_str()) {
+            (Some(required), _) => required.clone(),
+            (None, "contacts") => CONTACT_REQUIRES.map(str::to_owned).to_vec(),
+            (None, "deals") => vec!["dealname".to_owned()],
+            (None, "tickets") => vec!["subject".to_owned()],
+            (None, _) => vec!["name".to_owned()],
+        };
+        if let Some(missing) = required.iter().find(|name| !definitions.by_name.contains_key(*name)) {
+            return Err(format!("required: the portal has no property {missing}"));
+        }
+        let (for_update, for_create) = (definitions.rules(&[]), definitions.rules(&required));
+        Ok(Self {
+            stream: stream.to_owned(),
+            object_type,
+            matched,
+            key_properties,
+            definitions,
+            for_update,
+            for_create,
+            config: entry,
+            unknown: config.unknown_fields,
+            meanings: Mutex::default(),
+        })
+    }
+
+    /// What a field means.
+    pub(super) fn meaning(&self, field: &str) -> Field {
+        let mut meanings = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = meanings.get(field) {
+            return known.clone();
+        }
+        let Self { object_type, definitions, config, key_properties, .. } = self;
+        let found = meaning(field, object_type, definitions, config, key_properties, self.unknown);
+        meanings.insert(field.to_owned(), found.clone());
+        found
+    }
+}
+
+fn matched(
+    object_type: &ObjectType,
+    entry: &StreamConfig,
+    definitions: &Definitions,
+    key_properties: &[String],
+    config: &TargetConfig,
+) -> Result<Match, String> {
+    if *object_type == ObjectType::TICKETS {
+        if entry.id_property.is_some() {
+            return Err("id_property: tickets are never updated; their key is set by ticket_key".to_owned());
+        }
+        let Some(property) = config.ticket_key() else { return Ok(Match::Never) };
+        if key_properties.is_empty() && config.delivery_id.is_none() {
+            return Err(
+                "its tickets could be created twice: it has no key_properties, so set delivery_id to a name of \
+                 this delivery, or ticket_key to \"none\" to accept doubles"
+                    .to_owned(),
+            );
+        }
+        return Ok(Match::Once(property.to_owned()));
+    }
+    match (entry.id_property.as_deref(), object_type.as_str()) {
+        (Some("hs_object_id"), _) => Ok(Match::Id),
+        (Some(name), _) => match definitions.by_name.get(name) {
+            Some(definition) if definition.unique => Ok(Match::Unique(name.to_owned())),
+            Some(_) => Err(format!("id_property: the values of the property {name} are not unique in the portal")),
+            None => Err(format!("id_property: the portal has no property {name}")),
+        },
+        (None, "contacts") => Ok(Match::Unique("email".to_owned())),
+        (None, "deals") => Ok(Match::DealName),
+        (None, _) => Ok(Match::Domain(super::portal::DELIVERY_KEY.to_owned())),
+    }
+}

@@ -1,0 +1,87 @@
+//! From a config to a portal that can be written to.
+
+use std::sync::Arc;
+
+use super::cli::Arguments;
+use super::exit::TargetError;
+use crate::client::{Client, ClientError, Connection, NewProperty, ObjectType};
+use crate::config::{ConfigSource, LoadedTarget, TargetConfig, load_target};
+use crate::discovery::discover_account;
+
+/// Unique property of companies that this target creates; tickets have the one that `ticket_key` names.
+pub(super) const DELIVERY_KEY: &str = "tap_delivery_key";
+
+/// A config and the client made of it, whose token is known to belong to the right portal.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) config: TargetConfig,
+    pub(super) client: Arc<Client>,
+    pub(super) portal_id: String,
+    pub(super) account_type: Option<String>,
+}
+
+impl Session {
+    /// Loads the config and asks which portal the token belongs to; nothing is written before that is known.
+    pub(super) async fn open(arguments: &Arguments) -> Result<Self, TargetError> {
+        let sources: Vec<ConfigSource> = arguments.config.iter().map(|source| source.as_str().into()).collect();
+        let LoadedTarget { connection, target, warnings } = load_target(&sources)?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let client = Client::new(Connection {
+            base_url: connection.api_base_url.clone(),
+            api_version: connection.api_version.clone(),
+            credentials: connection.credentials()?,
+            token_cache: connection.token_cache_path.clone(),
+            user_agent: connection.user_agent.clone(),
+            request_timeout: connection.request_timeout(),
+            requests_per_10s: connection.rate_limit,
+            rate_limit_share: connection.rate_limit_share,
+            // What may be written is told whatever is left of the day.
+            daily_reserve: if arguments.test { 0.0 } else { connection.daily_reserve },
+            retry_attempts: connection.retry_attempts,
+            retry_delay: connection.retry_delay(),
+        })?;
+        let account = discover_account(&client, connection.organization_id.as_deref()).await?;
+        Ok(Self {
+            config: target,
+            client: Arc::new(client),
+            portal_id: account.portal_id.to_string(),
+            account_type: account.account_type,
+        })
+    }
+}
+
+/// Defines the unique property that holds delivery keys.
+///
+/// # Errors
+/// In words what to set, when the token may not; any other failure of HubSpot's.
+pub(super) async fn define_key(
+    client: &Client,
+    object_type: &ObjectType,
+    name: &str,
+) -> Result<Result<(), String>, ClientError> {
+    let group = match object_type.as_str() {
+        "companies" => "companyinformation",
+        _ => "ticketinformation",
+    };
+    let new = NewProperty {
+        name,
+        label: "Delivery key",
+        group,
+        description: "Keeps target-hubspot from writing a record twice.",
+    };
+    match client.create_unique_property(object_type, new).await {
+        Ok(_) => Ok(Ok(())),
+        Err(ClientError::MissingScopes { scopes, .. }) => Ok(Err(format!(
+            "the portal has no property {name} and the token may not create it: add the scope {} to the token, or create \
+             the property in HubSpot (single-line text, unique values), {}",
+            if scopes.is_empty() { "for its schemas".to_owned() } else { scopes.join(" or ") },
+            match object_type.as_str() {
+                "tickets" => "or set ticket_key to another unique property, or to \"none\" to accept doubles",
+                _ => "or set id_property of the stream to another unique property",
+            }
+        ))),
+        Err(error) => Err(error),
+    }
+}

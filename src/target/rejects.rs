@@ -1,0 +1,84 @@
+//! The file of rejected records, each with its reason: mended, it is input again.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::writing::Refusal;
+
+/// Where rejected records go; without a file they are only counted and told.
+#[derive(Debug, Default)]
+pub(super) struct Rejects {
+    file: Option<BufWriter<File>>,
+    /// Streams whose SCHEMA stands in the file.
+    described: Vec<String>,
+}
+
+/// A record that is not in HubSpot as wanted.
+#[derive(Debug)]
+pub(super) struct Rejected<'r> {
+    pub(super) line: u64,
+    pub(super) text: &'r str,
+    pub(super) stream: &'r str,
+    /// The SCHEMA line of its stream.
+    pub(super) schema: &'r str,
+    /// A ticket's: in the file its line has another number.
+    pub(super) delivery_key: Option<&'r str>,
+    pub(super) refusal: &'r Refusal,
+}
+
+impl Rejects {
+    /// Opens the file to add to it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is what stdin reads.
+    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let Some(path) = path else { return Ok(Self::default()) };
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let (own, stdin) = (file.metadata()?, std::fs::metadata("/dev/stdin"));
+        if stdin.is_ok_and(|stdin| stdin.is_file() && (stdin.dev(), stdin.ino()) == (own.dev(), own.ino())) {
+            let reason = "the file is what stdin reads, and would grow while it is read; move it first";
+            return Err(io::Error::other(reason));
+        }
+        Ok(Self { file: Some(BufWriter::new(file)), described: Vec::new() })
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// When the file cannot be written to.
+    pub(super) fn add(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        if !self.described.iter().any(|stream| stream == rejected.stream) {
+            self.described.push(rejected.stream.to_owned());
+            writeln!(file, "{}", rejected.schema.trim())?;
+        }
+        let mut message: BTreeMap<String, Box<RawValue>> = serde_json::from_str(rejected.text)?;
+        let Refusal { reason, category, correlation_id } = rejected.refusal;
+        let mut why = json!({"line": rejected.line, "reason": reason});
+        for (name, text) in [("category", category), ("correlation_id", correlation_id)] {
+            if !text.is_empty() {
+                why[name] = text.as_str().into();
+            }
+        }
+        message.insert("rejected".to_owned(), to_raw_value(&why)?);
+        if let Some(key) = rejected.delivery_key {
+            message.insert("delivery_key".to_owned(), to_raw_value(key)?);
+        }
+        serde_json::to_writer(&mut *file, &message)?;
+        file.write_all(b"\n")
+    }
+
+    /// Hands everything to the system, before a STATE says that it is dealt with.
+    ///
+    /// # Errors
+    /// When the file cannot be written to.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}

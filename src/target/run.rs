@@ -1,0 +1,74 @@
+//! A delivery from stdin to its end.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::cli::Arguments;
+use super::delivery::Delivery;
+use super::exit::TargetError;
+use super::input::{InputError, Line, lines};
+use super::portal::Session;
+
+/// What has been read is delivered when no line comes for this long: a slow source must not hold back what it sent.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Delivers stdin.
+pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
+    let session = Session::open(arguments).await?;
+    let client = session.client.clone();
+    tracing::info!("delivery to portal {} begins", session.portal_id);
+    let started = Instant::now();
+    let mut delivery = Delivery::new(session, arguments.dry_run)?;
+    let outcome = tokio::select! {
+        biased;
+        stop = stop_signal() => Err(stop?),
+        result = read_and_deliver(&mut delivery, lines(io::stdin())) => result,
+    };
+    delivery.summary().report(&client.ledger().tally(), started.elapsed(), arguments.dry_run);
+    outcome
+}
+
+async fn read_and_deliver(
+    delivery: &mut Delivery,
+    mut input: mpsc::Receiver<Result<Line, InputError>>,
+) -> Result<(), TargetError> {
+    loop {
+        let next = match delivery.is_empty() {
+            true => input.recv().await,
+            false => match timeout(IDLE, input.recv()).await {
+                Ok(next) => next,
+                Err(_) => {
+                    delivery.deliver().await?;
+                    continue;
+                }
+            },
+        };
+        let taken = match next {
+            None => return delivery.deliver().await,
+            Some(Ok(line)) => delivery.take(line).await,
+            Some(Err(error)) => Err(error.into()),
+        };
+        if let Err(error) = taken {
+            // What came before a bad line is delivered all the same.
+            delivery.deliver().await?;
+            return Err(error);
+        }
+        if delivery.is_full() {
+            delivery.deliver().await?;
+        }
+    }
+}
+
+/// Resolves when the process is asked to stop.
+async fn stop_signal() -> Result<TargetError, TargetError> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(TargetError::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(TargetError::Runtime)?;
+    Ok(tokio::select! {
+        _ = interrupt.recv() => TargetError::Interrupted,
+        _ = terminate.recv() => TargetError::Terminated,
+    })
+}

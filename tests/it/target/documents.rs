@@ -1,0 +1,100 @@
+//! What the README and the sample files say of `target-hubspot` is true.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tap_hubspot_tickets::sandbox::Options;
+
+use crate::support::delivery::{Target, contact, ends, lines, live, schema, with};
+use crate::support::portal::Portal;
+
+fn read(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn empty() -> Portal {
+    Portal::start(Options { merged: 0, ..Options::with_tickets(0) })
+}
+
+#[test]
+fn the_readmes_settings_are_the_targets() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let about = target.finish(target.bare_command(&["--about", "--format=markdown"])).succeeded();
+    let table = &about.text()[about.text().find("| Setting |").expect("a table")..];
+    // The README refers to the tap's table for what both have.
+    let own: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("| `streams` |")).collect();
+    assert!(own.len() >= 7, "{table}");
+    assert!(
+        read("README.md").contains(&own.join("\n")),
+        "the README's settings are not those of --about:\n{}",
+        own.join("\n")
+    );
+}
+
+/// The service's three requests as the README has them, in its order and one folder, twice.
+#[test]
+fn the_readmes_one_liners_do_what_the_service_did() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    fs::copy(target.path("target.json"), target.path("hubspot.json")).expect("a config");
+    let programs = Path::new(env!("CARGO_BIN_EXE_target-hubspot")).parent().expect("a folder").to_owned();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a PATH"));
+    let readme = read("README.md");
+    let blocks: Vec<&str> =
+        readme.split("```bash\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    assert_eq!(blocks.len(), 4, "three requests and a dry run");
+    for _ in 0..2 {
+        for block in &blocks {
+            let finished = Command::new("bash")
+                .args(["-e", "-o", "pipefail", "-c", block])
+                .current_dir(target.path(""))
+                .env("PATH", &path)
+                .output()
+                .expect("bash runs");
+            assert!(finished.status.success(), "{block}{}", String::from_utf8_lossy(&finished.stderr));
+        }
+        let counts = ["contacts", "deals", "tickets"].map(|object_type| live(&portal, object_type).len());
+        assert_eq!(counts, [1, 1, 1]);
+    }
+    let contact = with(&portal, "contacts", "email", "ann@example.com");
+    let deal = with(&portal, "deals", "dealname", "Annual plan");
+    let ticket = live(&portal, "tickets").remove(0);
+    let id = |one: &Value| one["id"].as_str().expect("an id").to_owned();
+    assert_eq!(ends(&deal, "contacts"), [id(&contact)]);
+    assert_eq!((ends(&ticket, "contacts"), ends(&ticket, "deals")), (vec![id(&contact)], vec![id(&deal)]));
+    assert_ne!(ticket["properties"]["content"], "");
+}
+
+#[test]
+fn every_sample_config_of_the_target_delivers_without_a_warning() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample_configs");
+    let names = fs::read_dir(folder).expect("the folder");
+    let names = names.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let names: Vec<String> = names.filter(|name| name.starts_with("target-hubspot")).collect();
+    assert!(names.len() >= 3, "{names:?}");
+    for name in names {
+        let portal = empty();
+        let def = tap_hubspot_tickets::sandbox::PropertyDef::new("crm_id", "string", "text");
+        portal.define_property("deals", tap_hubspot_tickets::sandbox::PropertyDef { has_unique_value: true, ..def });
+        let target = Target::of(&portal);
+        fs::write(target.path("sample.json"), read(&format!("sample_configs/{name}"))).expect("a writable folder");
+        let ours = json!({"api_base_url": portal.url(), "access_token": portal.access_token(), "organization_id": portal.portal_id(), "rate_limit": 100_000});
+        fs::write(target.path("ours.json"), ours.to_string()).expect("a writable folder");
+        let stream = if name.contains("streams") { "customers" } else { "contacts" };
+        let mut line = contact("ann@x.example");
+        if stream == "customers" {
+            line["record"] = json!({"mail": "ann@x.example", "given_name": "Ann"});
+        }
+        line["stream"] = stream.into();
+        fs::write(target.path("input.jsonl"), lines(&[schema(stream, &[]), line])).expect("a writable folder");
+        let mut command = target.bare_command(&["--config", "sample.json", "--config", "ours.json"]);
+        command.stdin(fs::File::open(target.path("input.jsonl")).expect("the input"));
+        let finished = target.finish(command).succeeded();
+        assert_eq!(finished.said(" WARN "), 0, "{name}: {}", finished.stderr);
+        assert_eq!(live(&portal, "contacts").len(), 1, "{name}");
+    }
+}

@@ -1,0 +1,9 @@
+//! `target-hubspot`: what lines on stdin become in a portal.
+
+mod cli;
+mod delivery;
+mod documents;
+mod faults;
+mod rejects;
+mod round_trip;
+mod sources;
