@@ -8,6 +8,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::buffer::Buffer;
 use super::error::{ClientError, chain};
 use super::request::Request;
 use super::retry::{Failure, Limit};
@@ -77,16 +78,14 @@ impl Answer {
         let retry_after = number(headers, RETRY_AFTER.as_str()).map(Duration::from_secs);
         let limits = LimitHeaders::of(headers);
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = Vec::with_capacity(expected.min(MAX_BODY_BYTES));
+        let mut body = Buffer::with_capacity(expected.min(MAX_BODY_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(NoAnswer::Endless);
             }
             body.extend_from_slice(&chunk);
         }
-        // A body that came compressed grew by doubling.
-        body.shrink_to_fit();
-        Ok(Self { status, body: body.into(), date, limits, retry_after })
+        Ok(Self { status, body: Bytes::from_owner(body), date, limits, retry_after })
     }
 
     pub(super) fn is_success(&self) -> bool {

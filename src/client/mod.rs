@@ -4,6 +4,7 @@ mod account;
 mod answer;
 mod associations;
 mod budget;
+mod buffer;
 mod error;
 mod ids;
 mod ledger;
@@ -27,6 +28,7 @@ use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
 pub use associations::{AssociationType, Associations, Link, decode_associations};
+pub use buffer::Buffer;
 pub use error::{ClientError, CredentialFault};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
