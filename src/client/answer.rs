@@ -8,6 +8,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::buffer::Buffer;
 use super::error::{ClientError, chain};
 use super::request::Request;
 use super::retry::{Failure, Limit};
@@ -80,16 +81,14 @@ impl Answer {
         let limits = LimitHeaders::of(headers);
         let correlation_id = header(headers, "x-hubspot-correlation-id").map(str::to_owned);
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        let mut body = Vec::with_capacity(expected.min(MAX_BODY_BYTES));
+        let mut body = Buffer::with_capacity(expected.min(MAX_BODY_BYTES));
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(NoAnswer::Endless);
             }
             body.extend_from_slice(&chunk);
         }
-        // A body that came compressed grew by doubling.
-        body.shrink_to_fit();
-        Ok(Self { status, body: body.into(), date, limits, correlation_id, retry_after })
+        Ok(Self { status, body: Bytes::from_owner(body), date, limits, correlation_id, retry_after })
     }
 
     pub(super) fn is_success(&self) -> bool {

@@ -10,7 +10,7 @@ use super::output::Output;
 use super::small::push_record;
 use super::summary::{StreamSummary, SummaryHandle};
 use super::{ExtractError, Records, Yield};
-use crate::client::Client;
+use crate::client::{Buffer, Client};
 use crate::discovery::Field;
 use crate::property::format_instant;
 
@@ -92,7 +92,7 @@ impl Audit {
         let extracted_at = client.server_now();
         let mut records = Records {
             stream: "sync_audit",
-            bodies: Vec::new(),
+            bodies: Buffer::default(),
             ends: Vec::new(),
             tail: output.stamp.tail(extracted_at),
             version: extracted_at.timestamp_millis(),

@@ -16,7 +16,7 @@ use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
 use super::primaries::{Details, Primaries};
 use super::tombstone::Tombstone;
 use super::{ExtractError, encoder};
-use crate::client::{Client, ClientError, ObjectId, ObjectType};
+use crate::client::{Buffer, Client, ClientError, ObjectId, ObjectType};
 
 /// All that completing a chunk needs; shared by the workers.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) struct Kept {
 /// One page's part of the output.
 #[derive(Debug, Default)]
 pub(super) struct Encoded {
-    pub(super) bodies: Vec<u8>,
+    pub(super) bodies: Buffer,
     pub(super) ends: Vec<usize>,
     pub(super) tombstones: u64,
 }
@@ -214,7 +214,7 @@ impl Workshop {
         let mut completed = Completed::at(kept.extracted_at, kept.held);
         if self.encoder.is_some() {
             // What HubSpot sent is a good guess of what it becomes.
-            completed.objects.bodies.reserve(kept.page.bytes());
+            completed.objects.bodies = Buffer::with_capacity(kept.page.bytes());
         }
         for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
             self.encode_row(row, found, known, misfits, &mut completed);

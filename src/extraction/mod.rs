@@ -32,7 +32,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
-use crate::client::{Client, ClientError, ObjectType};
+use crate::client::{Buffer, Client, ClientError, ObjectType};
 use crate::state::State;
 
 pub use answer::encode_answer;
@@ -72,7 +72,7 @@ pub struct Records {
     /// The stream.
     pub stream: &'static str,
     /// JSON objects without their closing part, one behind another.
-    pub bodies: Vec<u8>,
+    pub bodies: Buffer,
     /// Where each of `bodies` ends.
     pub ends: Vec<usize>,
     /// What closes each object: the columns that all records of the page share, and the brace.

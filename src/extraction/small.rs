@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::output::Output;
 use super::plan::Plan;
 use super::{ExtractError, Records, Yield};
-use crate::client::{Client, ClientError, ObjectType, Owner, Pipeline, Property, Stage};
+use crate::client::{Buffer, Client, ClientError, ObjectType, Owner, Pipeline, Property, Stage};
 use crate::discovery::{Field, Stream, discover_properties};
 use crate::property::{Kind, column_name, encode_value};
 use crate::state::Bookmark;
@@ -89,7 +89,7 @@ pub(super) async fn yield_small(small: SmallRecords, output: &mut Output<'_>) ->
     let version = next_version(version, small.extracted_at);
     let mut records = Records {
         stream: name,
-        bodies: Vec::new(),
+        bodies: Buffer::default(),
         ends: Vec::with_capacity(small.records.len()),
         tail: output.stamp.tail(small.extracted_at),
         version,
