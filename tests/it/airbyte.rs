@@ -28,6 +28,8 @@ const ALL: [&str; 10] = [
     "deals",
     "sync_audit",
 ];
+/// What no message may show.
+const SECRETS: [&str; 4] = ["access_token", "client_secret", "hash_salt", "refresh_token"];
 const FOLLOWING: [&str; 5] = ["tickets", "ticket_associations", "contacts", "companies", "deals"];
 
 fn tap_of(portal: &Portal) -> Tap {
@@ -316,7 +318,7 @@ fn the_spec_marks_secrets_and_says_how_rows_leave() {
     let spec = run(&Tap::of(&portal), &["spec"]).succeeded().messages.remove(0);
     let settings = spec["spec"]["connectionSpecification"]["properties"].as_object().expect("settings");
     for (name, setting) in settings {
-        let secret = ["access_token", "client_secret", "hash_salt", "refresh_token"].contains(&name.as_str());
+        let secret = SECRETS.contains(&name.as_str());
         assert_eq!(setting["airbyte_secret"] == true, secret, "{name}");
         assert!(setting["type"].is_string(), "{name}: {setting}");
     }
