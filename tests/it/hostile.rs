@@ -93,7 +93,7 @@ fn poison(portal: &Portal, random: &mut Rng) -> usize {
     for (list, names) in [("contacts", &["email", "firstname", "lastname"][..]), ("companies", &["name", "domain"])] {
         for record in truth.list(list) {
             for name in names {
-                portal.set_raw_value(list, id(record), name, VALUES[random.usize(..12)]);
+                portal.set_raw_value(list, id(record), name, VALUES[random.usize(..11)]);
                 poisoned += 1;
             }
         }

@@ -117,7 +117,8 @@ fn five_thousand_tickets_come_through_a_storm_into_postgres() {
     let (seed, begun) = (figures::seed(), Instant::now());
     eprintln!("TAP_TEST_SEED={seed}");
     let (portal, database) = (portal(5_000), Database::create());
-    let (tap, discovered, _) = tap(&portal);
+    let (mut tap, discovered, _) = tap(&portal);
+    tap.set("page_size", 10.into());
     portal.clear_requests();
     portal.storm(Some(Storm { share: SHARE, seed, faults: Vec::new() }));
     pipeline::run(&tap, &["--catalog", "catalog.json"], target_postgres(&tap, &database)).succeeded();
