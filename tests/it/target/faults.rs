@@ -219,7 +219,7 @@ fn storm(seed: u64) -> Storm {
 fn a_storm_a_kill_and_a_second_delivery_leave_each_record_once() {
     let seed = std::env::var("STORM_SEED")
         .map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().expect("a number"));
-    println!("STORM_SEED={seed}");
+    eprintln!("STORM_SEED={seed}");
     const CONTACTS: u32 = 1_000;
     let portal = empty();
     let target = Target::of(&portal);
