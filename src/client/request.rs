@@ -205,6 +205,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn creations_alone_are_not_sent_twice_blindly() {
+        for endpoint in [Endpoint::BatchCreate, Endpoint::CreateProperty] {
+            assert!(!endpoint.is_idempotent(), "{}", endpoint.label());
+        }
+        for endpoint in [
+            Endpoint::BatchRead,
+            Endpoint::BatchUpdate,
+            Endpoint::BatchUpsert,
+            Endpoint::CreateAssociations,
+            Endpoint::Search,
+            Endpoint::Token,
+        ] {
+            assert!(endpoint.is_idempotent(), "{}", endpoint.label());
+        }
+    }
+
+    #[test]
     fn both_shapes_of_paths_are_known() {
         let dated = Paths::new("http://h/", "2026-03");
         let undated = Paths::new("http://h", "v3");

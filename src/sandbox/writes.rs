@@ -422,6 +422,10 @@ pub(super) fn email_race(portal: &mut Portal, errors: &Errors, body: &[u8], now:
     let first = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let inputs = first["inputs"].as_array().cloned().unwrap_or_else(|| vec![first.clone()]);
     let email = inputs.iter().find_map(|input| input["properties"]["email"].as_str()).unwrap_or_default().to_owned();
+    if email.is_empty() {
+        // No race without an address to race for.
+        return errors.plain(500, "internal error");
+    }
     let kind = ObjectType::Contacts;
     match portal.create(kind, &[("email", &folded(&email))], now) {
         Ok(holder) => errors.invalid(&held_elsewhere(portal.id, kind, holder + 7, "email", &email, holder)),

@@ -1,7 +1,6 @@
 //! `target-hubspot` as its users run it: a program in a folder with its config, and lines on stdin.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -160,9 +159,4 @@ pub(crate) fn with(portal: &Portal, object_type: &str, property: &str, value: &s
 pub(crate) fn ends(record: &Value, object_type: &str) -> Vec<String> {
     let ends = record["associations"][object_type].as_array().expect("ends");
     ends.iter().map(|end| end["id"].as_str().expect("an id").to_owned()).collect()
-}
-
-/// Writes a text to a child's stdin and closes it.
-pub(crate) fn feed(child: &mut Child, text: &str) {
-    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("a reading child");
 }

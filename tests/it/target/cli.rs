@@ -82,3 +82,17 @@ fn a_bad_setting_is_named() {
         assert!(finished.last_line().contains(says), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn an_oauth_grant_writes_as_a_token_does() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    let app = Options::default().oauth;
+    target
+        .set("access_token", json!(null))
+        .set("client_id", json!(app.client_id))
+        .set("client_secret", json!(app.client_secret))
+        .set("refresh_token", json!(app.refresh_token));
+    let finished = target.deliver(&[schema("contacts", &[]), contact("ann@x.example")]).succeeded();
+    assert_eq!(finished.said("contacts: 1 created"), 1, "{}", finished.stderr);
+}

@@ -1,9 +1,12 @@
 //! Contacts, deals and tickets, tied to one another.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options, PropertyDef};
 
-use crate::support::delivery::{Target, contact, ends, live, record, schema, state, with};
+use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;
 
 /// A portal without records.
@@ -337,7 +340,7 @@ fn a_dry_run_tells_and_writes_nothing() {
     let mut lines = case();
     lines.push(record("contacts", json!({"email": "old@x.example", "phone": "2"})));
     lines.push(record("contacts", json!({"email": "bad"})));
-    let text = crate::support::delivery::lines(&lines);
+    let text = self::lines(&lines);
     let finished = target.deliver_text(&text, &["--dry-run"]).succeeded();
     let said = finished.text();
     for words in [
@@ -354,4 +357,22 @@ fn a_dry_run_tells_and_writes_nothing() {
     assert!(writes.is_empty(), "{writes:?}");
     assert_eq!(portal.truth_of()["contacts"], before);
     assert!(!said.contains("\"at\""), "no STATE");
+}
+
+#[test]
+fn a_source_that_pauses_is_delivered_so_far_and_sigterm_ends_the_run() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let mut child = target.command(&[]).stdin(Stdio::piped()).spawn().expect("the target runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let messages = lines(&[contacts(), contact("ann@x.example"), state(json!("so far"))]);
+    input.write_all(messages.as_bytes()).expect("a reading target");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a state");
+    assert_eq!(line, "\"so far\"\n", "while stdin is open");
+    assert_eq!(live(&portal, "contacts").len(), 1);
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(killed.success());
+    assert_eq!(child.wait().expect("a child").code(), Some(143), "{}", target.log());
 }

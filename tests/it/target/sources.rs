@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::clients::program;
@@ -87,8 +87,20 @@ fn a_postgres_table_becomes_contacts() {
     let url = database.url().replace("postgresql:", "postgresql+psycopg2:");
     fs::write(target.path("tap.json"), json!({"sqlalchemy_url": url, "filter_schemas": ["public"]}).to_string())
         .expect("a writable folder");
-    let mut tap = program("tap-postgres", "tap-postgres");
-    tap.arg("--config").arg(target.path("tap.json")).current_dir(target.path(""));
+    let tap = |arguments: &[&str]| {
+        let mut tap = program("tap-postgres", "tap-postgres");
+        tap.args(["--config", "tap.json"]).args(arguments).current_dir(target.path(""));
+        tap
+    };
+    let discovered = tap(&["--discover"]).output().expect("the tap runs").stdout;
+    let mut catalog: Value = serde_json::from_slice(&discovered).expect("a catalog");
+    for entry in catalog["streams"].as_array_mut().expect("streams") {
+        let metadata = entry["metadata"].as_array_mut().expect("metadata");
+        let of_stream = metadata.iter_mut().find(|one| one["breadcrumb"] == json!([])).expect("the stream's own");
+        of_stream["metadata"]["selected"] = true.into();
+    }
+    fs::write(target.path("catalog.json"), catalog.to_string()).expect("a writable folder");
+    let tap = tap(&["--catalog", "catalog.json"]);
     let finished = pipe(tap, &target).succeeded();
     assert_eq!(finished.said("public-people: 250 created"), 1, "{}", finished.stderr);
     let one = with(&portal, "contacts", "email", "p7@x.example");
