@@ -67,6 +67,11 @@ impl Ended {
         }
     }
 
+    /// Whether a signal ended it.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.status == "stopped"
+    }
+
     fn of_report(&self, key: &str) -> Value {
         self.report.as_ref().map_or(Value::Null, |report| report[key].clone())
     }

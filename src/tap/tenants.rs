@@ -9,7 +9,8 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -45,15 +46,22 @@ pub(super) fn run(folder: &Path, arguments: &Arguments) -> Result<(), TapError> 
     let mut overview = Overview::new(tenants.len(), arguments.at_once);
     overview.write(&overview_path)?;
     let queue = Mutex::new(VecDeque::from(tenants));
-    let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    // Once the process is asked to stop, those that run stop by themselves, and the rest is not begun.
+    let stopping = Arc::new(AtomicBool::new(false));
+    let take = || match stopping.load(Ordering::Acquire) {
+        true => None,
+        false => queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front(),
+    };
     let (sender, ended) = mpsc::channel();
-    let stop = watch_for_stop()?;
-    let stopped = thread::scope(|scope| {
+    let stop = watch_for_stop(&stopping)?;
+    thread::scope(|scope| {
         for _ in 0..arguments.at_once.max(1) {
             let sender = sender.clone();
+            let (take, stopping) = (&take, &stopping);
             scope.spawn(move || {
                 while let Some(tenant) = take() {
                     let done = run_one(&tenant, &arguments.output);
+                    stopping.fetch_or(done.was_stopped(), Ordering::AcqRel);
                     if sender.send(done).is_err() {
                         return;
                     }
@@ -61,30 +69,21 @@ pub(super) fn run(folder: &Path, arguments: &Arguments) -> Result<(), TapError> 
             });
         }
         drop(sender);
-        let mut stopped = None;
         while let Ok(done) = ended.recv() {
             overview.add(done);
             if let Err(error) = overview.write(&overview_path) {
                 tracing::warn!("{error}");
             }
-            if stopped.is_none()
-                && let Ok(signal) = stop.try_recv()
-            {
-                // Those that run stop by themselves; the rest is not begun.
-                queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                stopped = Some(signal);
-            }
         }
-        stopped
     });
     overview.finish();
     overview.write(&overview_path)?;
     if !log::style().quiet {
         io::stdout().write_all(overview.table().as_bytes()).map_err(TapError::Output)?;
     }
-    match stopped {
-        Some(signal) => Err(signal),
-        None => overview.outcome(),
+    match stop.try_recv() {
+        Ok(signal) => Err(signal),
+        Err(_) => overview.outcome(),
     }
 }
 
@@ -107,12 +106,14 @@ fn find(folder: &Path) -> Result<Vec<Tenant>, TapError> {
     Ok(tenants)
 }
 
-/// Gives the signal that asks the process to stop.
-fn watch_for_stop() -> Result<mpsc::Receiver<TapError>, TapError> {
+/// Sets `stopping` when a signal asks the process to stop, and gives the signal.
+fn watch_for_stop(stopping: &Arc<AtomicBool>) -> Result<mpsc::Receiver<TapError>, TapError> {
     let (sender, stop) = mpsc::channel();
+    let stopping = Arc::clone(stopping);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TapError::Runtime)?;
     thread::spawn(move || {
         if let Ok(signal) = runtime.block_on(stop_asked()) {
+            stopping.store(true, Ordering::Release);
             // Nobody listens once all tenants are through.
             let _ = sender.send(signal);
         }
