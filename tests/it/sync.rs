@@ -1,7 +1,6 @@
 //! What a run writes, in which order, and from where the next one goes on.
 
 use std::fs;
-use std::process::Stdio;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
