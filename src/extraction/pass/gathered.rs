@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::ranges::{Advance, Taken};
+use super::reading::Held;
 use super::{CHUNK_RECORDS, Filter};
 use crate::client::{ClientError, ObjectId};
 use crate::extraction::ExtractError;
@@ -17,7 +18,7 @@ use crate::property::parse_instant_token;
 use crate::state::List;
 
 /// A chunk closes beyond this, so that large records do not fill the memory.
-const CHUNK_BYTES: usize = 16 << 20;
+const CHUNK_KIB: usize = 16 << 10;
 
 /// How the chunks of a pass are completed.
 #[derive(Debug, Clone, Copy)]
@@ -144,15 +145,15 @@ impl Chunk {
         self.page_count == 0
     }
 
-    /// What its pages take.
-    pub(super) fn bytes(&self) -> usize {
-        self.pages.iter().map(|kept| kept.page.bytes()).sum()
+    /// The memory that its pages count for.
+    pub(super) fn held_kib(&self) -> usize {
+        self.pages.iter().filter_map(|kept| kept.held.as_ref()).map(Held::kib).sum()
     }
 
     /// Whether it has so many pages, or its records fill a call.
     pub(super) fn is_full(&self, most_pages: u64) -> bool {
         let records: usize = self.pages.iter().map(|kept| kept.rows.len()).sum();
         let next_page = self.pages.last().map_or(0, |kept| kept.page.len());
-        self.page_count >= most_pages || records + next_page > CHUNK_RECORDS || self.bytes() >= CHUNK_BYTES
+        self.page_count >= most_pages || records + next_page > CHUNK_RECORDS || self.held_kib() >= CHUNK_KIB
     }
 }

@@ -177,9 +177,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Chunks close when their associations fill one call.
+    /// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
     fn is_full(&self, chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
-        !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.fill_memory(chunk.bytes()))
+        !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.fill_memory(chunk.held_kib()))
     }
 
     fn most_pages(&self, list: List) -> u64 {

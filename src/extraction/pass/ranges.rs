@@ -129,9 +129,9 @@ impl Ranges {
         self.ranges.iter().map(|range| range.unwritten.clone())
     }
 
-    /// Whether so many bytes leave no room for one more page.
-    pub(super) fn fill_memory(&self, bytes: usize) -> bool {
-        self.readers.fill_memory(bytes)
+    /// Whether what is held leaves no room for one more page.
+    pub(super) fn fill_memory(&self, held_kib: usize) -> bool {
+        self.readers.fill_memory(held_kib)
     }
 
     /// The next page of any range. Nothing is lost when this is dropped before it is ready.

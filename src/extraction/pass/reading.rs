@@ -14,7 +14,7 @@ use crate::extraction::page::Page;
 use crate::state::List;
 
 /// What all pages of a pass may take that are asked for, gathered or being completed.
-const HELD_BYTES: usize = 28 << 20;
+const HELD_BYTES: usize = 24 << 20;
 /// What pages may take that are asked for at once, as far as there is more than one.
 const ASKED_BYTES: usize = 16 << 20;
 /// Requests that a list has in flight at most.
@@ -147,9 +147,16 @@ impl Readers {
         (ASKED_BYTES / self.memory.largest.load(Ordering::Relaxed)).clamp(1, MAX_READERS)
     }
 
-    /// Whether so many bytes leave no room for one more page.
-    pub(super) fn fill_memory(&self, bytes: usize) -> bool {
-        bytes + self.memory.largest.load(Ordering::Relaxed) > HELD_BYTES
+    /// Whether what is held leaves no room for one more page.
+    pub(super) fn fill_memory(&self, held_kib: usize) -> bool {
+        held_kib + kib(self.memory.largest.load(Ordering::Relaxed)) as usize > HELD_BYTES >> 10
+    }
+}
+
+impl Held {
+    /// How much it is.
+    pub(super) fn kib(&self) -> usize {
+        self.0.num_permits()
     }
 }
 
