@@ -116,6 +116,11 @@ impl Overview {
         self.ended.iter().filter(|ended| ended.status == status).count()
     }
 
+    /// Whether a signal ended one of them.
+    pub(super) fn was_stopped(&self) -> bool {
+        self.ended.iter().any(Ended::was_stopped)
+    }
+
     /// Writes the report of all tenants, whole.
     pub(super) fn write(&self, path: &Path) -> Result<(), TapError> {
         let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);

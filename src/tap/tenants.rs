@@ -30,6 +30,9 @@ use crate::state::{Incoming, read};
 /// A report younger than this says that another process runs the tenant; reports are written every second.
 const ABANDONED_AFTER: Duration = Duration::from_secs(15);
 
+/// How long the watcher of signals may take to tell of one.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A tenant that is to be run.
 #[derive(Debug)]
 struct Tenant {
@@ -81,7 +84,9 @@ pub(super) fn run(folder: &Path, arguments: &Arguments) -> Result<(), TapError> 
     if !log::style().quiet {
         io::stdout().write_all(overview.table().as_bytes()).map_err(TapError::Output)?;
     }
-    match stop.try_recv() {
+    // Tenants may have seen the signal before its watcher told of it.
+    let patience = if overview.was_stopped() { STOP_PATIENCE } else { Duration::ZERO };
+    match stop.recv_timeout(patience) {
         Ok(signal) => Err(signal),
         Err(_) => overview.outcome(),
     }
