@@ -68,7 +68,8 @@ fn drift_between_discovery_and_a_run_is_said_once_and_types_stay() {
         assert_eq!(column(&messages, name)["type"], column(&first.messages(), name)["type"], "{name}");
     }
     let row = |id: u64| {
-        let mut found = records(&messages, "tickets").into_iter().filter(|row| row["id"] == id.to_string());
+        let id = id.to_string();
+        let mut found = records(&messages, "tickets").into_iter().filter(|row| row["id"] == id.as_str());
         found.next_back().expect("the ticket")
     };
     assert_eq!((&row(ids[0])["score"], &row(ids[0])["_unparsed"]["score"]), (&Value::Null, &"high".into()));
