@@ -103,8 +103,13 @@ fn case() -> Vec<Value> {
 
 #[test]
 fn a_ticket_finds_the_contact_and_the_deal_that_came_before_it() {
+    ["2026-03", "2026-09", "v3"].into_iter().for_each(assert_case_is_delivered);
+}
+
+fn assert_case_is_delivered(api_version: &str) {
     let portal = empty();
-    let target = Target::of(&portal);
+    let mut target = Target::of(&portal);
+    target.set("api_version", json!(api_version));
     let finished = target.deliver(&case()).succeeded();
     assert_eq!(finished.text(), "{\"at\":1}\n");
     let ann = with(&portal, "contacts", "email", "ann@x.example");
