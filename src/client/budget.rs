@@ -28,6 +28,8 @@ const SEARCHES: u32 = 50;
 const MAX_BURST: f64 = 10.0;
 /// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
 const SLOWDOWN: f64 = 0.8;
+/// And never at less than one in so many of the requests it may send alone.
+const MOST_SLOWDOWN: u32 = 10;
 /// From then on it takes this much less time for a request with each second, until it is as fast as it may be: what others
 /// leave changes all the time.
 const SPEEDUP: f64 = 0.98;
@@ -113,7 +115,7 @@ impl Budget {
         let until = Instant::now() + pause;
         // Requests that were in flight together are refused together: that is one reason, not several.
         if Instant::now() >= spread.paused {
-            spread.interval = spread.interval.div_f64(SLOWDOWN).min(WINDOW);
+            spread.interval = spread.interval.div_f64(SLOWDOWN).min(spread.least_interval * MOST_SLOWDOWN);
             spread.paced = until;
         }
         spread.paused = spread.paused.max(until);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
-use super::page::{Layout, Page};
+use super::page::{Layout, Page, Row};
 use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
 use crate::client::{
     Client, ClientError, ListRequest, MAX_BATCH, Malformed, ObjectId, ObjectType, PageCursor, encode_properties,
@@ -111,6 +111,9 @@ impl Reader {
         let request = ListRequest { object_type, archived, after, limit: self.page_size, properties };
         let read = |body| {
             let page = Page::read(body, layout)?;
+            if !archived && page.rows().any(Row::archived) {
+                return Err(Malformed::new("the list of live records holds archived ones".to_owned()));
+            }
             match (&page.next, after) {
                 (Some(next), Some(after)) if !goes_on(after, next) => {
                     Err(Malformed::new(format!("the page after {} leads back to {}", after.0, next.0)))
