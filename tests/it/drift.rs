@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
+use tap_hubspot_tickets::sandbox::{CursorStyle, Options, PropertyDef};
 
 use crate::support::messages::{self, records};
 use crate::support::portal::Portal;
@@ -16,6 +16,8 @@ fn portal(tickets: usize) -> Portal {
         merged: 0,
         archived_share: 0.0,
         stage_properties: false,
+        // Read in one sequence, so that a test knows what comes last.
+        cursor: CursorStyle::Opaque,
         start_time: "2026-11-02T08:00:00Z".parse().ok(),
         ..Options::with_tickets(tickets)
     });
