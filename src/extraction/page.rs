@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -26,7 +27,7 @@ const FIXED: usize = 3;
 /// Records of one answer.
 #[derive(Debug)]
 pub(super) struct Page {
-    text: String,
+    text: ByteString,
     stride: usize,
     ids: Vec<ObjectId>,
     archived: Vec<bool>,
@@ -97,8 +98,9 @@ impl Page {
     /// # Errors
     /// When it is not JSON, has no `results`, or a record has no id.
     pub(super) fn read(body: Bytes, layout: &Layout) -> Result<Self, Malformed> {
-        let text = String::from_utf8(Vec::from(body))
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let text = ByteString::try_from(body.clone())
+            .unwrap_or_else(|_| ByteString::from(String::from_utf8_lossy(&body).into_owned()));
+        drop(body);
         if u32::try_from(text.len()).is_err() {
             return Err(Malformed::new("it passes 4 GiB"));
         }
