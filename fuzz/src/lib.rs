@@ -3,18 +3,19 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state};
+use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state, target};
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets by name; each has a seed corpus in `fuzz/corpus/NAME`.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("associations", associations),
     ("catalog", catalog),
     ("config", config),
     ("page", page),
     ("properties", properties),
+    ("singer", singer),
     ("state", state),
 ];
 
@@ -77,5 +78,14 @@ pub fn associations(bytes: &[u8]) {
     if let Ok(found) = client::decode_associations(&Bytes::copy_from_slice(bytes)) {
         let types = found.types.len();
         assert!(found.links.iter().all(|link| (link.association_type as usize) < types));
+    }
+}
+
+/// Lines for `target-hubspot`: one that is refused is told by its number.
+pub fn singer(bytes: &[u8]) {
+    for (number, line) in (1..).zip(String::from_utf8_lossy(bytes).lines()) {
+        if let Err(sentence) = target::check_line(number, line) {
+            assert!(sentence.starts_with(&format!("line {number} ")), "{sentence}");
+        }
     }
 }

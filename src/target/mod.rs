@@ -34,6 +34,15 @@ use crate::log;
 /// What the target can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 2] = ["about", "activate-version"];
 
+/// Reads a line of input as a run does, and forgets it: for those that hold the reader against any text.
+///
+/// # Errors
+/// The sentence that a run would end or reject the line with.
+pub fn check_line(number: u64, text: &str) -> Result<(), String> {
+    let line = input::Line { number, text: text.to_owned() };
+    input::parse(&line).map(drop).map_err(|error| error.to_string())
+}
+
 /// Runs the target with the process's arguments; returns the exit code.
 pub fn run() -> u8 {
     let arguments = match Arguments::try_parse() {
