@@ -232,7 +232,7 @@ fn a_storm_a_kill_and_a_second_delivery_leave_each_record_once() {
         let requests = portal.requests();
         requests.iter().filter(|one| one.endpoint == "batch_upsert tickets" && one.status == 200).count()
     };
-    for _ in 0..6_000 {
+    for _ in 0..30_000 {
         if written(&portal) >= 2 {
             break;
         }
