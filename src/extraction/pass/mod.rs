@@ -123,15 +123,17 @@ impl Pass<'_> {
         output: &mut Output<'_>,
         mut keep: impl FnMut(&mut Output<'_>, &Progress, &Written),
     ) -> Result<Ended, ExtractError> {
+        let mut pages_since_checkpoint = 0;
         while let Some(list) = progress.parts.first().map(|part| part.list) {
             // All archived records are written before any live one, so that live wins.
             let (parts, behind) = std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
             let ranges = Ranges::begin(self.reader, list, Vec::into_iter(parts));
             progress.parts = ranges.parts().chain(Vec::clone(&behind)).collect();
-            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint: 0 };
+            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint };
             if self.read(list, &mut reach, output, &mut keep).await? == Ended::Early {
                 return Ok(Ended::Early);
             }
+            pages_since_checkpoint = reach.pages_since_checkpoint;
         }
         Ok(Ended::Whole)
     }
