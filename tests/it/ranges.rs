@@ -13,13 +13,7 @@ use crate::support::tap::{Finished, Tap};
 
 /// A portal so slow that one request after another leaves most of the budget unused.
 fn slow(cursor: CursorStyle) -> Options {
-    Options {
-        latency: Duration::from_millis(40),
-        archived_share: 0.1,
-        cursor,
-        // The sweep that follows sees what was read, not the clock.
-        ..Options::with_tickets(1_500)
-    }
+    Options { latency: Duration::from_millis(40), archived_share: 0.1, cursor, ..Options::with_tickets(1_500) }
 }
 
 /// A config under which a load of 1,350 tickets has 135 pages.
