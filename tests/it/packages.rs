@@ -1,7 +1,7 @@
 //! What people install: completions, the man page, the wheel, the image, and the files for clusters.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -45,6 +45,21 @@ fn completions_and_the_man_page_know_every_flag() {
     assert_eq!(run(Command::new("bash").args(["-c", complete]).current_dir(tap.path(""))).trim(), "--discover");
 }
 
+/// As in the container image, which holds one program and links to it.
+#[test]
+fn the_tap_is_the_program_that_it_is_called_as() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (link, program) in [
+        ("source-hubspot-tickets", "source-hubspot-tickets "),
+        ("target-hubspot", "target-hubspot "),
+        ("anything", "tap-hubspot-tickets "),
+    ] {
+        symlink(env!("CARGO_BIN_EXE_tap-hubspot-tickets"), folder.path().join(link)).expect("a link");
+        let said = run(Command::new(folder.path().join(link)).arg("--version"));
+        assert!(said.starts_with(program), "{link}: {said}");
+    }
+}
+
 #[test]
 #[ignore = "make test-clients builds the wheel, on release settings"]
 fn pip_installs_the_programs() {
@@ -80,14 +95,22 @@ fn the_image_loads_a_portal() {
     let tap = Tap::unhurried(&portal);
     // The image's user is nobody in particular, and a temporary folder is closed to all others.
     fs::set_permissions(tap.path(""), fs::Permissions::from_mode(0o755)).expect("our own folder");
-    let said = run(Command::new(tool("image.sh")).args(["run"]).arg(tap.path("")).args(["--config", "config.json"]));
+    run(Command::new(tool("image.sh")).arg("build"));
+    let run_in_image =
+        |arguments: &[&str]| run(Command::new(tool("image.sh")).arg("run").arg(tap.path("")).args(arguments));
+    let said = run_in_image(&["tap-hubspot-tickets", "--config", "config.json"]);
     let tickets = said.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
     assert_eq!(tickets, portal.truth().list("tickets").len(), "{said}");
+    assert!(run_in_image(&["source-hubspot-tickets", "spec"]).contains(r#""type":"SPEC""#));
+    assert_eq!(
+        run_in_image(&["target-hubspot", "--version"]),
+        concat!("target-hubspot v", env!("CARGO_PKG_VERSION"), "\n")
+    );
     let told = run(Command::new(tool("image.sh")).arg("describe"));
     let told: Value = serde_json::from_str(&told).expect("JSON");
     assert_eq!(told["user"], "65532:65532");
     assert_eq!(told["linked"], "static");
-    assert!(told["megabytes"].as_f64().is_some_and(|size| size < 40.0), "{told}");
+    assert!(told["megabytes"].as_f64().is_some_and(|size| size < 20.0), "{told}");
 }
 
 #[test]

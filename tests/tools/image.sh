@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The container image: builds it, runs it, tells what is in it.
 #
-#   image.sh build                  build the static programs and the image tap-hubspot-tickets
-#   image.sh run FOLDER ARGUMENT... run the image with FOLDER as its working folder; builds it first
-#   image.sh possible               tell by the exit code whether it can be built here
-#   image.sh describe               tell its user, size and linking as JSON
+#   image.sh possible                       tell by the exit code whether it can be built here
+#   image.sh build                          build the static program and the image tap-hubspot-tickets
+#   image.sh run FOLDER PROGRAM ARGUMENT... run a program of the image with FOLDER as its working folder
+#   image.sh describe                       tell its user, size and linking as JSON
 #
 # With buildah, podman or docker, whichever is found first; Debian and Ubuntu have buildah as a package.
 set -euo pipefail
@@ -46,11 +46,14 @@ build() {
     # The C parts of the TLS library need a compiler that knows no libc of the host's.
     CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} \
         cargo build --release --locked --quiet --target "$triple" \
-        --bin tap-hubspot-tickets --bin source-hubspot-tickets --bin target-hubspot >&2
+        --bin tap-hubspot-tickets >&2
     local context=$target/image
     rm -rf "$context"
-    mkdir -p "$context"
-    cp "$target/$triple"/release/{tap-hubspot-tickets,source-hubspot-tickets,target-hubspot} "$context"
+    mkdir -p "$context/bin"
+    cp "$target/$triple/release/tap-hubspot-tickets" "$context/bin"
+    # Called by another program's name it is that program.
+    ln -s tap-hubspot-tickets "$context/bin/source-hubspot-tickets"
+    ln -s tap-hubspot-tickets "$context/bin/target-hubspot"
     cp /etc/ssl/certs/ca-certificates.crt "$context" ||
         fail "found no certificates at /etc/ssl/certs/ca-certificates.crt; install ca-certificates"
     case $(engine) in
@@ -67,33 +70,39 @@ build)
     build
     ;;
 run)
-    [ $# -ge 2 ] || fail "usage: image.sh run FOLDER ARGUMENT..."
-    build
+    [ $# -ge 3 ] || fail "usage: image.sh run FOLDER PROGRAM ARGUMENT..."
     folder=$(realpath "$2")
-    shift 2
+    program=/usr/local/bin/$3
+    shift 3
     case $(engine) in
     buildah)
         container=$(buildah from --pull-never "$image")
         trap 'buildah rm "$container" >/dev/null' EXIT
-        # The program is named: buildah's run knows no entry point.
-        buildah run --network host --volume "$folder:/data" "$container" /usr/local/bin/tap-hubspot-tickets "$@"
+        buildah run --network host --volume "$folder:/data" "$container" "$program" "$@"
         ;;
-    *) "$(engine)" run --rm --network host --volume "$folder:/data" "$image" "$@" ;;
+    *) "$(engine)" run --rm --network host --volume "$folder:/data" --entrypoint "$program" "$image" "$@" ;;
     esac
     ;;
 describe)
     case $(engine) in
-    buildah) user=$(buildah inspect --type image --format '{{.OCIv1.Config.User}}' "$image") ;;
-    *) user=$("$(engine)" image inspect --format '{{.Config.User}}' "$image") ;;
+    buildah)
+        user=$(buildah inspect --type image --format '{{.OCIv1.Config.User}}' "$image")
+        container=$(buildah from --pull-never "$image")
+        trap 'buildah rm "$container" >/dev/null' EXIT
+        bytes=$(du --summarize --bytes "$(buildah mount "$container")" | cut -f 1)
+        ;;
+    *)
+        user=$("$(engine)" image inspect --format '{{.Config.User}}' "$image")
+        bytes=$("$(engine)" image inspect --format '{{.Size}}' "$image")
+        ;;
     esac
-    program=$target/image/tap-hubspot-tickets
+    program=$target/image/bin/tap-hubspot-tickets
     linked=dynamic
     # A program that asks for no interpreter is loaded by the kernel alone.
     readelf --program-headers "$program" | grep -q INTERP || linked=static
-    bytes=$(cat "$target"/image/* | wc -c)
     printf '{"user": "%s", "linked": "%s", "megabytes": %s}\n' "$user" "$linked" "$((bytes / 1000000))"
     ;;
 *)
-    fail "usage: image.sh possible | build | run FOLDER ARGUMENT... | describe"
+    fail "usage: image.sh possible | build | run FOLDER PROGRAM ARGUMENT... | describe"
     ;;
 esac
