@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::clients::{build_folder, program};
+use crate::support::clients::{build_folder, building, program};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
@@ -162,6 +162,37 @@ fn the_plugin_definition_can_be_added() {
     }
     assert!(run(&["invoke", "tap-hubspot-tickets", "--version"]).contains(env!("CARGO_PKG_VERSION")));
     assert!(run(&["config", "test", "tap-hubspot-tickets"]).contains("valid"));
+}
+
+/// The program is on no PATH: Meltano builds it from the folder that the `pip_url` names, with PyPI's maturin.
+#[test]
+#[ignore = "make test-clients installs Meltano and runs it"]
+fn meltano_installs_the_program_from_its_pip_url() {
+    let portal = Portal::start(Options::with_tickets(30));
+    let project = Project { tap: Tap::of(&portal), portal: &portal, database: None };
+    let path = std::env::var("PATH").expect("a PATH");
+    let run = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.env("PATH", format!("{}:{path}", build_folder().join("clients/meltano/bin").display()));
+        let output = building(&mut command).output().expect("Meltano runs");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {}{stderr}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    // The sample project without its loader, with the README's one line.
+    let sample = fs::read_to_string(sample("meltano.yml")).expect("the project");
+    let extractor = sample.split("\n  loaders:\n").next().expect("the extractor");
+    let line = "    executable: tap-hubspot-tickets\n";
+    assert!(extractor.contains(line));
+    let pip_url = format!("    pip_url: {}\n{line}", env!("CARGO_MANIFEST_DIR"));
+    fs::write(project.tap.path("meltano.yml"), extractor.replace(line, &pip_url) + "\n").expect("a writable folder");
+    run(&["install"]);
+    let installed = project.tap.path(".meltano/extractors/tap-hubspot-tickets/venv/bin/tap-hubspot-tickets");
+    assert!(installed.is_file(), "{}", installed.display());
+    assert!(run(&["invoke", "tap-hubspot-tickets", "--about"]).contains(env!("CARGO_PKG_VERSION")));
+    let messages = run(&["invoke", "tap-hubspot-tickets"]);
+    let tickets = messages.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
+    assert_eq!(tickets, portal.truth().list("tickets").len());
 }
 
 #[test]

@@ -13,6 +13,19 @@ pub(crate) fn tool(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name)
 }
 
+/// Prepares a command that builds the programs itself: it builds into our build folder, and a wheel on the profile
+/// `quick`.
+///
+/// What `cargo test` tells its tests is taken away, or crates that look at it would be built anew for each of them.
+pub(crate) fn building(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env("CARGO_TARGET_DIR", build_folder()).env("MATURIN_PEP517_ARGS", "--profile quick")
+}
+
 /// A program of one of the virtual environments.
 ///
 /// Panics when it is not there: a test that needs a client is never skipped.
