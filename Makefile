@@ -13,7 +13,7 @@ help: ## Show these lines
 
 demo: ## Load 5,000 tickets of a sandbox portal into a throw-away Postgres, change some, load again
 	@$(TOOLS)/clients.sh target-postgres postgres
-	@$(CARGO) build --release --locked --quiet
+	@$(CARGO) build --profile quick --locked --quiet
 	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/demo.py
 
 test: ## Run the tests, those against a real Postgres, real Singer targets and HubSpot's own client included
@@ -24,7 +24,10 @@ test: ## Run the tests, those against a real Postgres, real Singer targets and H
 
 test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, the image, a thousand tenants, the demo
 	$(TOOLS)/clients.sh target-postgres postgres meltano airbyte clusters
+	$(CARGO) build --profile quick --locked
+	@rm -rf $(TARGET)/tmp/figures
 	$(CARGO) test --locked --test it -- --ignored
+	@echo; cat $(TARGET)/tmp/figures/*
 	@$(MAKE) --no-print-directory demo
 
 image: ## Build the container image tap-hubspot-tickets

@@ -32,7 +32,7 @@ REQUESTS_PER_10S = 190
 TOOLS = Path(__file__).resolve().parent
 TARGET = Path(sys.prefix).parents[1]
 WORK = TARGET / "demo"
-PROGRAMS = (TARGET / "release", Path(sys.prefix) / "bin")
+PROGRAMS = (TARGET / "quick", Path(sys.prefix) / "bin")
 
 
 class Failure(Exception):
@@ -257,7 +257,7 @@ def main():
             raise Failure("another demo is running in this build folder") from None
         shutil.rmtree(WORK)
         WORK.mkdir()
-        portal = [TARGET / "release" / "hubspot-sandbox", "--port", 0, "--tickets", TICKETS]
+        portal = [TARGET / "quick" / "hubspot-sandbox", "--port", 0, "--tickets", TICKETS]
         portal += ["--portal-id", PORTAL, "--general-per-10s", REQUESTS_PER_10S]
         print(f"A sandbox portal with {TICKETS:,} tickets and {REQUESTS_PER_10S} requests per ten seconds, and a new Postgres.")
         with server("hubspot-sandbox", portal) as portal_url:
