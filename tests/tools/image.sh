@@ -43,10 +43,10 @@ possible() {
 
 build() {
     possible
-    # The C parts of the TLS library need a compiler that knows no libc of the host's.
-    CC_x86_64_unknown_linux_musl=${CC_x86_64_unknown_linux_musl:-cc} \
-        cargo build --release --locked --quiet --target "$triple" \
-        --bin tap-hubspot-tickets >&2
+    # The C parts of the TLS library need next to nothing of a libc: the host's compiler does for them.
+    local compiler=CC_${triple//-/_}
+    env "$compiler=${!compiler:-cc}" \
+        cargo build --release --locked --quiet --target "$triple" --bin tap-hubspot-tickets >&2
     local context=$target/image
     rm -rf "$context"
     mkdir -p "$context/bin"
