@@ -13,6 +13,7 @@ help: ## Show these lines
 
 demo: ## Load 5,000 tickets of a sandbox portal into a throw-away Postgres, change some, load again
 	@$(TOOLS)/clients.sh target-postgres postgres
+	@[ -e $(TARGET)/quick ] || echo "Building the programs, which takes some minutes the first time."
 	@$(CARGO) build --profile quick --locked --quiet
 	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/demo.py
 
