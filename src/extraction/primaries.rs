@@ -13,9 +13,11 @@ use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
 use crate::property::{Fit, Kind, encode_value};
 
 /// Records kept of the younger half.
-const MAX_YOUNG: usize = 40_000;
-/// What they may take, so that the cache of a type stays below 9 MB.
-const MAX_YOUNG_BYTES: usize = 3 << 20;
+const MAX_YOUNG: usize = 28_000;
+/// What they may take, so that the cache of a type stays below 6 MB.
+const MAX_YOUNG_BYTES: usize = 2 << 20;
+/// By how much they grow at once.
+const STEP_BYTES: usize = 128 << 10;
 
 /// What is read of a primary contact.
 pub(super) const CONTACT_PROPERTIES: [&str; 3] = ["email", "firstname", "lastname"];
@@ -183,6 +185,10 @@ impl Details {
     fn insert(&mut self, id: ObjectId, text: &[u8]) {
         let end = |details: &Self| u32::try_from(details.text.len()).expect("generations and chunks are bounded");
         let start = end(self);
+        if self.text.len() + text.len() > self.text.capacity() {
+            // By steps: what doubling leaves unused would be as much again.
+            self.text.reserve_exact(text.len().max(STEP_BYTES));
+        }
         self.text.extend_from_slice(text);
         self.places.insert(id, start..end(self));
     }

@@ -17,7 +17,7 @@ use crate::extraction::tombstone::Tombstone;
 use crate::state::List;
 
 /// A chunk closes beyond this, so that large records do not fill the memory.
-const CHUNK_KIB: usize = 16 << 10;
+const CHUNK_KIB: usize = 6 << 10;
 
 /// How the chunks of a pass are completed.
 #[derive(Debug, Clone, Copy)]

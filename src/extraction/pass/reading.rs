@@ -14,7 +14,7 @@ use crate::extraction::page::Page;
 use crate::state::List;
 
 /// What all pages of a pass may take that are asked for, gathered or being completed.
-const HELD_BYTES: usize = 22 << 20;
+const HELD_BYTES: usize = 12 << 20;
 /// What pages may take that are asked for at once, as far as there is more than one.
 const ASKED_BYTES: usize = 8 << 20;
 /// Requests that a list has in flight at most.
