@@ -9,7 +9,7 @@ use crate::extraction::Yield;
 
 /// Four times what a pipe holds: a slow reader is the rule, and fewer writes are cheaper.
 const BUFFER_BYTES: usize = 256 << 10;
-/// Yields that wait for the writer; each is a page at most.
+/// Yields that wait for the writer; most are a quarter of a megabyte at most.
 const QUEUE: usize = 2;
 
 /// Starts writing: first `preamble`, then what `encode` makes of what comes through the channel, until its last sender
@@ -46,6 +46,8 @@ fn write_until_end(
         if lines.len() >= BUFFER_BYTES || is_checkpoint {
             out.write_all(&lines)?;
             lines.clear();
+            // What one large stream needed is not kept for good.
+            lines.shrink_to(4 * BUFFER_BYTES);
         }
         if is_checkpoint {
             out.flush()?;

@@ -15,6 +15,7 @@ mod state;
 
 use clap::Parser;
 
+use crate::client::runtime;
 use crate::session::{Session, TapError};
 
 use cli::{Arguments, Command};
@@ -41,7 +42,7 @@ fn dispatch(command: &Command) -> Result<(), TapError> {
     if matches!(command, Command::Spec) {
         return message::write(&spec::message()).map_err(TapError::Output);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
+    let runtime = runtime().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match command {
             Command::Spec => Ok(()),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Smaller ones are left to the allocator, and larger ones are multiples of it.
 const STEP: usize = 64 << 10;
 /// What is kept for the next pages.
-const MAX_KEPT_BYTES: usize = 4 << 20;
+const MAX_KEPT_BYTES: usize = 3 << 20;
 
 /// Buffers that wait for a use.
 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());

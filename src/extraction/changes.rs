@@ -17,13 +17,14 @@ use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::ExtractError;
 use super::cache::Trust;
-use super::chunk::{Kept, Workshop};
+use super::chunk::{Kept, Ready, Turn, Workshop};
 use super::list::Reader;
 use super::output::{Output, Reading};
-use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter, written_rows};
+use super::page::Page;
+use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter};
 use super::window::{Searcher, WindowRows};
-use super::{ExtractError, chunk};
 use crate::client::{ClientError, MAX_BATCH, ObjectId, Search};
 
 /// Rows of one window, so that a run that is interrupted has not far to go back.
@@ -100,28 +101,26 @@ impl Changes<'_> {
             .buffered(CHUNKS_IN_FLIGHT);
         let mut all = Vec::new();
         let columns = self.workshop.columns();
-        while let Some((pages, misfits, written)) = completed.try_next().await? {
-            output.summary.update(self.workshop.lead, |stream| stream.pages += pages.len() as u64);
-            for page in pages {
-                output.write_page(page, self.workshop.lead, columns, self.reading).await?;
+        while let Some((page_count, mut ready)) = completed.try_next().await? {
+            output.summary.update(self.workshop.lead, |stream| stream.pages += page_count);
+            all.extend(ready.written());
+            while let Some(block) = ready.next() {
+                output.write(block, self.workshop.lead, columns, self.reading).await?;
             }
-            output.count_misfits(columns, &misfits);
-            all.extend(written);
+            output.count_misfits(columns, &ready.misfits);
         }
         Ok(all)
     }
 }
 
-type CompletedRecords = (Vec<chunk::Completed>, super::encoder::Misfits, Vec<(ObjectId, Option<DateTime<Utc>>)>);
-
-/// Reads records by id and completes them.
+/// Reads records by id and looks up all that they need; also tells how many pages they were.
 async fn complete(
-    workshop: &Workshop,
+    workshop: &Arc<Workshop>,
     reader: &Reader,
     ids: &[ObjectId],
     filter: &Filter,
     trust: Option<Trust>,
-) -> Result<CompletedRecords, ExtractError> {
+) -> Result<(u64, Ready), ExtractError> {
     let mut pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
     // One that the search found and the answer lacks is asked for once more before it counts as gone: the answer may have
     // been another question's.
@@ -130,11 +129,13 @@ async fn complete(
     pages.extend(try_join_all(missing.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?);
     pages.retain(|page| page.len() > 0);
     let extracted_at = reader.client.server_now();
-    let kept: Vec<Kept> =
-        pages.into_iter().map(|page| Kept { rows: filter.rows(&page), page, extracted_at, held: None }).collect();
-    let written = written_rows(&kept);
-    let (completed, misfits) = workshop.complete(kept, trust).await?;
-    Ok((completed, misfits, written))
+    let keep = |page: Page| {
+        let rows = filter.rows(&page);
+        workshop.keep(page, rows, extracted_at, None)
+    };
+    let kept: Vec<Kept> = pages.into_iter().map(keep).collect();
+    let page_count = u64::try_from(kept.len()).unwrap_or(u64::MAX);
+    Ok((page_count, workshop.complete(kept, Turn::ALONE, trust).await?))
 }
 
 /// The time that the next run reads again, and how many of its rows the state may name.

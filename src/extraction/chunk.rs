@@ -1,22 +1,37 @@
 //! Some pages of objects that are completed together: their associations, the details of their primaries, their bytes.
+//!
+//! A chunk asks for as many primaries as fill requests. Rows that want the rest wait for the next chunk's, so that hardly a
+//! request for details goes out half empty.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::vec;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::{OptionFuture, join, try_join_all};
+use futures_util::future::{try_join, try_join_all};
 
 use super::cache::{Cache, CachedLink, Entry, Known, Trust, hash};
 use super::encoder::{Encoder, Misfits, Related};
 use super::links::{Links, push_tombstone};
 use super::list::ID_PROPERTY;
+use super::output::PageCounter;
 use super::page::{Layout, Page, Row};
 use super::pass::Held;
 use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
-use super::primaries::{Details, Primaries};
+use super::primaries::{Claim, Details, Primaries};
 use super::tombstone::Tombstone;
 use super::{ExtractError, encoder};
 use crate::client::{Buffer, Client, ClientError, ObjectId, ObjectType};
+use crate::property::parse_instant_token;
+
+/// Bytes of records that go to the writer at once.
+const BLOCK_BYTES: usize = 256 << 10;
+/// What the rows of a chunk that wait may take.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+/// Of how many rows one may wait.
+const WAITING_OF: usize = 5;
+/// Chunks that a row may wait for.
+const MAX_WAITED_CHUNKS: u64 = 4;
 
 /// All that completing a chunk needs; shared by the workers.
 #[derive(Debug)]
@@ -30,8 +45,11 @@ pub(super) struct Workshop {
     pub(super) types: Vec<ObjectType>,
     include_archived: bool,
     pub(super) cache: Option<Arc<Cache>>,
-    contacts: Primaries,
-    companies: Primaries,
+    /// Contacts and companies.
+    primaries: [Primaries; 2],
+    pages: PageCounter,
+    /// Rows that wait for their primaries.
+    waiting: Mutex<Vec<Linked>>,
 }
 
 /// A page and those of its records that are to be written.
@@ -39,7 +57,9 @@ pub(super) struct Workshop {
 pub(super) struct Kept {
     pub(super) page: Page,
     pub(super) rows: Vec<usize>,
-    pub(super) extracted_at: DateTime<Utc>,
+    /// Which page of the run it is.
+    number: u64,
+    extracted_at: DateTime<Utc>,
     /// The memory it counts for.
     pub(super) held: Option<Held>,
 }
@@ -52,7 +72,7 @@ pub(super) struct Encoded {
     pub(super) tombstones: u64,
 }
 
-/// A page, written.
+/// Some records of a page, written.
 #[derive(Debug)]
 pub(super) struct Completed {
     pub(super) objects: Encoded,
@@ -60,17 +80,44 @@ pub(super) struct Completed {
     /// What the row cache is to remember.
     pub(super) cached: Vec<(ObjectId, Entry)>,
     pub(super) extracted_at: DateTime<Utc>,
-    /// The memory it counts for, until it is written.
-    _held: Option<Held>,
+    pub(super) page_number: u64,
 }
 
-/// The associations of a chunk's records, by type, and their primaries.
-struct Found {
-    links: Vec<Links>,
-    contacts: Details,
-    companies: Details,
-    contact_type: Option<usize>,
-    company_type: Option<usize>,
+/// A chunk's place among those that are completed side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub(super) place: u64,
+    /// Whether rows of it may wait for a later one.
+    pub(super) may_wait: bool,
+}
+
+/// A page with its associations, by type.
+#[derive(Debug)]
+struct Linked {
+    kept: Kept,
+    links: Arc<Vec<Links>>,
+    /// That of its chunk.
+    place: u64,
+}
+
+/// Pages that have all they need, to be encoded as they are written: so a page takes little until then.
+pub(super) struct Ready {
+    workshop: Arc<Workshop>,
+    page: Option<Linked>,
+    /// Rows of the page that are encoded.
+    row: usize,
+    pages: vec::IntoIter<Linked>,
+    details: [Details; 2],
+    known: BTreeMap<ObjectId, Known>,
+    /// How often each property's value did not fit so far.
+    pub(super) misfits: Misfits,
+}
+
+/// What the records of a page have beside it.
+struct Found<'f> {
+    links: &'f [Links],
+    primaries: &'f [Primaries; 2],
+    details: &'f [Details; 2],
 }
 
 impl Workshop {
@@ -79,7 +126,13 @@ impl Workshop {
         plan: ObjectPlan,
         include_archived: bool,
         cache: Option<Arc<Cache>>,
+        pages: PageCounter,
     ) -> Self {
+        let columns = plan.columns.as_ref();
+        let primaries = [
+            Primaries::contacts(columns.and_then(|columns| columns.primary_contact), &plan.privacy),
+            Primaries::companies(columns.and_then(|columns| columns.primary_company), &plan.privacy),
+        ];
         Self {
             client,
             lead: plan.streams()[0],
@@ -89,9 +142,15 @@ impl Workshop {
             types: plan.types,
             include_archived,
             cache,
-            contacts: Primaries::contacts(&plan.privacy),
-            companies: Primaries::companies(&plan.privacy),
+            primaries,
+            pages,
+            waiting: Mutex::default(),
         }
+    }
+
+    /// A page that was read, with the rows of it that are to be written.
+    pub(super) fn keep(&self, page: Page, rows: Vec<usize>, extracted_at: DateTime<Utc>, held: Option<Held>) -> Kept {
+        Kept { page, rows, number: self.pages.next(), extracted_at, held }
     }
 
     /// The columns of the records, when they are selected.
@@ -107,20 +166,37 @@ impl Workshop {
         }
     }
 
-    /// Completes live records; those that the target has as they are, by the cache, are left out.
+    /// Looks up all that live records need, of those that do not wait; with them come rows that have waited.
     pub(super) async fn complete(
-        &self,
+        self: &Arc<Self>,
         chunk: Vec<Kept>,
+        turn: Turn,
         trust: Option<Trust>,
-    ) -> Result<(Vec<Completed>, Misfits), ExtractError> {
-        let ids: Vec<ObjectId> =
-            chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.ids()[*row])).collect();
-        let found = self.find(&ids).await?;
-        let known = self.known(ids.iter().copied().chain(self.losers(&chunk)), trust)?;
-        let mut misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
-        // Each page goes as it is encoded, so that a chunk is never in the memory twice.
-        let completed = chunk.into_iter().map(|kept| self.encode(kept, &found, &known, &mut misfits)).collect();
-        Ok((completed, misfits))
+    ) -> Result<Ready, ExtractError> {
+        let links = Arc::new(self.links(&chunk).await?);
+        let place = turn.place;
+        let mut pages = self.waited(place);
+        pages.extend(chunk.into_iter().map(|kept| Linked { kept, links: Arc::clone(&links), place }));
+        let [contact, company] = &self.primaries;
+        let [contacts, companies] = self.claim(&mut pages, turn);
+        let details = try_join(contact.read(&self.client, contacts), company.read(&self.client, companies)).await?;
+        let ids = pages.iter().flat_map(Linked::ids);
+        let known = self.known(ids.chain(self.losers(&pages)), trust)?;
+        let misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
+        Ok(Ready {
+            workshop: Arc::clone(self),
+            page: None,
+            row: 0,
+            pages: pages.into_iter(),
+            details: details.into(),
+            known,
+            misfits,
+        })
+    }
+
+    /// Whether rows wait for their primaries.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting().is_empty()
     }
 
     /// Leaves out tombstones that the target has.
@@ -142,7 +218,7 @@ impl Workshop {
         trust: Option<Trust>,
     ) -> Result<Completed, ExtractError> {
         let known = self.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
-        let mut completed = Completed::at(extracted_at, None);
+        let mut completed = Completed::at(extracted_at, self.pages.next());
         for tombstone in tombstones {
             self.bury_one(tombstone, known.get(&tombstone.id), &mut completed);
         }
@@ -163,9 +239,9 @@ impl Workshop {
     }
 
     /// The records that were merged into those of a chunk.
-    fn losers<'c>(&'c self, chunk: &'c [Kept]) -> impl Iterator<Item = ObjectId> + 'c {
+    fn losers<'c>(&'c self, pages: &'c [Linked]) -> impl Iterator<Item = ObjectId> + 'c {
         let encoder = self.encoder.as_ref().filter(|_| self.include_archived);
-        let rows = chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.row(*row)));
+        let rows = pages.iter().flat_map(|Linked { kept, .. }| kept.rows.iter().map(|row| kept.page.row(*row)));
         rows.flat_map(move |row| encoder.map(|encoder| encoder.merged(row)).unwrap_or_default())
     }
 
@@ -181,52 +257,60 @@ impl Workshop {
         }
     }
 
-    async fn find(&self, ids: &[ObjectId]) -> Result<Found, ClientError> {
-        let reads = self.types.iter().map(|object_type| async move {
+    /// The associations of a chunk's rows, by type.
+    async fn links(&self, chunk: &[Kept]) -> Result<Vec<Links>, ClientError> {
+        let ids: Vec<ObjectId> = chunk.iter().flat_map(Kept::ids).collect();
+        let ids = &ids;
+        try_join_all(self.types.iter().map(|object_type| async move {
             if ids.is_empty() {
                 return Ok(Links::new(Default::default()));
             }
             self.client.batch_read_associations(&self.object_type, object_type, ids).await.map(Links::new)
-        });
-        let links = try_join_all(reads).await?;
-        let columns = self.columns();
-        let contact_type = columns.and_then(|columns| columns.primary_contact);
-        let company_type = columns.and_then(|columns| columns.primary_company);
-        let contacts = OptionFuture::from(contact_type.map(|index| {
-            let wanted = ids.iter().filter_map(|id| links[index].primary_contact(*id)).collect();
-            self.contacts.read(&self.client, wanted)
-        }));
-        let companies = OptionFuture::from(company_type.map(|index| {
-            let wanted = ids.iter().filter_map(|id| links[index].primary_company(*id)).collect();
-            self.companies.read(&self.client, wanted)
-        }));
-        let (contacts, companies) = join(contacts, companies).await;
-        Ok(Found {
-            contacts: contacts.transpose()?.unwrap_or_default(),
-            companies: companies.transpose()?.unwrap_or_default(),
-            links,
-            contact_type,
-            company_type,
-        })
+        }))
+        .await
     }
 
-    fn encode(&self, kept: Kept, found: &Found, known: &BTreeMap<ObjectId, Known>, misfits: &mut Misfits) -> Completed {
-        let mut completed = Completed::at(kept.extracted_at, kept.held);
-        if self.encoder.is_some() {
-            // What HubSpot sent is a good guess of what it becomes.
-            completed.objects.bodies = Buffer::with_capacity(kept.page.bytes());
+    /// The rows that have waited for the chunk at a place.
+    fn waited(&self, place: u64) -> Vec<Linked> {
+        self.waiting().extract_if(.., |linked| linked.place < place).collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Linked>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Claims the primaries of these rows, and lets rows wait for those that are to come later.
+    fn claim(&self, pages: &mut [Linked], turn: Turn) -> [Claim; 2] {
+        let claims = self.primaries.each_ref().map(|primaries| {
+            let wanted =
+                || pages.iter().flat_map(|linked| linked.ids().filter_map(|id| primaries.of(&linked.links, id)));
+            let claim = primaries.claim(wanted(), !turn.may_wait);
+            let waits =
+                |linked: &Linked, row: usize| claim.defers(primaries.of(&linked.links, linked.kept.page.ids()[row]));
+            if may_wait(pages, turn, waits) { claim } else { primaries.claim(wanted(), true) }
+        });
+        for linked in pages {
+            let waits = |row: &usize| {
+                let id = linked.kept.page.ids()[*row];
+                self.primaries
+                    .iter()
+                    .zip(&claims)
+                    .any(|(primaries, claim)| claim.defers(primaries.of(&linked.links, id)))
+            };
+            let (waiting, rows): (Vec<usize>, Vec<usize>) = linked.kept.rows.iter().partition(|row| waits(row));
+            if !waiting.is_empty() {
+                self.waiting().push(linked.pick(&waiting));
+                linked.kept.rows = rows;
+            }
         }
-        for row in kept.rows.iter().map(|row| kept.page.row(*row)) {
-            self.encode_row(row, found, known, misfits, &mut completed);
-        }
-        completed
+        claims
     }
 
     /// Appends a record and its associations, unless the target has them so.
     fn encode_row(
         &self,
         row: Row<'_>,
-        found: &Found,
+        found: &Found<'_>,
         known: &BTreeMap<ObjectId, Known>,
         misfits: &mut Misfits,
         completed: &mut Completed,
@@ -271,10 +355,91 @@ impl Workshop {
     }
 }
 
+/// Whether the rows of which `waits` is true may wait: they are few and small, and none has waited long.
+fn may_wait(pages: &[Linked], turn: Turn, waits: impl Fn(&Linked, usize) -> bool) -> bool {
+    let (mut rows, mut waiting, mut bytes) = (0, 0, 0);
+    for linked in pages {
+        let Kept { page, rows: all, .. } = &linked.kept;
+        let count = all.iter().filter(|row| waits(linked, **row)).count();
+        if count > 0 && linked.place + MAX_WAITED_CHUNKS <= turn.place {
+            return false;
+        }
+        rows += all.len();
+        waiting += count;
+        bytes += page.bytes() / page.len().max(1) * count;
+    }
+    waiting * WAITING_OF <= rows && bytes <= MAX_WAITING_BYTES
+}
+
+impl Turn {
+    /// Of a chunk that has nothing to do with others.
+    pub(super) const ALONE: Self = Self { place: 0, may_wait: false };
+}
+
+impl Kept {
+    fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.rows.iter().map(|row| self.page.ids()[*row])
+    }
+}
+
+impl Linked {
+    fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.kept.ids()
+    }
+
+    /// The same for some rows of the page alone.
+    fn pick(&self, rows: &[usize]) -> Self {
+        let Kept { page, number, extracted_at, .. } = &self.kept;
+        let (page, rows) = (page.pick(rows), (0..rows.len()).collect());
+        let kept = Kept { page, rows, number: *number, extracted_at: *extracted_at, held: None };
+        Self { kept, links: Arc::clone(&self.links), place: self.place }
+    }
+}
+
+impl Ready {
+    /// The rows, with the modified instants that they are written with.
+    pub(super) fn written(&self) -> impl Iterator<Item = (ObjectId, Option<DateTime<Utc>>)> {
+        let rows = self
+            .pages
+            .as_slice()
+            .iter()
+            .flat_map(|Linked { kept, .. }| kept.rows.iter().map(|row| kept.page.row(*row)));
+        rows.map(|row| (row.id(), parse_instant_token(row.updated_at())))
+    }
+
+    /// How many rows of the chunk at which place they are.
+    pub(super) fn places(&self) -> Vec<(u64, usize)> {
+        self.pages.as_slice().iter().map(|linked| (linked.place, linked.kept.rows.len())).collect()
+    }
+
+    /// Encodes the next records, about as many as [`BLOCK_BYTES`] hold, without those that the target has by the cache.
+    pub(super) fn next(&mut self) -> Option<Completed> {
+        let Self { workshop, details, known, misfits, .. } = self;
+        while self.page.as_ref().is_none_or(|page| self.row == page.kept.rows.len()) {
+            (self.page, self.row) = (Some(self.pages.next()?), 0);
+        }
+        let Linked { kept, links, .. } = self.page.as_ref()?;
+        let found = Found { links, primaries: &workshop.primaries, details };
+        let mut completed = Completed::at(kept.extracted_at, kept.number);
+        if workshop.encoder.is_some() {
+            // What HubSpot sent is a good guess of what it becomes; the last record goes beyond the bound.
+            completed.objects.bodies = Buffer::with_capacity(kept.page.received.min(BLOCK_BYTES + BLOCK_BYTES / 4));
+        }
+        for row in &kept.rows[self.row..] {
+            workshop.encode_row(kept.page.row(*row), &found, known, misfits, &mut completed);
+            self.row += 1;
+            if completed.objects.bodies.len() + completed.associations.bodies.len() >= BLOCK_BYTES {
+                break;
+            }
+        }
+        Some(completed)
+    }
+}
+
 impl Completed {
-    fn at(extracted_at: DateTime<Utc>, held: Option<Held>) -> Self {
+    fn at(extracted_at: DateTime<Utc>, page_number: u64) -> Self {
         let (objects, associations) = (Encoded::default(), Encoded::default());
-        Self { objects, associations, cached: Vec::new(), extracted_at, _held: held }
+        Self { objects, associations, cached: Vec::new(), extracted_at, page_number }
     }
 }
 
@@ -299,20 +464,14 @@ impl Encoded {
     }
 }
 
-impl Related for Found {
+impl Related for Found<'_> {
     fn push_ids(&self, index: usize, ticket: ObjectId, out: &mut Vec<u8>) {
         self.links[index].push_ids(ticket, out);
     }
 
     fn primary(&self, index: usize, ticket: ObjectId) -> Option<&[u8]> {
-        let links = &self.links[index];
-        let details = if self.contact_type == Some(index) {
-            self.contacts.get(&links.primary_contact(ticket)?)
-        } else if self.company_type == Some(index) {
-            self.companies.get(&links.primary_company(ticket)?)
-        } else {
-            None
-        };
-        details.map(AsRef::as_ref)
+        let of_type = |(primaries, _): &(&Primaries, &Details)| primaries.of_type == Some(index);
+        let (primaries, details) = self.primaries.iter().zip(self.details).find(of_type)?;
+        details.get(primaries.of(self.links, ticket)?)
     }
 }

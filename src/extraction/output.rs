@@ -1,6 +1,7 @@
 //! The way out of extraction: pages get their number and their tail, and checkpoints their place.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
@@ -26,9 +27,13 @@ pub(super) struct Output<'s> {
     pub(super) cache: Option<Arc<Cache>>,
     /// Whether the cache holds every row that the target has of the stream being read.
     pub(super) cache_complete: bool,
-    /// Pages written in this run.
-    pages: u64,
+    /// Pages read in this run.
+    pub(super) pages: PageCounter,
 }
+
+/// Numbers the pages of a run, from one on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PageCounter(Arc<AtomicU64>);
 
 /// What the records of one reading have in common.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +42,12 @@ pub(super) struct Reading {
     pub(super) extraction_type: &'static str,
     /// The streams' version.
     pub(super) version: i64,
+}
+
+impl PageCounter {
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 impl<'s> Output<'s> {
@@ -48,7 +59,7 @@ impl<'s> Output<'s> {
         audited: bool,
         cache: Option<Arc<Cache>>,
     ) -> Self {
-        Self { stamp, sink, summary, state, audited, cache, cache_complete: false, pages: 0 }
+        Self { stamp, sink, summary, state, audited, cache, cache_complete: false, pages: PageCounter::default() }
     }
 
     /// Which filling of the row cache the entries of a stream belong to.
@@ -69,15 +80,14 @@ impl<'s> Output<'s> {
         self.send(Yield::Checkpoint(self.state.clone())).await
     }
 
-    /// Yields a page of objects and their associations.
-    pub(super) async fn write_page(
-        &mut self,
+    /// Yields objects of a page and their associations.
+    pub(super) async fn write(
+        &self,
         page: Completed,
         lead: &'static str,
         columns: Option<&ObjectColumns>,
         reading: Reading,
     ) -> Result<(), ExtractError> {
-        self.pages += 1;
         if let Some(cache) = &self.cache {
             for (id, entry) in page.cached {
                 cache.put(lead, id, entry);
@@ -86,7 +96,7 @@ impl<'s> Output<'s> {
         let at = page.extracted_at;
         if let Some(columns) = columns {
             let extraction_type = columns.extraction_type.then_some(reading.extraction_type);
-            let tail = self.stamp.object_tail(at, extraction_type, columns.page_number.then_some(self.pages));
+            let tail = self.stamp.object_tail(at, extraction_type, columns.page_number.then_some(page.page_number));
             self.write_records(columns.stream, page.objects, tail, at, reading.version).await?;
         }
         let tail = self.stamp.tail(at);

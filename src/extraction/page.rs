@@ -1,4 +1,4 @@
-//! A page of objects: read once, kept as the text that came and where its values stand.
+//! A page of objects: read once, kept as the tokens of the values that are wanted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::client::{Malformed, ObjectId, PageCursor};
+use crate::client::{Buffer, MAX_BATCH, Malformed, ObjectId, PageCursor};
 
 /// Which values of a record are kept, and in which slot.
 #[derive(Debug)]
@@ -24,16 +24,20 @@ const UPDATED_AT: usize = 1;
 const ARCHIVED_AT: usize = 2;
 const FIXED: usize = 3;
 
-/// Records of one answer.
+/// Records of one answer. Names, nulls and what is not wanted are left behind, so that a page that waits takes little.
 #[derive(Debug)]
 pub(super) struct Page {
+    /// Tokens of values, record by record, slot by slot; none for null.
     text: ByteString,
+    /// Where each of them ends.
+    ends: Vec<u32>,
     stride: usize,
     ids: Vec<ObjectId>,
     archived: Vec<bool>,
-    spans: Vec<Span>,
     /// The next page's cursor; none at the end.
     pub(super) next: Option<PageCursor>,
+    /// The bytes of the answer.
+    pub(super) received: usize,
 }
 
 /// One record of a page.
@@ -43,7 +47,7 @@ pub(super) struct Row<'p> {
     index: usize,
 }
 
-/// Where a value's token stands in the text; empty when it is absent.
+/// Where a value's token stands in the answer; empty when it is absent.
 #[derive(Debug, Clone, Copy, Default)]
 struct Span {
     begin: u32,
@@ -98,21 +102,41 @@ impl Page {
     /// # Errors
     /// When it is not JSON, has no `results`, or a record has no id.
     pub(super) fn read(body: Bytes, layout: &Layout) -> Result<Self, Malformed> {
-        let text = ByteString::try_from(body.clone())
-            .unwrap_or_else(|_| ByteString::from(String::from_utf8_lossy(&body).into_owned()));
-        drop(body);
+        let text = String::from_utf8_lossy(&body);
         if u32::try_from(text.len()).is_err() {
             return Err(Malformed::new("it passes 4 GiB"));
         }
-        let mut rows =
-            Rows { layout, base: text.as_ptr().addr(), ids: Vec::new(), archived: Vec::new(), spans: Vec::new() };
+        let stride = layout.slots.len() + FIXED;
+        let mut rows = Rows {
+            layout,
+            base: text.as_ptr().addr(),
+            ids: Vec::with_capacity(MAX_BATCH),
+            archived: Vec::with_capacity(MAX_BATCH),
+            spans: Vec::with_capacity(MAX_BATCH * stride),
+        };
         let mut deserializer = serde_json::Deserializer::from_str(&text);
         let next = AnswerSeed(&mut rows)
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
             .map_err(|error| Malformed::json(&error))?;
         let Rows { ids, archived, spans, .. } = rows;
-        Ok(Self { stride: layout.slots.len() + FIXED, ids, archived, spans, next: next.map(PageCursor), text })
+        let tokens = spans.iter().map(|span| &text[span.begin as usize..][..span.length as usize]);
+        let (text, ends) = pack(tokens.map(|token| if token == "null" { "" } else { token }));
+        Ok(Self { text, ends, stride, ids, archived, next: next.map(PageCursor), received: body.len() })
+    }
+
+    /// A page of some of the records.
+    pub(super) fn pick(&self, rows: &[usize]) -> Self {
+        let (text, ends) = pack(rows.iter().flat_map(|row| (0..self.stride).map(|slot| self.row(*row).token(slot))));
+        Self {
+            text,
+            ends,
+            stride: self.stride,
+            ids: rows.iter().map(|row| self.ids[*row]).collect(),
+            archived: rows.iter().map(|row| self.archived[*row]).collect(),
+            next: self.next.clone(),
+            received: self.received,
+        }
     }
 
     /// The number of records.
@@ -137,13 +161,10 @@ impl Page {
 
     /// Leaves out records by their id.
     pub(super) fn retain(&mut self, keep: impl Fn(ObjectId) -> bool) {
-        let kept: Vec<bool> = self.ids.iter().map(|id| keep(*id)).collect();
-        let mut spans = self.spans.chunks(self.stride).zip(&kept).filter(|(_, kept)| **kept).flat_map(|(row, _)| row);
-        self.spans = spans.by_ref().copied().collect();
-        let mut flags = kept.iter();
-        self.ids.retain(|_| *flags.next().expect("a flag a record"));
-        let mut flags = kept.iter();
-        self.archived.retain(|_| *flags.next().expect("a flag a record"));
+        let kept: Vec<usize> = (0..self.len()).filter(|index| keep(self.ids[*index])).collect();
+        if kept.len() < self.len() {
+            *self = self.pick(&kept);
+        }
     }
 
     /// Puts the records into the order of `ids`, behind those that are not among them.
@@ -151,16 +172,24 @@ impl Page {
         let places: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place + 1)).collect();
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_by_key(|index| places.get(&self.ids[*index]));
-        self.spans =
-            order.iter().flat_map(|index| &self.spans[index * self.stride..][..self.stride]).copied().collect();
-        self.ids = order.iter().map(|index| self.ids[*index]).collect();
-        self.archived = order.iter().map(|index| self.archived[*index]).collect();
+        *self = self.pick(&order);
     }
 
     /// The bytes that the page holds.
     pub(super) fn bytes(&self) -> usize {
-        self.text.len() + self.spans.len() * size_of::<Span>()
+        self.text.len() + self.ends.len() * size_of::<u32>()
     }
+}
+
+/// Puts tokens one behind another; returns them, and where each ends.
+fn pack<'t>(tokens: impl Iterator<Item = &'t str> + Clone) -> (ByteString, Vec<u32>) {
+    let (count, length) = tokens.clone().fold((0, 0), |(count, length), token| (count + 1, length + token.len()));
+    let (mut text, mut ends) = (Buffer::with_capacity(length), Vec::with_capacity(count));
+    for token in tokens {
+        text.extend_from_slice(token.as_bytes());
+        ends.push(u32::try_from(text.len()).expect("less than the answer, whose length was checked"));
+    }
+    (ByteString::try_from(Bytes::from_owner(text)).expect("it was text before"), ends)
 }
 
 impl<'p> Row<'p> {
@@ -172,7 +201,7 @@ impl<'p> Row<'p> {
         self.page.archived[self.index]
     }
 
-    /// The JSON token of `createdAt`; empty when absent, like all tokens here.
+    /// The JSON token of `createdAt`; empty when absent or null, like all tokens here.
     pub(super) fn created_at(self) -> &'p str {
         self.token(CREATED_AT)
     }
@@ -191,8 +220,9 @@ impl<'p> Row<'p> {
     }
 
     fn token(self, slot: usize) -> &'p str {
-        let Span { begin, length } = self.page.spans[self.index * self.page.stride + slot];
-        &self.page.text[begin as usize..][..length as usize]
+        let index = self.index * self.page.stride + slot;
+        let begin = if index == 0 { 0 } else { self.page.ends[index - 1] };
+        &self.page.text[begin as usize..self.page.ends[index] as usize]
     }
 }
 
@@ -445,7 +475,7 @@ mod tests {
         assert_eq!(page.next, Some(PageCursor("14".to_owned())));
         assert_eq!(page.ids(), [ObjectId(12), ObjectId(13)]);
         let property = |index: usize, name: &str| page.row(index).property(layout.slot(name).expect("a slot"));
-        assert_eq!((property(0, "a"), property(0, "b"), property(0, "c")), ("\"1\"", "null", "\"é\\ud800\""));
+        assert_eq!((property(0, "a"), property(0, "b"), property(0, "c")), ("\"1\"", "", "\"é\\ud800\""));
         assert_eq!((property(1, "a"), property(1, "b"), property(1, "c")), ("\"2\"", "", "\"3\""));
         assert_eq!(property(0, "zz"), "");
         assert_eq!(page.row(0).updated_at(), "\"2026-01-02T00:00:00.5Z\"");

@@ -1,17 +1,23 @@
 //! Details of primary contacts and companies, read a hundred at a time and kept in a bounded cache.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
 
+use super::links::Links;
 use super::page::{Layout, Page, Row};
 use super::privacy::{Privacy, Salt};
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
 use crate::property::{Fit, Kind, encode_value};
 
-/// Records kept of the younger half; with some 150 bytes each the cache stays below 8 MB.
-const MAX_YOUNG: usize = 20_000;
+/// Records kept of the younger half.
+const MAX_YOUNG: usize = 28_000;
+/// What they may take, so that the cache of a type stays below 6 MB.
+const MAX_YOUNG_BYTES: usize = 2 << 20;
+/// By how much they grow at once.
+const STEP_BYTES: usize = 128 << 10;
 
 /// What is read of a primary contact.
 pub(super) const CONTACT_PROPERTIES: [&str; 3] = ["email", "firstname", "lastname"];
@@ -22,6 +28,9 @@ pub(super) const COMPANY_PROPERTIES: [&str; 2] = ["name", "domain"];
 #[derive(Debug)]
 pub(super) struct Primaries {
     object_type: ObjectType,
+    /// Where this type stands among those whose associations are read; none: primaries are not wanted.
+    pub(super) of_type: Option<usize>,
+    choose: fn(&Links, ObjectId) -> Option<ObjectId>,
     /// Those that may be read.
     properties: Vec<&'static str>,
     shape: Shape,
@@ -36,29 +45,47 @@ struct Shape {
     salts: Vec<(&'static str, Salt)>,
 }
 
-/// The encoded column of each record that a chunk needs.
-pub(super) type Details = HashMap<ObjectId, Arc<[u8]>>;
+/// Encoded columns by record, one behind another in one buffer.
+#[derive(Debug, Default)]
+pub(super) struct Details {
+    text: Vec<u8>,
+    places: HashMap<ObjectId, Range<u32>>,
+}
+
+/// What a chunk has of the details that it wants, and what not yet.
+#[derive(Debug, Default)]
+pub(super) struct Claim {
+    details: Details,
+    /// Records to be asked for.
+    wanted: Vec<ObjectId>,
+    /// Records that another chunk asks for, or that would fill no request.
+    later: HashSet<ObjectId>,
+}
 
 /// Two generations: what was used since the last change of generations, and what was used in the one before.
 #[derive(Debug, Default)]
 struct Cache {
     young: Details,
     old: Details,
+    /// Records that are being asked for.
+    asked: HashSet<ObjectId>,
 }
 
 impl Primaries {
     /// `{"id", "email", "name"}` of contacts.
-    pub(super) fn contacts(privacy: &Privacy) -> Self {
-        Self::new(ObjectType::CONTACTS, &CONTACT_PROPERTIES, privacy, encode_contact)
+    pub(super) fn contacts(of_type: Option<usize>, privacy: &Privacy) -> Self {
+        Self::new(ObjectType::CONTACTS, of_type, Links::primary_contact, &CONTACT_PROPERTIES, privacy, encode_contact)
     }
 
     /// `{"id", "name", "domain"}` of companies.
-    pub(super) fn companies(privacy: &Privacy) -> Self {
-        Self::new(ObjectType::COMPANIES, &COMPANY_PROPERTIES, privacy, encode_company)
+    pub(super) fn companies(of_type: Option<usize>, privacy: &Privacy) -> Self {
+        Self::new(ObjectType::COMPANIES, of_type, Links::primary_company, &COMPANY_PROPERTIES, privacy, encode_company)
     }
 
     fn new(
         object_type: ObjectType,
+        of_type: Option<usize>,
+        choose: fn(&Links, ObjectId) -> Option<ObjectId>,
         properties: &'static [&'static str],
         privacy: &Privacy,
         encode: fn(&Shape, ObjectId, Option<Row<'_>>) -> Vec<u8>,
@@ -68,29 +95,53 @@ impl Primaries {
         let salt = |property: &&'static str| Some((*property, privacy.salt_of(&object_type, property)?));
         let salts = properties.iter().filter_map(salt).collect();
         let shape = Shape { layout: Layout::new(properties.iter().copied()), salts };
-        Self { object_type, properties, shape, encode, cache: Mutex::default() }
+        Self { object_type, of_type, choose, properties, shape, encode, cache: Mutex::default() }
     }
 
-    /// The details of these records; one that HubSpot no longer has keeps its id and nothing else.
-    pub(super) async fn read(&self, client: &Client, mut ids: Vec<ObjectId>) -> Result<Details, ClientError> {
-        ids.sort_unstable();
-        ids.dedup();
-        let mut details = Details::with_capacity(ids.len());
-        ids.retain(|id| match self.cache().get(*id) {
-            Some(known) => {
-                details.insert(*id, known);
-                false
+    /// The primary record of a ticket, given its associations by type.
+    pub(super) fn of(&self, links: &[Links], ticket: ObjectId) -> Option<ObjectId> {
+        (self.choose)(&links[self.of_type?], ticket)
+    }
+
+    /// What is known of these records, and which are to be asked for: all others, or as many as fill requests.
+    pub(super) fn claim(&self, ids: impl Iterator<Item = ObjectId>, whole: bool) -> Claim {
+        // What is not asked for fills no request.
+        let whole = whole || self.properties.is_empty();
+        let mut cache = self.cache();
+        let mut claim = Claim::default();
+        let mut seen = HashSet::new();
+        for id in ids.filter(|id| seen.insert(*id)) {
+            if cache.copy(id, &mut claim.details) {
+                continue;
             }
-            None => true,
-        });
-        self.ask(client, &ids, &mut details).await?;
+            if !whole && cache.asked.contains(&id) {
+                claim.later.insert(id);
+            } else {
+                claim.wanted.push(id);
+            }
+        }
+        if !whole {
+            let full = claim.wanted.len() / MAX_BATCH * MAX_BATCH;
+            claim.later.extend(claim.wanted.drain(full..));
+        }
+        claim
+    }
+
+    /// Asks for what a claim lacks; a record that HubSpot no longer has keeps its id and nothing else.
+    pub(super) async fn read(&self, client: &Client, claim: Claim) -> Result<Details, ClientError> {
+        let Claim { mut details, wanted, .. } = claim;
+        self.cache().asked.extend(&wanted);
+        self.ask(client, &wanted, &mut details).await?;
         // One that is gone is asked for once more: it may have been another question's answer.
-        let missing: Vec<ObjectId> = ids.iter().filter(|id| !details.contains_key(id)).copied().collect();
+        let missing: Vec<ObjectId> = wanted.iter().filter(|id| details.get(**id).is_none()).copied().collect();
         self.ask(client, &missing, &mut details).await?;
         let mut cache = self.cache();
-        for id in ids {
-            let known = details.entry(id).or_insert_with(|| (self.encode)(&self.shape, id, None).into());
-            cache.insert(id, Arc::clone(known));
+        for id in wanted {
+            if details.get(id).is_none() {
+                details.insert(id, &(self.encode)(&self.shape, id, None));
+            }
+            cache.asked.remove(&id);
+            cache.insert(id, details.get(id).unwrap_or_default());
         }
         Ok(details)
     }
@@ -106,7 +157,7 @@ impl Primaries {
             .map(|batch| client.batch_read_objects(&self.object_type, batch, &self.properties, read));
         for page in try_join_all(batches).await? {
             for row in page.rows() {
-                details.insert(row.id(), (self.encode)(&self.shape, row.id(), Some(row)).into());
+                details.insert(row.id(), &(self.encode)(&self.shape, row.id(), Some(row)));
             }
         }
         Ok(())
@@ -117,18 +168,51 @@ impl Primaries {
     }
 }
 
-impl Cache {
-    fn get(&mut self, id: ObjectId) -> Option<Arc<[u8]>> {
-        if let Some(known) = self.young.get(&id) {
-            return Some(Arc::clone(known));
-        }
-        let known = self.old.remove(&id)?;
-        self.insert(id, Arc::clone(&known));
-        Some(known)
+impl Claim {
+    /// Whether a record's details are to come later.
+    pub(super) fn defers(&self, id: Option<ObjectId>) -> bool {
+        id.is_some_and(|id| self.later.contains(&id))
+    }
+}
+
+impl Details {
+    /// The encoded column of a record.
+    pub(super) fn get(&self, id: ObjectId) -> Option<&[u8]> {
+        let Range { start, end } = self.places.get(&id)?;
+        Some(&self.text[*start as usize..*end as usize])
     }
 
-    fn insert(&mut self, id: ObjectId, known: Arc<[u8]>) {
-        if self.young.len() >= MAX_YOUNG {
+    fn insert(&mut self, id: ObjectId, text: &[u8]) {
+        let end = |details: &Self| u32::try_from(details.text.len()).expect("generations and chunks are bounded");
+        let start = end(self);
+        if self.text.len() + text.len() > self.text.capacity() {
+            // By steps: what doubling leaves unused would be as much again.
+            self.text.reserve_exact(text.len().max(STEP_BYTES));
+        }
+        self.text.extend_from_slice(text);
+        self.places.insert(id, start..end(self));
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+}
+
+impl Cache {
+    /// Copies what is known of a record into `details`; returns whether something is.
+    fn copy(&mut self, id: ObjectId, details: &mut Details) -> bool {
+        if let Some(known) = self.young.get(id) {
+            details.insert(id, known);
+            return true;
+        }
+        let Some(known) = self.old.get(id).map(<[u8]>::to_vec) else { return false };
+        self.insert(id, &known);
+        details.insert(id, &known);
+        true
+    }
+
+    fn insert(&mut self, id: ObjectId, known: &[u8]) {
+        if self.young.len() >= MAX_YOUNG || self.young.text.len() >= MAX_YOUNG_BYTES {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(id, known);
@@ -185,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_contact_is_its_id_email_and_name() {
-        let primaries = Primaries::contacts(&Privacy::default());
+        let primaries = Primaries::contacts(None, &Privacy::default());
         for (properties, expected) in [
             (
                 r#"{"email":"a@b.c","firstname":"Ada","lastname":"L\u00f6v"}"#,
@@ -205,12 +289,16 @@ mod tests {
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_used() {
         let mut cache = Cache::default();
-        let value: Arc<[u8]> = Arc::from(&b"x"[..]);
+        let is_known = |cache: &mut Cache, id| cache.copy(ObjectId(id), &mut Details::default());
         for id in 0..3 * MAX_YOUNG as u64 {
-            cache.insert(ObjectId(id), Arc::clone(&value));
-            assert!(cache.get(ObjectId(0)).is_some());
+            cache.insert(ObjectId(id), b"x");
+            assert!(is_known(&mut cache, 0));
         }
         assert!(cache.young.len() + cache.old.len() <= 2 * MAX_YOUNG);
-        assert!(cache.get(ObjectId(1)).is_none());
+        assert!(!is_known(&mut cache, 1));
+        for id in 0..300 {
+            cache.insert(ObjectId(id), &[b'x'; 64 << 10]);
+            assert!(cache.young.text.len() + cache.old.text.len() <= 2 * (MAX_YOUNG_BYTES + (64 << 10)));
+        }
     }
 }

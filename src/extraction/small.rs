@@ -1,8 +1,11 @@
 //! Streams that fit in memory: owners, pipelines, stages and property definitions. Each run replaces them.
 
+use std::cell::Cell;
+
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join;
+use futures_util::future::{try_join, try_join_all};
 use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 
 use super::output::Output;
 use super::plan::Plan;
@@ -43,43 +46,42 @@ pub async fn read_small_streams(
     plan: &Plan,
     properties: Option<Vec<Property>>,
 ) -> Result<Vec<SmallRecords>, ExtractError> {
-    let mut pipelines: Option<Vec<Pipeline>> = None;
-    let mut properties = properties;
-    let mut read = Vec::new();
-    for (stream, fields) in &plan.small {
+    let (pipelines, properties) = (OnceCell::new(), Cell::new(properties));
+    let reads = plan.small.iter().map(async |(stream, fields)| {
         let failed = |source: ClientError| ExtractError::Stream { stream: stream.name, source };
-        let records = match stream.name {
-            "owners" => {
-                let (live, archived) =
-                    try_join(client.list_owners(false), client.list_owners(true)).await.map_err(failed)?;
-                // One that was archived in between stands in both; it is archived.
-                let mut owners: Vec<Map<String, Value>> = Vec::with_capacity(live.len() + archived.len());
-                owners.extend(live.into_iter().chain(archived).map(owner_record));
-                owners
-            }
-            "ticket_properties" => {
-                let found = match properties.take() {
-                    Some(found) => found,
-                    None => discover_properties(client).await.map_err(failed)?,
-                };
-                found.into_iter().map(property_record).collect()
-            }
-            name => {
-                let found = match pipelines.take() {
-                    Some(found) => found,
-                    None => client.list_pipelines(&ObjectType::TICKETS).await.map_err(failed)?,
-                };
-                let records = match name {
-                    "ticket_pipelines" => found.iter().map(pipeline_record).collect(),
-                    _ => found.iter().flat_map(|one| one.stages.iter().map(|stage| stage_record(one, stage))).collect(),
-                };
-                pipelines = Some(found);
-                records
-            }
-        };
-        read.push(SmallRecords { stream, fields: fields.clone(), records, extracted_at: client.server_now() });
+        let records = read_records(client, stream.name, &pipelines, &properties).await.map_err(failed)?;
+        Ok(SmallRecords { stream, fields: fields.clone(), records, extracted_at: client.server_now() })
+    });
+    try_join_all(reads).await
+}
+
+async fn read_records(
+    client: &Client,
+    stream: &str,
+    pipelines: &OnceCell<Vec<Pipeline>>,
+    properties: &Cell<Option<Vec<Property>>>,
+) -> Result<Vec<Map<String, Value>>, ClientError> {
+    match stream {
+        "owners" => {
+            let (live, archived) = try_join(client.list_owners(false), client.list_owners(true)).await?;
+            // One that was archived in between stands in both; it is archived.
+            Ok(live.into_iter().chain(archived).map(owner_record).collect())
+        }
+        "ticket_properties" => {
+            let found = match properties.take() {
+                Some(found) => found,
+                None => discover_properties(client).await?,
+            };
+            Ok(found.into_iter().map(property_record).collect())
+        }
+        name => {
+            let found = pipelines.get_or_try_init(|| client.list_pipelines(&ObjectType::TICKETS)).await?;
+            Ok(match name {
+                "ticket_pipelines" => found.iter().map(pipeline_record).collect(),
+                _ => found.iter().flat_map(|one| one.stages.iter().map(|stage| stage_record(one, stage))).collect(),
+            })
+        }
     }
-    Ok(read)
 }
 
 /// Yields a small stream as a version of its own.

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use clap::Parser;
 
 use crate::about::{Plugin, Program};
+use crate::client::runtime;
 use crate::config::settings_schema;
 use crate::log;
 use crate::session::TapError;
@@ -68,7 +69,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
     if let Some(folder) = &arguments.tenants {
         return tenants::run(folder, arguments);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TapError::Runtime)?;
+    let runtime = runtime().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match (arguments.discover, arguments.test) {
             (true, _) => discover(arguments).await,

@@ -28,6 +28,7 @@ use cli::Arguments;
 use exit::TargetError;
 
 use crate::about::{Plugin, Program};
+use crate::client::runtime;
 use crate::config::target_schema;
 use crate::log;
 
@@ -77,7 +78,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TargetError> {
     if arguments.about {
         return program.describe(arguments.format).map_err(TargetError::Output);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(TargetError::Runtime)?;
+    let runtime = runtime().map_err(TargetError::Runtime)?;
     let result = runtime.block_on(async {
         match arguments.test {
             true => check::connection(arguments).await,

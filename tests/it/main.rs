@@ -19,6 +19,7 @@ mod official_client;
 mod packages;
 mod performance;
 mod plan;
+mod primaries;
 mod privilege;
 mod processes;
 mod quota;

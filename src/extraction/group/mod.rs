@@ -111,7 +111,8 @@ impl<'g> Group<'g> {
             }
         }
         let (object_type, full_table) = (plan.object_type.clone(), plan.full_table);
-        let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, output.cache.clone()));
+        let (cache, pages) = (output.cache.clone(), output.pages.clone());
+        let workshop = Arc::new(Workshop::new(Arc::clone(client), plan, bounds.include_archived, cache, pages));
         let layout = workshop.layout();
         let reader = Arc::new(Reader::new(Arc::clone(client), object_type.clone(), layout, bounds.page_size));
         let client = Arc::clone(client);

@@ -1,6 +1,7 @@
 //! Pages that were gathered, and what becomes of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -10,15 +11,13 @@ use super::{CHUNK_RECORDS, Filter};
 use crate::client::{ClientError, ObjectId};
 use crate::extraction::ExtractError;
 use crate::extraction::cache::Trust;
-use crate::extraction::chunk::{Completed, Kept, Workshop};
-use crate::extraction::encoder::Misfits;
+use crate::extraction::chunk::{Completed, Kept, Ready, Turn, Workshop};
 use crate::extraction::list::Reader;
 use crate::extraction::tombstone::Tombstone;
-use crate::property::parse_instant_token;
 use crate::state::List;
 
 /// A chunk closes beyond this, so that large records do not fill the memory.
-const CHUNK_KIB: usize = 16 << 10;
+const CHUNK_KIB: usize = 6 << 10;
 
 /// How the chunks of a pass are completed.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +25,7 @@ pub(super) struct Order {
     pub(super) live_follows: bool,
     pub(super) trust: Option<Trust>,
     pub(super) sweeping: bool,
+    pub(super) turn: Turn,
 }
 
 /// Some pages of a list's ranges, and how far they bring them.
@@ -43,26 +43,35 @@ pub(super) struct Chunk {
     advances: Vec<Advance>,
 }
 
-/// A chunk, ready to be written.
+/// A chunk, ready to be written, with rows of others that have waited for it.
 pub(super) struct CompletedChunk {
-    pub(super) pages: Vec<Completed>,
-    pub(super) misfits: Misfits,
+    pub(super) ready: Ready,
+    pub(super) tombstones: Option<Completed>,
     /// The rows, with the modified instants that they are written with.
     pub(super) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
     pub(super) page_count: u64,
+    /// What is true once all rows of the chunk are written.
+    pub(super) gain: Gain,
+}
+
+/// How far a chunk brings a pass.
+pub(super) struct Gain {
+    pub(super) page_count: u64,
     pub(super) row_count: u64,
     pub(super) advances: Vec<Advance>,
+    /// Rows that are not written yet.
+    pub(super) left: usize,
 }
 
 /// Looks up what the records of a chunk need, and encodes them.
 pub(super) async fn complete(
-    workshop: &Workshop,
+    workshop: &Arc<Workshop>,
     reader: &Reader,
     chunk: Chunk,
     list: List,
     order: Order,
 ) -> Result<CompletedChunk, ExtractError> {
-    let Order { live_follows, trust, sweeping } = order;
+    let Order { live_follows, trust, sweeping, turn } = order;
     let vanished = match (sweeping && list == List::Live, trust) {
         (true, Some(trust)) if trust.compares => vanished(workshop, &chunk, trust)?,
         _ => Vec::new(),
@@ -74,13 +83,13 @@ pub(super) async fn complete(
     if !live_follows || trust.is_some_and(|trust| trust.compares) {
         leave_out_live(reader, &mut tombstones).await?;
     }
-    let mut written = written_rows(&pages);
+    let left = pages.iter().map(|kept| kept.rows.len()).sum();
+    let ready = workshop.complete(pages, turn, trust).await?;
+    let mut written: Vec<_> = ready.written().collect();
     written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
-    let (mut completed, misfits) = workshop.complete(pages, trust).await?;
-    if !tombstones.is_empty() {
-        completed.push(workshop.bury(&tombstones, extracted_at, trust)?);
-    }
-    Ok(CompletedChunk { pages: completed, misfits, written, page_count, row_count, advances })
+    let buried = (!tombstones.is_empty()).then(|| workshop.bury(&tombstones, extracted_at, trust)).transpose()?;
+    let gain = Gain { page_count, row_count, advances, left };
+    Ok(CompletedChunk { ready, tombstones: buried, written, page_count, gain })
 }
 
 /// Tombstones of the rows that the cache has and the list, in whose spans of ids they lie, has not.
@@ -99,12 +108,6 @@ fn vanished(workshop: &Workshop, chunk: &Chunk, trust: Trust) -> Result<Vec<Tomb
     Ok(vanished)
 }
 
-/// The ids of rows that are written, with the modified instants they are written with.
-pub(in crate::extraction) fn written_rows(pages: &[Kept]) -> Vec<(ObjectId, Option<DateTime<Utc>>)> {
-    let rows = pages.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.row(*row)));
-    rows.map(|row| (row.id(), parse_instant_token(row.updated_at()))).collect()
-}
-
 /// Leaves out tombstones of records that are live: one restored while the archive is read stands in both lists, and its
 /// tombstone would stand until the record's next change. A tombstone that says nothing learns of a merge.
 async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
@@ -121,7 +124,7 @@ async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Res
 
 impl Chunk {
     /// Keeps the rows of a page that the filter admits.
-    pub(super) fn add(&mut self, taken: Taken, list: List, filter: &Filter) {
+    pub(super) fn add(&mut self, taken: Taken, list: List, filter: &Filter, workshop: &Workshop) {
         let Taken { page, extracted_at, held, advance, span, disordered } = taken;
         self.page_count += 1;
         self.extracted_at = extracted_at;
@@ -136,7 +139,8 @@ impl Chunk {
             }
             List::Live => {
                 self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
-                self.pages.push(Kept { rows: filter.rows(&page), page, extracted_at, held: Some(held) });
+                let rows = filter.rows(&page);
+                self.pages.push(workshop.keep(page, rows, extracted_at, Some(held)));
             }
         }
     }

@@ -5,7 +5,7 @@ mod gathered;
 mod ranges;
 mod reading;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::Bounds;
 use super::ExtractError;
 use super::cache::Trust;
-use super::chunk::Workshop;
+use super::chunk::{Turn, Workshop};
 use super::list::Reader;
 use super::output::{Output, Reading};
 use super::page::Page;
@@ -25,10 +25,9 @@ use crate::client::ObjectId;
 use crate::property::parse_instant_token;
 use crate::state::{List, Part, Progress};
 
-pub(super) use gathered::written_rows;
 pub(super) use reading::Held;
 
-use gathered::{Chunk, CompletedChunk, Order, complete};
+use gathered::{Chunk, CompletedChunk, Gain, Order, complete};
 use ranges::Ranges;
 
 /// Records whose associations are read in one call, HubSpot's maximum.
@@ -112,6 +111,11 @@ struct Reach<'a> {
     /// Parts of the lists behind this one.
     behind: Vec<Part>,
     pages_since_checkpoint: u64,
+    /// Chunks that were closed, and those of them that were written.
+    closed: u64,
+    written: u64,
+    /// What written chunks bring, from the first on of which rows still wait.
+    gains: VecDeque<Gain>,
 }
 
 impl Pass<'_> {
@@ -129,7 +133,8 @@ impl Pass<'_> {
             let (parts, behind) = std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
             let ranges = Ranges::begin(self.reader, list, Vec::into_iter(parts));
             progress.parts = ranges.parts().chain(Vec::clone(&behind)).collect();
-            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint };
+            let (closed, written, gains) = (0, 0, VecDeque::new());
+            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint, closed, written, gains };
             if self.read(list, &mut reach, output, &mut keep).await? == Ended::Early {
                 return Ok(Ended::Early);
             }
@@ -157,8 +162,12 @@ impl Pass<'_> {
                 let chunk = std::mem::take(&mut chunk);
                 // What a chunk still lacks when a page cannot be read does not matter: nothing of it is written yet.
                 if !chunk.is_empty() && failure.is_none() {
-                    completing.push_back(self.complete(list, chunk));
+                    completing.push_back(self.complete(list, chunk, reach, self.may_wait(list)));
                 }
+            }
+            let is_read = reach.ranges.are_read() && failure.is_none() && chunk.is_empty() && completing.is_empty();
+            if is_read && self.workshop.has_waiting() {
+                completing.push_back(self.complete(list, Chunk::default(), reach, false));
             }
             tokio::select! {
                 biased;
@@ -170,7 +179,7 @@ impl Pass<'_> {
                     }
                 }
                 taken = reach.ranges.next(), if !is_over && !self.is_full(&chunk, &reach.ranges, most_pages) => match taken {
-                    Ok(taken) => chunk.add(taken, list, &self.filter),
+                    Ok(taken) => chunk.add(taken, list, &self.filter, self.workshop),
                     // A failure waits its turn: the chunks before it are whole.
                     Err(error) => failure = Some(error),
                 },
@@ -189,9 +198,24 @@ impl Pass<'_> {
         if alone { 1 } else { u64::from(self.bounds.checkpoint_every_pages) }
     }
 
-    fn complete(&self, list: List, chunk: Chunk) -> JoinHandle<Result<CompletedChunk, ExtractError>> {
+    /// Whether rows of a list may wait for a later chunk's primaries. Not where it has to end in time: what it has read by
+    /// then would not count.
+    fn may_wait(&self, list: List) -> bool {
+        list == List::Live && self.deadline.is_none()
+    }
+
+    fn complete(
+        &self,
+        list: List,
+        chunk: Chunk,
+        reach: &mut Reach<'_>,
+        may_wait: bool,
+    ) -> JoinHandle<Result<CompletedChunk, ExtractError>> {
+        let turn = Turn { place: reach.closed, may_wait };
+        reach.closed += 1;
         // A pass over all rows writes every live row after the tombstones.
-        let order = Order { live_follows: self.filter.since.is_none(), trust: self.trust, sweeping: self.sweeping };
+        let live_follows = self.filter.since.is_none();
+        let order = Order { live_follows, trust: self.trust, sweeping: self.sweeping, turn };
         let (workshop, reader) = (Arc::clone(self.workshop), Arc::clone(self.reader));
         tokio::spawn(async move { complete(&workshop, &reader, chunk, list, order).await })
     }
@@ -204,21 +228,25 @@ impl Pass<'_> {
         output: &mut Output<'_>,
         keep: &mut impl FnMut(&mut Output<'_>, &Progress, &Written),
     ) -> Result<Ended, ExtractError> {
-        let columns = self.workshop.columns();
-        for page in chunk.pages {
-            output.write_page(page, self.workshop.lead, columns, self.reading).await?;
+        let CompletedChunk { mut ready, tombstones, written, page_count, gain } = chunk;
+        let (lead, columns) = (self.workshop.lead, self.workshop.columns());
+        reach.written += 1;
+        reach.gains.push_back(gain);
+        for (place, rows) in ready.places() {
+            reach.gain(place).left -= rows;
         }
-        output.count_misfits(columns, &chunk.misfits);
-        output.summary.update(self.workshop.lead, |stream| stream.pages += chunk.page_count);
-        let Reach { progress, ranges, behind, pages_since_checkpoint } = reach;
-        for advance in chunk.advances {
-            ranges.written(advance);
+        while let Some(block) = ready.next() {
+            output.write(block, lead, columns, self.reading).await?;
         }
-        progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
-        progress.rows += chunk.row_count;
-        progress.pages += chunk.page_count;
-        *pages_since_checkpoint += chunk.page_count;
-        keep(output, progress, &chunk.written);
+        if let Some(tombstones) = tombstones {
+            output.write(tombstones, lead, columns, self.reading).await?;
+        }
+        output.count_misfits(columns, &ready.misfits);
+        output.summary.update(lead, |stream| stream.pages += page_count);
+        reach.advance();
+        let Reach { progress, pages_since_checkpoint, .. } = reach;
+        *pages_since_checkpoint += page_count;
+        keep(output, progress, &written);
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if *pages_since_checkpoint >= u64::from(self.bounds.checkpoint_every_pages) || is_late {
             *pages_since_checkpoint = 0;
@@ -226,5 +254,27 @@ impl Pass<'_> {
             output.checkpoint().await?;
         }
         Ok(if is_late && !progress.parts.is_empty() { Ended::Early } else { Ended::Whole })
+    }
+}
+
+impl Reach<'_> {
+    /// What the chunk at a place brings, of which not all rows are written.
+    fn gain(&mut self, place: u64) -> &mut Gain {
+        let behind = usize::try_from(self.written - place).expect("few chunks wait");
+        let index = self.gains.len() - behind;
+        &mut self.gains[index]
+    }
+
+    /// Moves the progress on over all chunks that are written whole.
+    fn advance(&mut self) {
+        let whole = self.gains.iter().take_while(|gain| gain.left == 0).count();
+        for gain in self.gains.drain(..whole) {
+            self.progress.rows += gain.row_count;
+            self.progress.pages += gain.page_count;
+            for advance in gain.advances {
+                self.ranges.written(advance);
+            }
+        }
+        self.progress.parts = self.ranges.parts().chain(self.behind.iter().cloned()).collect();
     }
 }

@@ -45,8 +45,8 @@ pub(super) struct Ranges {
     readers: Readers,
     /// In the order of their ids.
     ranges: Vec<Range>,
-    /// Ranges whose first page has not come: number, first id, end.
-    guesses: Vec<(u64, u64, Arc<AtomicU64>)>,
+    /// Ranges whose first page has not come: number, first id.
+    guesses: Vec<(u64, u64)>,
     proof: Proof,
     pages: u64,
     /// Ranges opened, and the number of the next one.
@@ -195,6 +195,7 @@ impl Ranges {
             }
         }
         let taken = self.ranges[index].take(page, extracted_at, held);
+        self.ranges[index].begin(&mut self.readers);
         if is_refused {
             self.collapse("a page does not lead to the id behind its last one");
         }
@@ -203,17 +204,15 @@ impl Ranges {
 
     /// Lets the range of a guess begin, if its first page is what it must be.
     fn open(&mut self, number: u64, page: &Page) -> bool {
-        let index = self.guesses.iter().position(|(guess, ..)| *guess == number).expect("a guess");
-        let (_, first_id, end) = self.guesses.swap_remove(index);
+        let index = self.guesses.iter().position(|(guess, _)| *guess == number).expect("a guess");
+        let (_, first_id) = self.guesses.swap_remove(index);
         let parent = self.ranges.iter().position(|range| range.last_id < first_id && first_id < range.end());
         let Some(parent) = parent.filter(|parent| !self.ranges[*parent].is_read) else {
             // The range before it was faster.
-            end.store(0, Ordering::Relaxed);
             return false;
         };
         let mut range =
             Range::of(number, Part { list: self.list, after: None, last_id: Some(first_id - 1), until: None });
-        range.is_begun = true;
         let parent_end = self.ranges[parent].end();
         if parent_end == NO_END && page.len() == 0 && page.next.is_none() {
             // Nothing depends on it: the range before it has no end.
@@ -224,8 +223,7 @@ impl Ranges {
             self.collapse("a page is not the one that its cursor names");
             return false;
         }
-        end.store(parent_end, Ordering::Relaxed);
-        range.end = end;
+        range.end = Arc::new(AtomicU64::new(parent_end));
         range.unwritten.after = Some(first_id.to_string());
         range.unwritten.until = Some(parent_end).filter(|end| *end != NO_END);
         self.ranges[parent].end.store(first_id, Ordering::Relaxed);
@@ -265,20 +263,18 @@ impl Ranges {
                 continue;
             }
             let Some(first_id) = self.middle_of_largest(greatest).filter(|_| self.opened < MAX_OPENED) else { return };
-            let (number, end) = (self.next_number, Arc::new(AtomicU64::new(NO_END)));
+            let number = self.next_number;
             (self.next_number, self.opened) = (number + 1, self.opened + 1);
             tracing::debug!("reading from id {first_id} on, too: {} requests in flight", self.readers_count() + 1);
-            self.guesses.push((number, first_id, Arc::clone(&end)));
-            self.readers.read(number, Some(PageCursor(first_id.to_string())), end);
+            self.guesses.push((number, first_id));
+            self.readers.try_page(number, PageCursor(first_id.to_string()));
         }
     }
 
     /// Begins to read a range that is not read yet, if there is one.
     fn begin_waiting(&mut self) -> bool {
-        let Some(range) = self.ranges.iter_mut().find(|range| !range.is_begun && !range.is_read) else { return false };
-        range.is_begun = true;
-        self.readers.read(range.number, range.cursor.clone(), Arc::clone(&range.end));
-        true
+        let Self { ranges, readers, .. } = self;
+        ranges.iter_mut().any(|range| range.begin(readers))
     }
 
     fn readers_count(&self) -> usize {
@@ -312,7 +308,7 @@ impl Ranges {
     /// Where the range with most pages left would be cut in two; none when it is not worth it.
     fn middle_of_largest(&self, greatest: u64) -> Option<u64> {
         let densest = self.ranges.iter().filter_map(|range| range.density).fold(0.0, f64::max);
-        let mut starts: Vec<u64> = self.guesses.iter().map(|(_, first_id, _)| *first_id).collect();
+        let mut starts: Vec<u64> = self.guesses.iter().map(|(_, first_id)| *first_id).collect();
         starts.sort_unstable();
         let mut largest = (2.0 * MIN_PAGES, None);
         for range in self.ranges.iter().filter(|range| !range.is_read) {
@@ -333,7 +329,7 @@ impl Ranges {
     }
 
     fn is_guess(&self, number: u64) -> bool {
-        self.guesses.iter().any(|(guess, ..)| *guess == number)
+        self.guesses.iter().any(|(guess, _)| *guess == number)
     }
 
     /// Whether a range begins at a cursor that need not be understood.
@@ -359,6 +355,16 @@ impl Range {
 
     fn end(&self) -> u64 {
         self.end.load(Ordering::Relaxed)
+    }
+
+    /// Begins to read what is left, unless that has been done or there is nothing.
+    fn begin(&mut self, readers: &mut Readers) -> bool {
+        let begins = !self.is_begun && !self.is_read;
+        if begins {
+            self.is_begun = true;
+            readers.read(self.number, self.cursor.clone(), Arc::clone(&self.end));
+        }
+        begins
     }
 
     /// Whether a page can be the next of a range among others: its ids ascend behind those before it, and it leads behind

@@ -14,7 +14,7 @@ use crate::extraction::page::Page;
 use crate::state::List;
 
 /// What all pages of a pass may take that are asked for, gathered or being completed.
-const HELD_BYTES: usize = 22 << 20;
+const HELD_BYTES: usize = 12 << 20;
 /// What pages may take that are asked for at once, as far as there is more than one.
 const ASKED_BYTES: usize = 8 << 20;
 /// Requests that a list has in flight at most.
@@ -67,6 +67,11 @@ impl Readers {
         Self { reader, list, tasks: JoinSet::new(), to_pass, events, memory }
     }
 
+    /// Reads the page at a cursor, as one of a range that may not be.
+    pub(super) fn try_page(&mut self, range: u64, cursor: PageCursor) {
+        self.read(range, Some(cursor), Arc::new(AtomicU64::new(0)));
+    }
+
     /// Reads a range from a cursor on, until a page leads to `end`. A task of its own does: while the output is blocked,
     /// a request in flight still comes to its end.
     pub(super) fn read(&mut self, range: u64, mut cursor: Option<PageCursor>, end: Arc<AtomicU64>) {
@@ -78,7 +83,7 @@ impl Readers {
                 let event = match reader.list(list, cursor.as_ref()).await {
                     Ok(page) => {
                         cursor.clone_from(&page.next);
-                        let held = memory.fit(held, page.bytes());
+                        let held = memory.fit(held, page.received, page.bytes());
                         Event::Page { range, page, extracted_at: reader.client.server_now(), held }
                     }
                     Err(error) => {
@@ -168,10 +173,10 @@ impl Memory {
         Held(permit.expect("the semaphore is never closed"))
     }
 
-    /// Gives back what a page does not need.
-    fn fit(&self, Held(mut permit): Held, bytes: usize) -> Held {
-        self.largest.fetch_max(bytes, Ordering::Relaxed);
-        let spare = permit.num_permits().saturating_sub(kib(bytes) as usize);
+    /// Gives back what a page does not need, of which so much was received and so much is kept.
+    fn fit(&self, Held(mut permit): Held, received: usize, kept: usize) -> Held {
+        self.largest.fetch_max(received, Ordering::Relaxed);
+        let spare = permit.num_permits().saturating_sub(kib(kept) as usize);
         drop(permit.split(spare));
         Held(permit)
     }

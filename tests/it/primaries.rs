@@ -1,0 +1,60 @@
+//! Details of primary contacts and companies: hardly a request goes out half empty, and no state runs ahead of the rows that
+//! wait for the next one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tap_hubspot_tickets::sandbox::{CursorStyle, Options};
+
+use crate::support::cell::Fidelity;
+use crate::support::messages::{fold, records};
+use crate::support::portal::Portal;
+use crate::support::tap::Tap;
+
+/// The distinct records in a column of all tickets.
+fn distinct(tickets: &[Value], column: &str) -> u64 {
+    let ids: BTreeSet<&str> = tickets.iter().filter_map(|record| record[column]["id"].as_str()).collect();
+    ids.len() as u64
+}
+
+#[test]
+fn rows_wait_for_full_requests_and_states_for_rows() {
+    // In one sequence, so that a state's place in the list is one id.
+    let options = Options { cursor: CursorStyle::Opaque, archived_share: 0.0, ..Options::with_tickets(5_000) };
+    let portal = Portal::start(options);
+    let tap = Tap::unhurried(&portal);
+    let catalog = tap.discover();
+    let finished = tap.sync(None).succeeded();
+    let messages = finished.messages();
+
+    let tables = fold(&messages);
+    for table in portal.truth().tables(&catalog) {
+        table.assert_held(&table.in_messages(&tables), Fidelity::Exact);
+    }
+    let tickets = records(&messages, "tickets");
+    assert_eq!(tickets.len(), portal.truth().list("tickets").len(), "each ticket once");
+    let counts = portal.request_counts();
+    for (endpoint, column) in [("batch_read contacts", "primary_contact"), ("batch_read companies", "primary_company")]
+    {
+        let (calls, full) = (counts[endpoint], distinct(&tickets, column).div_ceil(100));
+        assert!(calls <= full + 3, "{endpoint}: {calls} calls, where {full} could do");
+    }
+
+    let live: Vec<u64> = portal.truth().live_tickets().iter().map(|id| id.parse().expect("a number")).collect();
+    let (mut written, mut states, mut waited) = (BTreeSet::new(), 0, 0);
+    for message in &messages {
+        if let (Some("tickets"), Some(record)) = (message.stream.as_deref(), &message.record) {
+            let id: u64 = record["id"].get().trim_matches('"').parse().expect("an id");
+            waited += usize::from(written.range(id..).nth(100).is_some());
+            written.insert(id);
+        }
+        let Some(state) = &message.value else { continue };
+        let part = &state["bookmarks"]["tickets"]["progress"]["parts"][0];
+        let Some(last) = part["last_id"].as_u64() else { continue };
+        states += 1;
+        let missing = live.iter().find(|id| **id <= last && !written.contains(id));
+        assert_eq!(missing, None, "a state at {last} ran ahead");
+    }
+    assert!(states >= 4, "{states} states on the way");
+    assert!(waited > 20, "{waited} rows came later than a page behind their place");
+}
