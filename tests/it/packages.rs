@@ -62,6 +62,19 @@ fn the_tap_is_the_program_that_it_is_called_as() {
 }
 
 #[test]
+#[ignore = "make test-clients builds the programs"]
+fn cargo_installs_the_programs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut install = Command::new(env!("CARGO"));
+    install.args(["install", "--locked", "--quiet", "--profile", "quick", "--path"]).arg(repository(""));
+    run(building(&mut install).arg("--root").arg(folder.path()));
+    for program in ["tap-hubspot-tickets", "source-hubspot-tickets", "target-hubspot", "hubspot-sandbox"] {
+        let said = run(Command::new(folder.path().join("bin").join(program)).arg("--version"));
+        assert!(said.contains(env!("CARGO_PKG_VERSION")), "{program}: {said}");
+    }
+}
+
+#[test]
 #[ignore = "make test-clients builds the wheel"]
 fn pip_installs_the_programs() {
     let folder = tempfile::tempdir().expect("a folder");
