@@ -29,7 +29,7 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// What the rows of a chunk that wait may take.
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Of how many rows one may wait.
-const WAITING_OF: usize = 5;
+const WAITING_OF: usize = 2;
 /// Chunks that a row may wait for.
 const MAX_WAITED_CHUNKS: u64 = 4;
 

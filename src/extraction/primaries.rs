@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
+use tokio::sync::Notify;
 
 use super::links::Links;
 use super::page::{Layout, Page, Row};
@@ -36,6 +38,14 @@ pub(super) struct Primaries {
     shape: Shape,
     encode: fn(&Shape, ObjectId, Option<Row<'_>>) -> Vec<u8>,
     cache: Mutex<Cache>,
+    /// Tells that records are no longer being asked for.
+    told: Notify,
+}
+
+/// Records that are being asked for; when this is dropped they are no more, whatever came of it.
+struct Asking<'p> {
+    primaries: &'p Primaries,
+    ids: Vec<ObjectId>,
 }
 
 /// Where a property's value stands, and how it is written.
@@ -58,7 +68,9 @@ pub(super) struct Claim {
     details: Details,
     /// Records to be asked for.
     wanted: Vec<ObjectId>,
-    /// Records that another chunk asks for, or that would fill no request.
+    /// Records that another chunk is asking for.
+    awaited: Vec<ObjectId>,
+    /// Records that would fill no request.
     later: HashSet<ObjectId>,
 }
 
@@ -95,7 +107,7 @@ impl Primaries {
         let salt = |property: &&'static str| Some((*property, privacy.salt_of(&object_type, property)?));
         let salts = properties.iter().filter_map(salt).collect();
         let shape = Shape { layout: Layout::new(properties.iter().copied()), salts };
-        Self { object_type, of_type, choose, properties, shape, encode, cache: Mutex::default() }
+        Self { object_type, of_type, choose, properties, shape, encode, cache: Mutex::default(), told: Notify::new() }
     }
 
     /// The primary record of a ticket, given its associations by type.
@@ -114,8 +126,8 @@ impl Primaries {
             if cache.copy(id, &mut claim.details) {
                 continue;
             }
-            if !whole && cache.asked.contains(&id) {
-                claim.later.insert(id);
+            if cache.asked.contains(&id) {
+                claim.awaited.push(id);
             } else {
                 claim.wanted.push(id);
             }
@@ -127,23 +139,51 @@ impl Primaries {
         claim
     }
 
-    /// Asks for what a claim lacks; a record that HubSpot no longer has keeps its id and nothing else.
+    /// Gets what a claim lacks; a record that HubSpot no longer has keeps its id and nothing else.
     pub(super) async fn read(&self, client: &Client, claim: Claim) -> Result<Details, ClientError> {
-        let Claim { mut details, wanted, .. } = claim;
-        self.cache().asked.extend(&wanted);
-        self.ask(client, &wanted, &mut details).await?;
-        // One that is gone is asked for once more: it may have been another question's answer.
-        let missing: Vec<ObjectId> = wanted.iter().filter(|id| details.get(**id).is_none()).copied().collect();
-        self.ask(client, &missing, &mut details).await?;
-        let mut cache = self.cache();
-        for id in wanted {
-            if details.get(id).is_none() {
-                details.insert(id, &(self.encode)(&self.shape, id, None));
-            }
-            cache.asked.remove(&id);
-            cache.insert(id, details.get(id).unwrap_or_default());
-        }
+        let Claim { mut details, wanted, awaited, .. } = claim;
+        self.ask_all(client, wanted, &mut details).await?;
+        self.no_longer_asked(&awaited).await;
+        let missing = {
+            let mut cache = self.cache();
+            awaited.into_iter().filter(|id| !cache.copy(*id, &mut details)).collect()
+        };
+        self.ask_all(client, missing, &mut details).await?;
         Ok(details)
+    }
+
+    /// Asks for records, and remembers them.
+    async fn ask_all(&self, client: &Client, ids: Vec<ObjectId>, details: &mut Details) -> Result<(), ClientError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.cache().asked.extend(&ids);
+        let asking = Asking { primaries: self, ids };
+        self.ask(client, &asking.ids, details).await?;
+        // One that is gone is asked for once more: it may have been another question's answer.
+        let missing: Vec<ObjectId> = asking.ids.iter().filter(|id| details.get(**id).is_none()).copied().collect();
+        self.ask(client, &missing, details).await?;
+        let mut cache = self.cache();
+        for id in &asking.ids {
+            if details.get(*id).is_none() {
+                details.insert(*id, &(self.encode)(&self.shape, *id, None));
+            }
+            cache.insert(*id, details.get(*id).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody is asking for any of these.
+    async fn no_longer_asked(&self, ids: &[ObjectId]) {
+        loop {
+            let mut told = pin!(self.told.notified());
+            // From here on nothing that is told is missed.
+            told.as_mut().enable();
+            if !ids.iter().any(|id| self.cache().asked.contains(id)) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Reads records into `details`; nothing when none of their properties may be read: HubSpot would send others.
@@ -165,6 +205,17 @@ impl Primaries {
 
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut cache = self.primaries.cache();
+        for id in &self.ids {
+            cache.asked.remove(id);
+        }
+        drop(cache);
+        self.primaries.told.notify_waiters();
     }
 }
 
