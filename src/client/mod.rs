@@ -12,6 +12,7 @@ mod ledger;
 mod metadata;
 mod objects;
 mod request;
+mod reserve;
 mod retry;
 mod runtime;
 mod search;
@@ -49,6 +50,7 @@ use answer::Answer;
 use associations::BatchSize;
 use budget::Budget;
 use request::{Paths, Request};
+use reserve::{Reserve, UnderWay};
 use retry::{Decision, Failure, RetryPolicy, Tries};
 use token::Tokens;
 
@@ -91,7 +93,7 @@ pub struct Client {
     association_batch: BatchSize,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
-    daily_reserve: f64,
+    reserve: Reserve,
     /// The portal's offset from UTC in milliseconds; [`UNKNOWN`] until the account is read.
     utc_offset_millis: AtomicI64,
 }
@@ -128,7 +130,7 @@ impl Client {
             ledger: Ledger::default(),
             association_batch: BatchSize::default(),
             server_seconds: AtomicI64::new(0),
-            daily_reserve: connection.daily_reserve,
+            reserve: Reserve::new(connection.daily_reserve),
             utc_offset_millis: AtomicI64::new(UNKNOWN),
         })
     }
@@ -198,13 +200,15 @@ impl Client {
         let mut tries = Tries::default();
         loop {
             self.budget.acquire(request.endpoint.pool()).await;
-            self.spare_reserve(request.endpoint)?;
+            let under_way = self.spare_reserve(request.endpoint).await?;
             // Taken after the budget's wait, or it could expire during it.
             let bearer = match request.endpoint {
                 Endpoint::Token => None,
                 _ => Some(Box::pin(self.tokens.bearer(self)).await?),
             };
-            let (failure, error) = match self.exchange(&request, bearer.as_ref()).await {
+            let exchanged = self.exchange(&request, bearer.as_ref()).await;
+            drop(under_way);
+            let (failure, error) = match exchanged {
                 Ok(answer) if answer.is_success() => match decode(answer) {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
@@ -237,18 +241,13 @@ impl Client {
     }
 
     /// Refuses a request that would use up what is left to others, where HubSpot tells how much that is.
-    fn spare_reserve(&self, endpoint: Endpoint) -> Result<(), ClientError> {
+    async fn spare_reserve(&self, endpoint: Endpoint) -> Result<Option<UnderWay<'_>>, ClientError> {
         // What is left is told by these, and new tokens count nowhere.
         if matches!(endpoint, Endpoint::Account | Endpoint::DailyUsage | Endpoint::Token) {
-            return Ok(());
+            return Ok(None);
         }
-        let Some((left, limit)) = self.ledger.daily() else { return Ok(()) };
-        #[expect(clippy::cast_precision_loss, reason = "a quota is far below 2^52")]
-        let reached = self.daily_reserve > 0.0 && left as f64 <= limit as f64 * self.daily_reserve;
-        if !reached {
-            return Ok(());
-        }
-        Err(ClientError::DailyReserve { left, limit, resume_at: self.quota_resets_at() })
+        let refused = |(left, limit)| ClientError::DailyReserve { left, limit, resume_at: self.quota_resets_at() };
+        self.reserve.leave(|| self.ledger.daily()).await.map(Some).map_err(refused)
     }
 
     /// Sends a request once and reads its whole answer.

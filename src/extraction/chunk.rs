@@ -21,7 +21,7 @@ use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
 use super::primaries::{Claim, Details, Primaries};
 use super::tombstone::Tombstone;
 use super::{ExtractError, encoder};
-use crate::client::{Buffer, Client, ClientError, ObjectId, ObjectType};
+use crate::client::{Buffer, Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
 use crate::property::parse_instant_token;
 
 /// Bytes of records that go to the writer at once.
@@ -30,6 +30,8 @@ const BLOCK_BYTES: usize = 256 << 10;
 const MAX_WAITING_BYTES: usize = 1 << 20;
 /// Of how many rows one may wait.
 const WAITING_OF: usize = 2;
+/// Rows of a chunk of which some may wait. Smaller ones are so small because somebody wants states often.
+const MIN_ROWS: usize = 2 * MAX_BATCH;
 /// Chunks that a row may wait for.
 const MAX_WAITED_CHUNKS: u64 = 4;
 
@@ -368,7 +370,7 @@ fn may_wait(pages: &[Linked], turn: Turn, waits: impl Fn(&Linked, usize) -> bool
         waiting += count;
         bytes += page.bytes() / page.len().max(1) * count;
     }
-    waiting * WAITING_OF <= rows && bytes <= MAX_WAITING_BYTES
+    rows >= MIN_ROWS && waiting * WAITING_OF <= rows && bytes <= MAX_WAITING_BYTES
 }
 
 impl Turn {
