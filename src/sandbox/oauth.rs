@@ -20,6 +20,8 @@ pub(super) struct Tokens {
     scopes: Vec<String>,
     grants: HashMap<String, Grant>,
     refresh_token: String,
+    /// The refresh token before, good until the access token that came with the new one is used: the answer may be lost.
+    before: Option<(String, String)>,
     refreshes: u64,
 }
 
@@ -37,12 +39,19 @@ impl Tokens {
             scopes: options.scopes.clone(),
             grants,
             refresh_token: options.oauth.refresh_token.clone(),
+            before: None,
             refreshes: 0,
         }
     }
 
     /// The scopes of a token, or the 401 it deserves.
-    pub(super) fn check(&self, token: Option<&str>, now: Millis, errors: &Errors) -> Result<Vec<String>, Box<Reply>> {
+    pub(super) fn check(
+        &mut self,
+        token: Option<&str>,
+        now: Millis,
+        errors: &Errors,
+    ) -> Result<Vec<String>, Box<Reply>> {
+        self.before.take_if(|(_, access_token)| Some(access_token.as_str()) == token);
         let grant = token.and_then(|token| self.grants.get(token));
         let grant = grant.ok_or_else(|| Box::new(errors.unauthenticated()))?;
         match grant.expires {
@@ -64,6 +73,7 @@ impl Tokens {
 
     pub(super) fn revoke_refresh_token(&mut self) {
         self.refresh_token = String::new();
+        self.before = None;
     }
 
     pub(super) fn expire(&mut self, token: &str, now: Millis) {
@@ -85,7 +95,8 @@ impl Tokens {
             return refused("invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret");
         }
         let given = field("refresh_token");
-        if given.is_empty() || given != self.refresh_token {
+        let is_good = given == self.refresh_token || self.before.as_ref().is_some_and(|(before, _)| before == given);
+        if given.is_empty() || !is_good {
             return refused("invalid_grant", "BAD_REFRESH_TOKEN", "refresh token is invalid, expired or revoked");
         }
         self.refreshes += 1;
@@ -94,6 +105,7 @@ impl Tokens {
         }
         let lifetime = Millis::try_from(self.app.token_lifetime.as_millis()).unwrap_or(Millis::MAX);
         let token = format!("CPa{}-{}", self.refreshes, uuid());
+        self.before = Some((given.to_owned(), token.clone()));
         self.add(&token, self.scopes.clone(), Some(now + lifetime));
         let body = json!({
             "token_type": "bearer",
