@@ -228,11 +228,15 @@ fn a_storm_a_kill_and_a_second_delivery_leave_each_record_once() {
     portal.set_latency(Duration::from_millis(20));
     let mut first = target.start("big.jsonl");
     // In the middle: some tickets are there, not all.
-    for _ in 0..12_000 {
-        if !live(&portal, "tickets").is_empty() {
+    let is_written = |portal: &Portal| {
+        let requests = portal.requests();
+        requests.iter().any(|one| one.endpoint == "batch_upsert tickets" && one.status == 200 && one.fault.is_none())
+    };
+    for _ in 0..30_000 {
+        if is_written(&portal) {
             break;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(2));
     }
     first.kill().expect("a running target");
     let killed = first.wait_with_output().expect("a child");
