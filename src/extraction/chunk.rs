@@ -1,4 +1,5 @@
-//! Some pages of objects that are completed together: their associations, the details of their primaries, their bytes.
+//! Some pages of objects that are completed together: their associations, the details of their primaries; and their records
+//! as they are written.
 //!
 //! A chunk asks for as many primaries as fill requests. Rows that want the rest wait for the next chunk's, so that hardly a
 //! request for details goes out half empty.
@@ -289,7 +290,7 @@ impl Workshop {
             let claim = primaries.claim(wanted(), !turn.may_wait);
             let waits =
                 |linked: &Linked, row: usize| claim.defers(primaries.of(&linked.links, linked.kept.page.ids()[row]));
-            if may_wait(pages, turn, waits) { claim } else { primaries.claim(wanted(), true) }
+            if claim.is_whole() || may_wait(pages, turn, waits) { claim } else { primaries.claim(wanted(), true) }
         });
         for linked in pages {
             let waits = |row: &usize| {

@@ -1,4 +1,4 @@
-//! The way out of extraction: pages get their number and their tail, and checkpoints their place.
+//! The way out of extraction: records get their tail, and checkpoints their place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

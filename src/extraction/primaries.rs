@@ -2,11 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::try_join_all;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::links::Links;
 use super::page::{Layout, Page, Row};
@@ -38,8 +37,8 @@ pub(super) struct Primaries {
     shape: Shape,
     encode: fn(&Shape, ObjectId, Option<Row<'_>>) -> Vec<u8>,
     cache: Mutex<Cache>,
-    /// Tells that records are no longer being asked for.
-    told: Notify,
+    /// Records that are being asked for.
+    asked: watch::Sender<HashSet<ObjectId>>,
 }
 
 /// Records that are being asked for; when this is dropped they are no more, whatever came of it.
@@ -79,8 +78,6 @@ pub(super) struct Claim {
 struct Cache {
     young: Details,
     old: Details,
-    /// Records that are being asked for.
-    asked: HashSet<ObjectId>,
 }
 
 impl Primaries {
@@ -107,7 +104,16 @@ impl Primaries {
         let salt = |property: &&'static str| Some((*property, privacy.salt_of(&object_type, property)?));
         let salts = properties.iter().filter_map(salt).collect();
         let shape = Shape { layout: Layout::new(properties.iter().copied()), salts };
-        Self { object_type, of_type, choose, properties, shape, encode, cache: Mutex::default(), told: Notify::new() }
+        Self {
+            object_type,
+            of_type,
+            choose,
+            properties,
+            shape,
+            encode,
+            cache: Mutex::default(),
+            asked: watch::Sender::default(),
+        }
     }
 
     /// The primary record of a ticket, given its associations by type.
@@ -119,14 +125,14 @@ impl Primaries {
     pub(super) fn claim(&self, ids: impl Iterator<Item = ObjectId>, whole: bool) -> Claim {
         // What is not asked for fills no request.
         let whole = whole || self.properties.is_empty();
-        let mut cache = self.cache();
+        let (mut cache, asked) = (self.cache(), self.asked.borrow());
         let mut claim = Claim::default();
         let mut seen = HashSet::new();
         for id in ids.filter(|id| seen.insert(*id)) {
             if cache.copy(id, &mut claim.details) {
                 continue;
             }
-            if cache.asked.contains(&id) {
+            if asked.contains(&id) {
                 claim.awaited.push(id);
             } else {
                 claim.wanted.push(id);
@@ -143,7 +149,9 @@ impl Primaries {
     pub(super) async fn read(&self, client: &Client, claim: Claim) -> Result<Details, ClientError> {
         let Claim { mut details, wanted, awaited, .. } = claim;
         self.ask_all(client, wanted, &mut details).await?;
-        self.no_longer_asked(&awaited).await;
+        let are_told = |asked: &HashSet<ObjectId>| !awaited.iter().any(|id| asked.contains(id));
+        // No error: the sender lives as long as this.
+        let _ = self.asked.subscribe().wait_for(are_told).await;
         let missing = {
             let mut cache = self.cache();
             awaited.into_iter().filter(|id| !cache.copy(*id, &mut details)).collect()
@@ -157,7 +165,7 @@ impl Primaries {
         if ids.is_empty() {
             return Ok(());
         }
-        self.cache().asked.extend(&ids);
+        self.asked.send_modify(|asked| asked.extend(&ids));
         let asking = Asking { primaries: self, ids };
         self.ask(client, &asking.ids, details).await?;
         // One that is gone is asked for once more: it may have been another question's answer.
@@ -171,19 +179,6 @@ impl Primaries {
             cache.insert(*id, details.get(*id).unwrap_or_default());
         }
         Ok(())
-    }
-
-    /// Waits until nobody is asking for any of these.
-    async fn no_longer_asked(&self, ids: &[ObjectId]) {
-        loop {
-            let mut told = pin!(self.told.notified());
-            // From here on nothing that is told is missed.
-            told.as_mut().enable();
-            if !ids.iter().any(|id| self.cache().asked.contains(id)) {
-                return;
-            }
-            told.await;
-        }
     }
 
     /// Reads records into `details`; nothing when none of their properties may be read: HubSpot would send others.
@@ -210,16 +205,20 @@ impl Primaries {
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        let mut cache = self.primaries.cache();
-        for id in &self.ids {
-            cache.asked.remove(id);
-        }
-        drop(cache);
-        self.primaries.told.notify_waiters();
+        self.primaries.asked.send_modify(|asked| {
+            for id in &self.ids {
+                asked.remove(id);
+            }
+        });
     }
 }
 
 impl Claim {
+    /// Whether nothing of it is to come later.
+    pub(super) fn is_whole(&self) -> bool {
+        self.later.is_empty()
+    }
+
     /// Whether a record's details are to come later.
     pub(super) fn defers(&self, id: Option<ObjectId>) -> bool {
         id.is_some_and(|id| self.later.contains(&id))

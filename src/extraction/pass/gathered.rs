@@ -49,7 +49,6 @@ pub(super) struct CompletedChunk {
     pub(super) tombstones: Option<Completed>,
     /// The rows, with the modified instants that they are written with.
     pub(super) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
-    pub(super) page_count: u64,
     /// What is true once all rows of the chunk are written.
     pub(super) gain: Gain,
 }
@@ -63,7 +62,7 @@ pub(super) struct Gain {
     pub(super) left: usize,
 }
 
-/// Looks up what the records of a chunk need, and encodes them.
+/// Looks up what the records of a chunk need.
 pub(super) async fn complete(
     workshop: &Arc<Workshop>,
     reader: &Reader,
@@ -89,7 +88,7 @@ pub(super) async fn complete(
     written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
     let buried = (!tombstones.is_empty()).then(|| workshop.bury(&tombstones, extracted_at, trust)).transpose()?;
     let gain = Gain { page_count, row_count, advances, left };
-    Ok(CompletedChunk { ready, tombstones: buried, written, page_count, gain })
+    Ok(CompletedChunk { ready, tombstones: buried, written, gain })
 }
 
 /// Tombstones of the rows that the cache has and the list, in whose spans of ids they lie, has not.

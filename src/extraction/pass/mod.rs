@@ -228,7 +228,8 @@ impl Pass<'_> {
         output: &mut Output<'_>,
         keep: &mut impl FnMut(&mut Output<'_>, &Progress, &Written),
     ) -> Result<Ended, ExtractError> {
-        let CompletedChunk { mut ready, tombstones, written, page_count, gain } = chunk;
+        let CompletedChunk { mut ready, tombstones, written, gain } = chunk;
+        let page_count = gain.page_count;
         let (lead, columns) = (self.workshop.lead, self.workshop.columns());
         reach.written += 1;
         reach.gains.push_back(gain);

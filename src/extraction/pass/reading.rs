@@ -67,7 +67,7 @@ impl Readers {
         Self { reader, list, tasks: JoinSet::new(), to_pass, events, memory }
     }
 
-    /// Reads the page at a cursor, as one of a range that may not be.
+    /// Reads the page at a cursor and none behind it, as one of a range that may not be.
     pub(super) fn try_page(&mut self, range: u64, cursor: PageCursor) {
         self.read(range, Some(cursor), Arc::new(AtomicU64::new(0)));
     }
