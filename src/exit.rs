@@ -32,9 +32,14 @@ pub const TERMINATED: u8 = 143;
 pub fn of_client(error: &ClientError) -> u8 {
     match error {
         ClientError::Setup { .. } | ClientError::TokenCache { .. } => USAGE,
-        ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
+        ClientError::Unauthorized { .. }
+        | ClientError::MissingScopes { .. }
+        | ClientError::DeniedProperties { .. }
+        | ClientError::Refused { .. } => REFUSED,
         ClientError::DailyLimit { .. } | ClientError::DailyReserve { .. } => QUOTA,
         ClientError::Migrating { .. }
+        | ClientError::OtherDataCentre { .. }
+        | ClientError::Redirected { .. }
         | ClientError::Failing { .. }
         | ClientError::Unreachable { .. }
         | ClientError::Malformed { .. } => UNAVAILABLE,

@@ -51,7 +51,11 @@ async fn read(
     report.prepared(&run);
     let descriptors =
         configured.streams().map(|(name, namespace)| Descriptor { name, namespace: namespace.map(str::to_owned) });
-    let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect())));
+    // A stream that is left out has no rows, which a destination must not take for all of them.
+    let read: Vec<&str> = run.plan.streams().collect();
+    let left_out = configured.streams().map(|(name, _)| name).filter(|name| !read.contains(name));
+    let kept: Vec<&str> = run.kept.iter().map(|kept| kept.stream).chain(left_out).collect();
+    let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect(), &kept)));
     let estimates = estimates(session, &run).await;
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
     let preamble = lock(&outgoing).preamble(&estimates);
@@ -65,8 +69,14 @@ async fn read(
     for (name, counts) in summary.now().streams {
         tracing::info!("{name}: {} records, {} of them tombstones", counts.records, counts.tombstones);
     }
+    // What is kept decides how the run ends, and says nothing of the other streams.
+    let is_read = match &outcome {
+        Ok(()) => true,
+        Err(TapError::Extract(error)) => error.comes_last(),
+        Err(_) => false,
+    };
     let mut stdout = io::stdout().lock();
-    let told = io::Write::write_all(&mut stdout, &lock(&outgoing).finish(outcome.is_ok()));
+    let told = io::Write::write_all(&mut stdout, &lock(&outgoing).finish(is_read));
     outcome.and(told.map_err(TapError::Output))
 }
 

@@ -148,6 +148,11 @@ impl Catalog {
         })
     }
 
+    /// The portal that the catalog was discovered from, where it says so.
+    pub fn portal(&self) -> Option<String> {
+        self.streams.iter().find_map(CatalogEntry::stamp)
+    }
+
     /// Removes what ties the catalog to its portal.
     pub fn make_portable(&mut self) {
         for entry in &mut self.streams {

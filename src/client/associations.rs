@@ -135,14 +135,16 @@ impl Client {
         Ok(found)
     }
 
-    /// Asks for the associations of one id that need not exist, to see whether the token may.
+    /// Asks for the associations of one id that need not exist, to see whether they can be read.
     ///
     /// # Errors
-    /// [`ClientError::MissingScopes`] when it may not; any other but a refusal of the id.
+    /// [`ClientError::MissingScopes`] when the token may not; [`ClientError::Refused`] when the portal does not know one of
+    /// the types; any other.
     pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
         match self.batch_read_associations(from, to, &[ObjectId(1)]).await {
-            Ok(_) | Err(ClientError::Refused { status: 400 | 404, .. }) => Ok(()),
-            Err(error) => Err(error),
+            // It may be the id that is refused: the types have an endpoint of their own.
+            Err(ClientError::Refused { status: 400 | 404, .. }) => self.list_association_types(from, to).await.map(drop),
+            answer => answer.map(drop),
         }
     }
 }

@@ -6,15 +6,19 @@ mod association_writes;
 mod associations;
 mod budget;
 mod buffer;
+mod denied;
 mod error;
 mod ids;
 mod ledger;
+mod lenient;
+mod meaning;
 mod metadata;
 mod objects;
 mod request;
 mod reserve;
 mod retry;
 mod runtime;
+mod scopes;
 mod search;
 mod token;
 mod token_cache;
@@ -49,6 +53,7 @@ pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, Stor
 use answer::Answer;
 use associations::BatchSize;
 use budget::Budget;
+use denied::DeniedProperties;
 use request::{Paths, Request};
 use reserve::{Reserve, UnderWay};
 use retry::{Decision, Failure, RetryPolicy, Tries};
@@ -91,6 +96,7 @@ pub struct Client {
     retry: RetryPolicy,
     ledger: Ledger,
     association_batch: BatchSize,
+    denied: DeniedProperties,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
     reserve: Reserve,
@@ -129,6 +135,7 @@ impl Client {
             retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
             ledger: Ledger::default(),
             association_batch: BatchSize::default(),
+            denied: DeniedProperties::default(),
             server_seconds: AtomicI64::new(0),
             reserve: Reserve::new(connection.daily_reserve),
             utc_offset_millis: AtomicI64::new(UNKNOWN),
@@ -213,7 +220,10 @@ impl Client {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },
-                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer, self.tokens.can_renew())),
+                Ok(answer) => {
+                    let error = ClientError::refused(&request, &answer, self.tokens.can_renew());
+                    (answer.failure(request.endpoint), error)
+                }
                 Err((failure, error)) => (failure, error),
             };
             // The token was renewed while the request was under way: that says nothing about the new one.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use wildmatch::WildMatch;
 
-use super::{Field, OBJECT_STREAMS, Portal, Role, STREAMS, Stream, association_column, follows_properties};
+use super::{Field, OBJECT_STREAMS, Obstacle, Portal, Role, STREAMS, Stream, association_column, follows_properties};
 use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, MISSING_SCOPE, Metadata};
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
@@ -50,7 +50,8 @@ fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEn
             _ => entry.add_field(field),
         }
     }
-    entry.finish(&portal.account.portal_id.to_string(), portal.access.missing_for_stream(stream.name))
+    let portal_id = portal.account.as_ref().map(|account| account.portal_id.to_string());
+    entry.finish(portal_id, portal.access.missing_for_stream(stream.name))
 }
 
 /// The object types whose ids a stream's records carry.
@@ -105,14 +106,18 @@ impl EntryBuilder<'_> {
 
     fn add_associations(&mut self, types: &[ObjectType], portal: &Portal) {
         for object_type in types {
-            let metadata = association_metadata(object_type, portal);
-            self.add(&association_column(object_type), Kind::Ids.schema(), metadata);
+            let missing = match self.stream.name {
+                "contacts" => portal.access.contact_deals.as_deref(),
+                _ => missing_scope(object_type, portal),
+            };
+            self.add(&association_column(object_type), Kind::Ids.schema(), association_metadata(missing));
         }
     }
 
     fn add_primary(&mut self, field: &Field, object_type: &ObjectType, portal: &Portal, choices: &Choices) {
         if choices.associations.contains(object_type) {
-            self.add(field.name, field.kind.schema(), association_metadata(object_type, portal));
+            let metadata = association_metadata(missing_scope(object_type, portal));
+            self.add(field.name, field.kind.schema(), metadata);
         }
     }
 
@@ -122,7 +127,7 @@ impl EntryBuilder<'_> {
         self.metadata.push(Metadata { breadcrumb: vec!["properties".to_owned(), name.to_owned()], metadata });
     }
 
-    fn finish(mut self, portal_id: &str, missing_scope: Option<&str>) -> CatalogEntry {
+    fn finish(mut self, portal_id: Option<String>, missing_scope: Option<&str>) -> CatalogEntry {
         let selected = self.stream.selected_by_default && missing_scope.is_none();
         let mut metadata = Map::new();
         metadata.insert("inclusion".to_owned(), "available".into());
@@ -133,7 +138,9 @@ impl EntryBuilder<'_> {
             metadata.insert("replication-key".to_owned(), key.into());
             metadata.insert("valid-replication-keys".to_owned(), json!([key]));
         }
-        metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        if let Some(portal_id) = portal_id {
+            metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        }
         if let Some(scope) = missing_scope {
             metadata.insert(MISSING_SCOPE.to_owned(), scope.into());
         }
@@ -159,8 +166,7 @@ impl EntryBuilder<'_> {
 
 /// Clock-driven properties differ on every read without a change of the ticket; sensitive ones are the user's decision.
 pub fn is_selected_by_default(property: &Property) -> bool {
-    let sensitive = property.data_sensitivity.as_deref().is_some_and(|level| level != "non_sensitive");
-    property.field_type != "calculation_read_time" && !sensitive
+    property.field_type != "calculation_read_time" && !property.is_sensitive()
 }
 
 fn property_schema(property: &Property) -> Value {
@@ -175,8 +181,16 @@ fn property_metadata(property: &Property, selected: bool) -> Value {
     json!({"inclusion": "available", "selected-by-default": selected, HUBSPOT_PROPERTY: property.name})
 }
 
-fn association_metadata(object_type: &ObjectType, portal: &Portal) -> Value {
-    match portal.access.missing_for(object_type) {
+/// What associations of tickets with a type lack; a type that the portal does not know lacks itself.
+fn missing_scope<'p>(object_type: &ObjectType, portal: &'p Portal) -> Option<&'p str> {
+    portal.access.obstacle(object_type).map(|obstacle| match obstacle {
+        Obstacle::Scope(scope) => scope.as_str(),
+        Obstacle::UnknownType(_) => "object type unknown to the portal",
+    })
+}
+
+fn association_metadata(missing_scope: Option<&str>) -> Value {
+    match missing_scope {
         None => json!({"inclusion": "available"}),
         Some(scope) => json!({"inclusion": "available", "selected-by-default": false, MISSING_SCOPE: scope}),
     }

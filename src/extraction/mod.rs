@@ -16,7 +16,9 @@ mod pass;
 mod plan;
 mod primaries;
 mod privacy;
+mod readable;
 mod schemas;
+mod sides;
 mod small;
 mod stamp;
 mod summary;
@@ -46,7 +48,8 @@ pub use estimate::{AssociationCost, Calls, Estimate};
 pub use plan::{AssociationSettings, Plan, PlanError, wanted_associations};
 pub use privacy::Privacy;
 pub use schemas::StreamSchema;
-pub use small::{SmallRecords, read_small_streams};
+pub use sides::{KeptStream, Sides, read_sides};
+pub use small::SmallRecords;
 pub use stamp::Stamp;
 pub use summary::{Phase, StreamSummary, Summary, SummaryHandle};
 
@@ -90,6 +93,9 @@ impl Records {
         self.ends.iter().map(move |end| &self.bodies[std::mem::replace(&mut begin, *end)..*end])
     }
 }
+
+/// The stream that others must not keep from being read.
+const TICKETS: &str = "tickets";
 
 /// Where extraction puts what it yields; bounded, so that a slow reader slows the reading.
 pub type Sink = mpsc::Sender<Yield>;
@@ -146,6 +152,22 @@ pub enum ExtractError {
         #[source]
         source: ClientError,
     },
+    /// A side stream that was not read, while all else was.
+    #[error("all else was read, but {stream} was not, and its table stays as it is: {source}")]
+    Kept {
+        /// The stream.
+        stream: &'static str,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// Everything was read, of a portal that HubSpot did not name.
+    #[error("all was read, but HubSpot does not tell of which portal: {source}")]
+    UntoldPortal {
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
     /// The search counts records that it does not give.
     #[error(
         "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; the bookmark was not moved: run again later"
@@ -179,6 +201,13 @@ pub enum ExtractError {
     Worker(String),
 }
 
+impl ExtractError {
+    /// Whether everything was read that could be, and the error tells of the rest.
+    pub fn comes_last(&self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::UntoldPortal { .. })
+    }
+}
+
 /// A run that is ready: what it reads, as whom, from where on.
 #[derive(Debug)]
 pub struct Run {
@@ -186,6 +215,10 @@ pub struct Run {
     pub plan: Plan,
     /// The small streams, read already.
     pub small: Vec<SmallRecords>,
+    /// Streams of which not everything was read.
+    pub kept: Vec<KeptStream>,
+    /// Why HubSpot does not tell which portal it is, if it may tell later.
+    pub portal_failure: Option<ClientError>,
     /// Whose run it is.
     pub stamp: Stamp,
     /// What bounds it.
@@ -215,7 +248,7 @@ pub async fn extract_until(
     summary: &SummaryHandle,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ExtractError> {
-    let Run { plan, small, stamp, bounds, state, cache } = run;
+    let Run { plan, small, mut kept, portal_failure, stamp, bounds, state, cache } = run;
     let bounds = bounds.in_millis();
     let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
     // Safe: it is the state that came in. pipelinewise's target takes the first STATE for written when it writes anything.
@@ -227,6 +260,7 @@ pub async fn extract_until(
     let mut outcome = Ok(());
     let mut stop = pin!(stop);
     for object in plan.objects {
+        let stream = object.streams()[0];
         outcome = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
@@ -234,6 +268,15 @@ pub async fn extract_until(
                 outcome = group.run(&mut output, &mut audit) => outcome,
             },
             Err(error) => Err(error.into()),
+        };
+        outcome = match outcome {
+            // The row cache may know of rows that were about to be yielded, so that nothing may follow.
+            Err(ExtractError::Client(error)) if stream != TICKETS && !error.ends_all() && output.cache.is_none() => {
+                tracing::warn!("{stream} cannot be read to its end now: {error}");
+                kept.push(KeptStream { stream, failure: Some(error) });
+                Ok(())
+            }
+            outcome => outcome,
         };
         if outcome.is_err() {
             break;
@@ -248,5 +291,12 @@ pub async fn extract_until(
     }
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
-    output.checkpoint().await
+    output.checkpoint().await?;
+    // All else was read: only now the failure of a side decides how the run ends.
+    let failed = kept.into_iter().find_map(|KeptStream { stream, failure }| failure.map(|source| (stream, source)));
+    match (failed, portal_failure) {
+        (Some((stream, source)), _) => Err(ExtractError::Kept { stream, source }),
+        (None, Some(source)) => Err(ExtractError::UntoldPortal { source }),
+        (None, None) => Ok(()),
+    }
 }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, HUBSPOT_PROPERTY};
-use crate::client::Property;
-use crate::discovery::is_selected_by_default;
+use crate::discovery::{Definitions, is_selected_by_default};
 use crate::property::Kind;
 
 /// The stream whose properties are compared.
@@ -13,12 +12,14 @@ const STREAM: &str = "tickets";
 const SHOWN: usize = 10;
 
 /// The differences in a sentence each; `columns` are the properties that are read, with the types of their columns.
-pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions: &[Property]) -> Vec<String> {
+pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions: &Definitions) -> Vec<String> {
+    let Definitions { properties: definitions, is_whole } = definitions;
     let defined: BTreeMap<&str, Kind> =
         definitions.iter().map(|one| (one.name.as_str(), Kind::of_hubspot(&one.hubspot_type))).collect();
     let mut sentences = Vec::new();
     let gone: Vec<&str> = columns.iter().map(|(name, _)| *name).filter(|name| !defined.contains_key(name)).collect();
-    if !gone.is_empty() {
+    // What is missing in a part is not gone.
+    if *is_whole && !gone.is_empty() {
         sentences.push(format!(
             "properties of {STREAM} that the catalog has and the portal has not (archived, renamed, or not for this token): {}; their columns are null",
             list(&gone)

@@ -52,6 +52,12 @@ pub enum TapError {
     /// Extraction ended before its end.
     #[error(transparent)]
     Extract(#[from] ExtractError),
+    /// The connection was tested, and what is read by default lacks something.
+    #[error("the token cannot read everything that is read by default: {problems}")]
+    MissingAccess {
+        /// Each with what to do about it.
+        problems: String,
+    },
     /// A stream that is none of this tap's is to be read again.
     #[error("--full-refresh names the stream {stream:?}, which this tap does not have; it has {known}")]
     UnknownStream {
@@ -136,12 +142,19 @@ impl TapError {
             | Self::LockUnusable { .. } => USAGE,
             Self::Locked { .. } => LOCKED,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
-            Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
-            Self::Discovery(DiscoveryError::Client(error))
+            Self::Plan(PlanError::MissingScope { .. } | PlanError::NothingReadable { .. })
+            | Self::MissingAccess { .. }
+            | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
+            Self::Discovery(
+                DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. },
+            )
             | Self::Client(error)
-            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
-                of_client(error)
-            }
+            | Self::Extract(
+                ExtractError::Client(error)
+                | ExtractError::Stream { source: error, .. }
+                | ExtractError::Kept { source: error, .. }
+                | ExtractError::UntoldPortal { source: error },
+            ) => of_client(error),
             Self::Extract(ExtractError::Shortfall { .. }) => INCOMPLETE,
             Self::Extract(ExtractError::Cache(_)) => USAGE,
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
@@ -185,9 +198,12 @@ impl TapError {
         match self {
             Self::Discovery(DiscoveryError::Client(error))
             | Self::Client(error)
-            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
-                error.resume_at()
-            }
+            | Self::Extract(
+                ExtractError::Client(error)
+                | ExtractError::Stream { source: error, .. }
+                | ExtractError::Kept { source: error, .. }
+                | ExtractError::UntoldPortal { source: error },
+            ) => error.resume_at(),
             _ => None,
         }
     }

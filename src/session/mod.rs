@@ -1,5 +1,6 @@
 //! What all faces of the engine share: from settings, a catalog and a state to a run that is ready, and how runs end.
 
+mod access;
 mod drift;
 mod ending;
 mod exit;
@@ -8,6 +9,7 @@ mod portal;
 mod prepare;
 mod report;
 
+pub use access::{Check, Checked, Problem};
 pub use ending::{Written, carry_out, stop_asked};
 pub use exit::{Consequence, TapError};
 pub use lock::Lock;

@@ -43,7 +43,8 @@ impl TargetError {
         match self {
             Self::Config(_) | Self::Input(_) | Self::Stream { .. } => USAGE,
             Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
-            Self::Discovery(DiscoveryError::Client(error)) | Self::Client(error) => of_client(error),
+            Self::Discovery(DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. })
+            | Self::Client(error) => of_client(error),
             Self::TooManyRejects { .. } => REJECTED,
             Self::Rejects(_) | Self::Output(_) => OUTPUT,
             Self::Runtime(_) => DEFECT,
