@@ -94,9 +94,6 @@ impl Records {
     }
 }
 
-/// The stream that others must not keep from being read.
-const TICKETS: &str = "tickets";
-
 /// Where extraction puts what it yields; bounded, so that a slow reader slows the reading.
 pub type Sink = mpsc::Sender<Yield>;
 
@@ -260,7 +257,7 @@ pub async fn extract_until(
     let mut outcome = Ok(());
     let mut stop = pin!(stop);
     for object in plan.objects {
-        let stream = object.streams()[0];
+        let (stream, is_side) = (object.streams()[0], object.object_type != ObjectType::TICKETS);
         outcome = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
@@ -271,7 +268,7 @@ pub async fn extract_until(
         };
         outcome = match outcome {
             // The row cache may know of rows that were about to be yielded, so that nothing may follow.
-            Err(ExtractError::Client(error)) if stream != TICKETS && !error.ends_all() && output.cache.is_none() => {
+            Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
                 tracing::warn!("{stream} cannot be read to its end now: {error}");
                 kept.push(KeptStream { stream, failure: Some(error) });
                 Ok(())

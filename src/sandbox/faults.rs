@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::reply::Limit;
 
@@ -66,6 +67,14 @@ pub enum Fault {
     IdsOutOfOrder,
     /// Answers with one record of the page missing, its cursor as usual.
     RecordMissing,
+    /// Answers with a member set to another value, or without it.
+    Member {
+        /// Its place as a JSON pointer, in which `*` stands for each element: `/results/*/metadata`.
+        pointer: String,
+        /// The value; `None` removes the member.
+        #[serde(default)]
+        value: Option<Value>,
+    },
 }
 
 impl Fault {

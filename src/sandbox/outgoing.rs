@@ -101,6 +101,37 @@ pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
                 results.remove(results.len() / 2);
             }
         }
+        Fault::Member { pointer, value } => {
+            let path: Vec<&str> = pointer.split('/').skip(1).collect();
+            set_member(body, &path, value.as_ref());
+        }
+        _ => {}
+    }
+}
+
+/// Sets or removes the member at the end of a path.
+fn set_member(at: &mut Value, path: &[&str], value: Option<&Value>) {
+    match (path, at) {
+        (["*", rest @ ..], Value::Array(elements)) => {
+            elements.iter_mut().for_each(|element| set_member(element, rest, value));
+        }
+        ([name], Value::Object(members)) => match value {
+            Some(value) => drop(members.insert((*name).to_owned(), value.clone())),
+            None => drop(members.shift_remove(*name)),
+        },
+        ([name, rest @ ..], Value::Object(members)) => {
+            if let Some(member) = members.get_mut(*name) {
+                set_member(member, rest, value);
+            }
+        }
+        ([index, rest @ ..], Value::Array(elements)) => {
+            if let Some(element) = index.parse::<usize>().ok().and_then(|index| elements.get_mut(index)) {
+                match (rest.is_empty(), value) {
+                    (true, Some(value)) => *element = value.clone(),
+                    _ => set_member(element, rest, value),
+                }
+            }
+        }
         _ => {}
     }
 }
