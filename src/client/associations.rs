@@ -143,7 +143,9 @@ impl Client {
     pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
         match self.batch_read_associations(from, to, &[ObjectId(1)]).await {
             // It may be the id that is refused: the types have an endpoint of their own.
-            Err(ClientError::Refused { status: 400 | 404, .. }) => self.list_association_types(from, to).await.map(drop),
+            Err(ClientError::Refused { status: 400 | 404, .. }) => {
+                self.list_association_types(from, to).await.map(drop)
+            }
             answer => answer.map(drop),
         }
     }

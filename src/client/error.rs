@@ -274,9 +274,7 @@ impl ClientError {
         };
         match answer.meaning(request.endpoint) {
             Meaning::GrantRefused => Self::Unauthorized { detail, fault: CredentialFault::of_grant(body.status()) },
-            Meaning::Unauthorized => {
-                Self::Unauthorized { detail, fault: CredentialFault::of(body.category(), oauth) }
-            }
+            Meaning::Unauthorized => Self::Unauthorized { detail, fault: CredentialFault::of(body.category(), oauth) },
             Meaning::Denied => Self::denied(request, &body, detail),
             Meaning::Limited if answer.limit() == Limit::Daily => Self::DailyLimit { detail, resume_at: None },
             Meaning::Limited | Meaning::Passing => Self::Failing { endpoint, status, detail, tries: 1 },

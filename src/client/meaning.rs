@@ -33,7 +33,7 @@ pub(super) enum Meaning {
 pub(super) fn meaning(endpoint: Endpoint, status: u16, is_json: bool) -> Meaning {
     let of_grant = endpoint == Endpoint::Token;
     match status {
-        400 | 401 | 403 if of_grant && is_json => Meaning::GrantRefused,
+        400 | 401 if of_grant && is_json => Meaning::GrantRefused,
         401 if !of_grant => Meaning::Unauthorized,
         403 if is_json => Meaning::Denied,
         408 | 423 | 425 => Meaning::Passing,
@@ -80,7 +80,7 @@ mod tests {
         for (status, json, other) in [
             (400, GrantRefused, Passing),
             (401, GrantRefused, Passing),
-            (403, GrantRefused, Passing),
+            (403, Denied, Passing),
             (404, Refused, Passing),
             (429, Limited, Limited),
             (500, Passing, Passing),

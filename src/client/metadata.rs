@@ -17,6 +17,8 @@ const OWNERS_PER_PAGE: u32 = 500;
 const OWNERS_PER_SMALL_PAGE: u32 = 100;
 /// The sensitivity of properties that every token may see.
 const PLAIN: &str = "non_sensitive";
+/// Those that take scopes of their own.
+const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
 /// A property definition, as it came: HubSpot adds fields every release. Only its name must be there.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
@@ -101,7 +103,10 @@ fn rows<T: DeserializeOwned>(results: Vec<Value>, what: &str) -> Vec<T> {
     let count = results.len();
     let rows: Vec<T> = results.into_iter().filter_map(|row| serde_json::from_value(row).ok()).collect();
     if rows.len() < count {
-        tracing::warn!("{} of {count} {what} that HubSpot gives have no name or id, and are left out", count - rows.len());
+        tracing::warn!(
+            "{} of {count} {what} that HubSpot gives have no name or id, and are left out",
+            count - rows.len()
+        );
     }
     rows
 }
@@ -110,6 +115,11 @@ impl Property {
     /// Whether reading its values takes a scope of its own; a level of an unknown name counts as one.
     pub fn is_sensitive(&self) -> bool {
         self.data_sensitivity.as_deref().is_some_and(|level| !level.eq_ignore_ascii_case(PLAIN))
+    }
+
+    /// A level of sensitivity that is none of HubSpot's, as far as this program knows.
+    pub fn unknown_level(&self) -> Option<&str> {
+        self.data_sensitivity.as_deref().filter(|level| self.is_sensitive() && !SENSITIVE.contains(level))
     }
 }
 
@@ -143,7 +153,12 @@ impl Client {
     ) -> Result<Vec<Property>, ClientError> {
         let url = format!("{}?archived=false&dataSensitivity={sensitivity}", self.paths.properties(object_type));
         let read = |body: Bytes| {
-            let properties = decode_properties(body)?;
+            let mut properties = decode_properties(body)?;
+            if sensitivity == PLAIN && properties.iter().all(Property::is_sensitive) {
+                // What has no plain one under the known name has them under a new one.
+                let unknown = properties.iter_mut().filter(|one| one.unknown_level().is_some());
+                unknown.for_each(|property| property.data_sensitivity = None);
+            }
             // Taken for the truth, the answer to another question would drop columns.
             if sensitivity == PLAIN && properties.iter().all(Property::is_sensitive) {
                 return Err(Malformed::new(format!("it does not list the {sensitivity} properties")));

@@ -139,12 +139,12 @@ pub async fn discover_account(
         (Ok(account), Some(expected)) if account.portal_id.to_string() != expected => {
             Err(DiscoveryError::OtherPortal { expected: expected.to_owned(), found: account.portal_id.to_string() })
         }
-        (Err(source), Some(expected)) => {
-            Err(DiscoveryError::UnknownPortal { expected: expected.to_owned(), source })
-        }
+        (Err(source), Some(expected)) => Err(DiscoveryError::UnknownPortal { expected: expected.to_owned(), source }),
         (account, _) => {
             if let Err(error) = &account {
-                tracing::warn!("HubSpot does not tell which portal the token belongs to, so that is not checked: {error}");
+                tracing::warn!(
+                    "HubSpot does not tell which portal the token belongs to, so that is not checked: {error}"
+                );
             }
             Ok(account)
         }
@@ -259,7 +259,8 @@ pub async fn discover_properties(client: &Client) -> Result<Definitions, ClientE
             }
         }
     }
-    for level in definitions.unknown_levels() {
+    let unknown: BTreeSet<&str> = definitions.properties.iter().filter_map(Property::unknown_level).collect();
+    for level in unknown {
         tracing::warn!("ticket properties of the unknown sensitivity {level:?} are treated as sensitive");
     }
     definitions.properties.sort_by(|one, other| one.name.cmp(&other.name));
@@ -275,12 +276,6 @@ impl Definitions {
             property.data_sensitivity.get_or_insert_with(|| level.to_owned());
             property
         }));
-    }
-
-    /// The levels of sensitivity that are none of HubSpot's, as far as this program knows.
-    fn unknown_levels(&self) -> BTreeSet<&str> {
-        let levels = self.properties.iter().filter(|one| one.is_sensitive()).filter_map(|one| one.data_sensitivity.as_deref());
-        levels.filter(|level| !SENSITIVE.contains(level)).collect()
     }
 }
 

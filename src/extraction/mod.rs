@@ -258,6 +258,7 @@ pub async fn extract_until(
     let mut stop = pin!(stop);
     for object in plan.objects {
         let (stream, is_side) = (object.streams()[0], object.object_type != ObjectType::TICKETS);
+        let was_read = output.state.bookmark(stream).is_some();
         outcome = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
@@ -270,7 +271,10 @@ pub async fn extract_until(
             // The row cache may know of rows that were about to be yielded, so that nothing may follow.
             Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
                 tracing::warn!("{stream} cannot be read to its end now: {error}");
-                kept.push(KeptStream { stream, failure: Some(error) });
+                // A scope that was missing from the beginning is told by the warning alone.
+                let is_begun = was_read || summary.now().streams.iter().any(|(name, _)| *name == stream);
+                let is_failure = is_begun || error.missing_scope().is_none();
+                kept.push(KeptStream { stream, failure: is_failure.then_some(error) });
                 Ok(())
             }
             outcome => outcome,

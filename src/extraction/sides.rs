@@ -184,7 +184,9 @@ impl OwnerLists {
         let lists = [(self.live, false), (self.archived, true)];
         let mut records: Vec<Map<String, Value>> = Vec::new();
         let mut places = HashMap::new();
-        for (mut owner, archived) in lists.into_iter().flat_map(|(list, archived)| list.into_iter().map(move |one| (one, archived))) {
+        for (mut owner, archived) in
+            lists.into_iter().flat_map(|(list, archived)| list.into_iter().map(move |one| (one, archived)))
+        {
             if !owner.other.get("archived").is_some_and(Value::is_boolean) {
                 owner.other.insert("archived".to_owned(), archived.into());
             }
@@ -220,7 +222,8 @@ async fn read_pipelines(
     known_stages: Option<u64>,
 ) -> Result<Vec<Rows>, ClientError> {
     let known = known.unwrap_or(1) + known_stages.unwrap_or(1);
-    let count = |pipelines: &Vec<Pipeline>| pipelines.len() + pipelines.iter().map(|one| one.stages.len()).sum::<usize>();
+    let count =
+        |pipelines: &Vec<Pipeline>| pipelines.len() + pipelines.iter().map(|one| one.stages.len()).sum::<usize>();
     let read = async || client.list_pipelines(&ObjectType::TICKETS).await;
     let pipelines = read_twice(Some(known), count, read, None).await?;
     let stages: Vec<_> =

@@ -145,9 +145,7 @@ impl TapError {
             Self::Plan(PlanError::MissingScope { .. } | PlanError::NothingReadable { .. })
             | Self::MissingAccess { .. }
             | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
-            Self::Discovery(
-                DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. },
-            )
+            Self::Discovery(DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. })
             | Self::Client(error)
             | Self::Extract(
                 ExtractError::Client(error)

@@ -156,8 +156,7 @@ impl Session {
         };
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
         let told = account.as_ref().ok().map(|account| account.portal_id.to_string());
-        let portal_id =
-            told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
+        let portal_id = told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let mut access = discover_access(&self.client, &wanted).await?;

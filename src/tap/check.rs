@@ -24,7 +24,9 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
     let mut lines = vec![match &checked.account {
         None => "portal unknown: HubSpot does not tell".to_owned(),
         Some(Account { portal_id, account_type: None, .. }) => format!("portal {portal_id}"),
-        Some(Account { portal_id, account_type: Some(account_type), .. }) => format!("portal {portal_id}, {account_type}"),
+        Some(Account { portal_id, account_type: Some(account_type), .. }) => {
+            format!("portal {portal_id}, {account_type}")
+        }
     }];
     lines.extend(checked.checks.iter().map(Check::verdict));
     lines.extend(checked.properties.map(|count| format!("{count} ticket properties")));

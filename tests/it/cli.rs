@@ -321,7 +321,8 @@ fn test_reports_the_portal_and_its_scopes() {
     assert!(report.text().contains("245001234"), "{}", report.text());
     assert!(!report.text().contains("missing"), "{}", report.text());
     tap.set("access_token", "lesser".into());
-    let report = tap.run(&["--test"]).succeeded();
+    let report = tap.run(&["--test"]);
+    assert_eq!(report.code, Some(3), "{}", report.stderr);
     for (what, verdict) in [
         ("owners", "missing: add the scope crm.objects.owners.read"),
         ("associations with companies", "missing: add the scope crm.objects.companies.read"),

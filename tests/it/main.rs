@@ -1,6 +1,8 @@
 //! Integration tests, one module a topic.
 
+mod access;
 mod airbyte;
+mod answers;
 mod bad_input;
 mod cache;
 mod cli;
@@ -27,6 +29,7 @@ mod ranges;
 mod report;
 mod secrets;
 mod selection;
+mod sides;
 mod storm;
 mod support;
 mod sweep;

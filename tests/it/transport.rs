@@ -483,7 +483,7 @@ fn overheard(configure: impl FnOnce(&mut Tap)) -> Vec<String> {
         head
     });
     let mut tap = Tap::unhurried(&portal());
-    tap.set("api_base_url", format!("http://{address}/").into());
+    tap.set("api_base_url", format!("http://{address}/").into()).set("retry_attempts", 0.into());
     configure(&mut tap);
     assert_eq!(tap.run(&["--test"]).code, Some(REFUSED));
     heard.join().expect("a request")
