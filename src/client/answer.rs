@@ -126,7 +126,9 @@ impl NoAnswer {
             Self::NotSent(error) | Self::Broken(error) => chain(error),
             Self::Endless => format!("the answer passes {} MiB", MAX_BODY_BYTES >> 20),
         };
-        ClientError::Unreachable { endpoint: request.endpoint.label(), host: host(&request.url), reason, tries: 1 }
+        let (endpoint, host) = (request.endpoint.label(), host(&request.url));
+        let is_sent = !matches!(self, Self::NotSent(_));
+        ClientError::Unreachable { endpoint, host, reason, is_sent, tries: 1 }
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::answer::{Answer, ErrorBody};
 use super::meaning::Meaning;
 use super::objects::Malformed;
-use super::request::Request;
+use super::request::{Endpoint, Request};
 use super::retry::Limit;
 use super::scopes::scope_of;
 
@@ -152,6 +152,8 @@ pub enum ClientError {
         host: String,
         /// What the transport says.
         reason: String,
+        /// Whether it left at all, so that the host had a part in the failure.
+        is_sent: bool,
         /// How often it was sent.
         tries: u32,
     },
@@ -341,7 +343,8 @@ impl ClientError {
         }
     }
 
-    /// Whether every other request would end the same way, so that nothing else is to be tried in this run.
+    /// Whether every other request would end the same way, so that nothing else is to be tried in this run: the token, the
+    /// quota or the portal itself is at fault.
     pub fn ends_all(&self) -> bool {
         match self {
             Self::Setup { .. }
@@ -351,24 +354,34 @@ impl ClientError {
             | Self::DailyReserve { .. }
             | Self::Migrating { .. }
             | Self::OtherDataCentre { .. } => true,
-            Self::MissingScopes { .. }
-            | Self::DeniedProperties { .. }
-            | Self::Redirected { .. }
-            | Self::Refused { .. }
-            | Self::Failing { .. }
-            | Self::Unreachable { .. }
-            | Self::Malformed { .. } => false,
+            // Without a token nothing can be sent.
+            Self::MissingScopes { endpoint, .. }
+            | Self::DeniedProperties { endpoint, .. }
+            | Self::Redirected { endpoint, .. }
+            | Self::Refused { endpoint, .. }
+            | Self::Failing { endpoint, .. }
+            | Self::Unreachable { endpoint, .. }
+            | Self::Malformed { endpoint, .. } => *endpoint == Endpoint::Token.label(),
         }
     }
 
-    /// Whether the failure may be one of the request's size: a shorter URL or a smaller page may succeed where it does not.
-    /// Edges and gateways say so in many ways.
+    /// Whether a shorter URL may succeed: edges and gateways refuse long ones in many ways.
+    pub fn may_be_of_length(&self) -> bool {
+        let is_refused = match self {
+            Self::Refused { status, .. } => matches!(status, 400 | 414 | 431),
+            Self::Failing { status, .. } => matches!(status, 400 | 403 | 404),
+            Self::MissingScopes { .. } => true,
+            _ => false,
+        };
+        is_refused || self.may_be_of_size()
+    }
+
+    /// Whether a smaller page may succeed, since the answer is too large for what stands between or takes too long.
     pub fn may_be_of_size(&self) -> bool {
         match self {
-            Self::Refused { status, .. } => matches!(status, 400 | 413 | 414 | 431),
-            // A limit of requests is none of their size.
-            Self::Failing { status, .. } => *status != 429,
-            Self::MissingScopes { .. } | Self::Unreachable { .. } | Self::Malformed { .. } => true,
+            Self::Refused { status, .. } => *status == 413,
+            Self::Failing { status, .. } => matches!(status, 408 | 502 | 504 | 520 | 522 | 524),
+            Self::Unreachable { is_sent, .. } => *is_sent,
             _ => false,
         }
     }

@@ -25,7 +25,7 @@ mod token_cache;
 mod writes;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,7 +44,7 @@ pub use error::{ClientError, CredentialFault, Reason};
 pub use ids::{ObjectId, ObjectType, PageCursor};
 pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage, decode_properties};
-pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
+pub use objects::{ListRequest, MAX_BATCH, MAX_SHORT_PROPERTIES, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use runtime::runtime;
 pub use search::{Criterion, Found, Search};
@@ -97,6 +97,8 @@ pub struct Client {
     ledger: Ledger,
     association_batch: BatchSize,
     denied: DeniedProperties,
+    /// Records of a page of a list, as far as larger ones have failed.
+    page_limit: AtomicU32,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
     reserve: Reserve,
@@ -136,6 +138,7 @@ impl Client {
             ledger: Ledger::default(),
             association_batch: BatchSize::default(),
             denied: DeniedProperties::default(),
+            page_limit: AtomicU32::new(u32::MAX),
             server_seconds: AtomicI64::new(0),
             reserve: Reserve::new(connection.daily_reserve),
             utc_offset_millis: AtomicI64::new(UNKNOWN),

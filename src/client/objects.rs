@@ -1,5 +1,7 @@
 //! Objects: the list and the batch read.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
@@ -11,6 +13,11 @@ use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
 /// Inputs of one batch read.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide>
 pub const MAX_BATCH: usize = 100;
+
+/// Smaller pages than this one are not tried: what still fails has another reason.
+const LEAST_PAGE: u32 = 10;
+/// Property names of fewer characters are no reason for an edge to refuse a URL.
+pub const MAX_SHORT_PROPERTIES: usize = 1_000;
 
 /// What is wrong with an answer that was a success.
 #[derive(Debug)]
@@ -51,6 +58,13 @@ pub struct ListRequest<'r> {
     pub properties: &'r str,
 }
 
+impl ListRequest<'_> {
+    /// Whether its URL is so long that an edge may refuse it.
+    fn is_long(&self) -> bool {
+        self.properties.len() > MAX_SHORT_PROPERTIES
+    }
+}
+
 /// `paging` of an answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Paging {
@@ -76,7 +90,8 @@ pub fn encode_properties<'n>(names: impl IntoIterator<Item = &'n str>) -> String
 
 impl Client {
     /// A page of a list, read by `decode` from the answer's body. The list is HubSpot's strongly consistent path. Properties
-    /// that the token may not read are left out, and missing in the answer.
+    /// that the token may not read are left out, and missing in the answer. Where large pages fail for good, it is smaller
+    /// than asked for.
     ///
     /// # Errors
     /// Any [`ClientError`]; status 414 when the properties' names make the URL too long.
@@ -85,23 +100,33 @@ impl Client {
         request: ListRequest<'_>,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
-        let mut base = self.paths.objects(request.object_type);
-        base.push_str(&format!("?limit={}&archived={}", request.limit, request.archived));
-        if let Some(PageCursor(cursor)) = request.after {
-            base.push_str("&after=");
-            base.push_str(&encode(cursor));
-        }
         loop {
-            let mut url = base.clone();
-            if !request.properties.is_empty() {
-                url.push_str("&properties=");
-                url.push_str(&self.denied.without(request.object_type, request.properties));
-            }
+            let limit = request.limit.min(self.page_limit.load(Ordering::Relaxed));
+            let url = self.list_url(request, limit);
             match self.call(Request::get(Endpoint::List, url), &decode).await {
                 Err(error) if self.denied.learn(request.object_type, &error) => {}
+                Err(error) if error.may_be_of_size() && limit > LEAST_PAGE && !request.is_long() => {
+                    let smaller = (limit / 4).max(LEAST_PAGE);
+                    tracing::warn!("pages of {limit} records fail; reading {smaller} at once from now on: {error}");
+                    self.page_limit.fetch_min(smaller, Ordering::Relaxed);
+                }
                 answer => return answer,
             }
         }
+    }
+
+    fn list_url(&self, request: ListRequest<'_>, limit: u32) -> String {
+        let mut url = self.paths.objects(request.object_type);
+        url.push_str(&format!("?limit={limit}&archived={}", request.archived));
+        if let Some(PageCursor(cursor)) = request.after {
+            url.push_str("&after=");
+            url.push_str(&encode(cursor));
+        }
+        if !request.properties.is_empty() {
+            url.push_str("&properties=");
+            url.push_str(&self.denied.without(request.object_type, request.properties));
+        }
+        url
     }
 
     /// Asks for one object of a type, to see whether the token may.

@@ -9,7 +9,8 @@ use tokio::sync::OnceCell;
 use super::page::{Layout, Page, Row};
 use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
 use crate::client::{
-    Client, ClientError, ListRequest, MAX_BATCH, Malformed, ObjectId, ObjectType, PageCursor, encode_properties,
+    Client, ClientError, ListRequest, MAX_BATCH, MAX_SHORT_PROPERTIES, Malformed, ObjectId, ObjectType, PageCursor,
+    encode_properties,
 };
 use crate::state::List;
 
@@ -49,8 +50,10 @@ impl Reader {
         }
         if !self.wide.load(Ordering::Relaxed) {
             match self.list_page(false, after, &self.properties, &self.layout).await {
-                Err(error) if error.status() == Some(414) => {
-                    tracing::info!("the properties' names are too long for HubSpot's list; reading ids, then records");
+                Err(error) if self.is_of_length(&error) => {
+                    tracing::info!(
+                        "the properties' names are too long for HubSpot's list; reading ids, then records ({error})"
+                    );
                     self.wide.store(true, Ordering::Relaxed);
                 }
                 answer => return answer,
@@ -64,6 +67,12 @@ impl Reader {
         page.arrange(listed.ids());
         page.next = listed.next;
         Ok(page)
+    }
+
+    /// Whether a page may have failed for its URL's length.
+    fn is_of_length(&self, error: &ClientError) -> bool {
+        let is_long = self.properties.len() > MAX_SHORT_PROPERTIES;
+        error.status() == Some(414) || is_long && error.may_be_of_length()
     }
 
     /// Up to 100 records by id, with all properties; records that are gone are missing.

@@ -272,7 +272,8 @@ pub async fn extract_until(
             Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
                 tracing::warn!("{stream} cannot be read to its end now: {error}");
                 // A scope that was missing from the beginning is told by the warning alone.
-                let is_begun = was_read || summary.now().streams.iter().any(|(name, _)| *name == stream);
+                let has_rows = |(name, counts): &(&str, StreamSummary)| *name == stream && counts.records > 0;
+                let is_begun = was_read || summary.now().streams.iter().any(has_rows);
                 let is_failure = is_begun || error.missing_scope().is_none();
                 kept.push(KeptStream { stream, failure: is_failure.then_some(error) });
                 Ok(())

@@ -1,9 +1,9 @@
 //! What of a selection can be read, and what is said of the rest.
 
 use super::plan::{AssociationSettings, PlanError, wanted_associations};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, MISSING_SCOPE};
 use crate::client::ObjectType;
-use crate::discovery::{Access, Obstacle, association_column};
+use crate::discovery::{Access, OBJECT_STREAMS, Obstacle, association_column};
 
 /// The wanted association types that can be read.
 ///
@@ -38,6 +38,14 @@ pub(super) fn warnings(catalog: &Catalog, settings: &AssociationSettings, access
     for (stream, scope) in access.streams.iter().filter(|(stream, _)| catalog.selects(stream)) {
         warnings
             .push(format!("{stream} is left out, since the token lacks the scope {scope}; its table stays as it is"));
+    }
+    for stream in OBJECT_STREAMS.into_iter().filter(|stream| access.missing_for_stream(stream).is_none()) {
+        let entry = catalog.entry(stream).filter(|entry| entry.selection().stream_selected());
+        if let Some(scope) = entry.and_then(|entry| entry.keyword(&[], MISSING_SCOPE)?.as_str()) {
+            warnings.push(format!(
+                "{stream} has no columns for its properties, since the token lacked the scope {scope} when the catalog was made; add it and discover again"
+            ));
+        }
     }
     let column = association_column(&ObjectType::DEALS);
     if let Some(scope) = access.contact_deals.as_ref().filter(|_| catalog.selects_field("contacts", &column)) {

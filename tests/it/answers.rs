@@ -202,3 +202,41 @@ fn a_property_that_the_token_may_not_read_is_left_out_and_the_rest_read() {
         assert!(found.iter().all(|record| record[property].is_null() && record["hs_pipeline"].is_string()));
     }
 }
+
+#[test]
+fn a_url_that_is_refused_in_any_way_is_done_without() {
+    let portal = portal();
+    let long = ",hs_ticket_priority,";
+    for fault in [
+        answer(400, &[], "{}"),
+        answer(403, &[], r#"{"message":"Request blocked"}"#),
+        Fault::Html(403),
+        Fault::Html(413),
+        Fault::Html(414),
+        answer(431, &[], ""),
+        Fault::Html(502),
+        Fault::ResetBeforeBody,
+    ] {
+        portal.clear_faults();
+        portal.faults([FaultRule::always(long, fault.clone())]);
+        let finished = tap(&portal).sync(None);
+        assert_whole(&finished);
+        let found = records(&finished.messages(), "tickets");
+        assert!(found.iter().all(|record| record["hs_pipeline"].is_string()), "{fault:?}");
+    }
+}
+
+#[test]
+fn pages_that_are_too_large_for_what_stands_between_get_smaller() {
+    let portal = portal();
+    let mut tap = tap(&portal);
+    tap.set("page_size", 100.into()).set("retry_attempts", 1.into()).set("request_timeout_secs", json!(1));
+    tap.set("properties", json!(["subject", "content"]));
+    for fault in [Fault::Html(502), Fault::Html(504), Fault::Html(413), Fault::ResetMidBody, Fault::SlowMs(60_000)] {
+        portal.clear_faults();
+        portal.faults([FaultRule::always("limit=100", fault.clone()), FaultRule::always("limit=25&", fault)]);
+        let finished = tap.sync(None);
+        assert_whole(&finished);
+        assert_eq!(finished.said("reading 10 at once from now on"), 1, "{}", finished.stderr);
+    }
+}

@@ -155,7 +155,10 @@ fn a_refusal_is_not_repeated_and_names_its_correlation_id() {
         assert_eq!(finished.code, Some(REFUSED), "{}", finished.stderr);
         assert!(finished.last_line().contains("correlationId "), "{}", finished.last_line());
         assert!(finished.last_line().contains(&code.to_string()), "{}", finished.last_line());
-        assert_eq!(of_endpoint(&portal, "list tickets").iter().filter(|one| one.query.contains(PAGES)).count(), 1);
+        // With 400 it may be the URL that is refused: it is tried without the properties' names.
+        let expected = if code == 400 { 2 } else { 1 };
+        let asked = of_endpoint(&portal, "list tickets").iter().filter(|one| one.query.contains(PAGES)).count();
+        assert_eq!(asked, expected, "{code}");
     }
 }
 
