@@ -63,6 +63,12 @@ impl Client {
         Ok(account)
     }
 
+    /// The portal of an OAuth grant, which the token endpoint tells as well.
+    pub fn granted_account(&self) -> Option<Account> {
+        let portal_id = ObjectId(self.tokens.portal()?);
+        Some(Account { portal_id, account_type: None, time_zone: None, utc_offset_millis: None })
+    }
+
     /// Today's usage; none where HubSpot has no figure (OAuth apps), and none with a warning where it cannot be read: no run
     /// depends on it.
     pub async fn daily_usage(&self) -> Option<DailyUsage> {

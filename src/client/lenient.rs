@@ -38,6 +38,11 @@ pub(super) fn number(value: &Value) -> Option<i64> {
     text.parse().ok().or_else(fraction)
 }
 
+/// An id of a portal likewise.
+pub(super) fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(optional_number(deserializer)?.and_then(|id| u64::try_from(id).ok()))
+}
+
 /// A key: text or a number, and not empty.
 pub(super) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = text(deserializer)?;

@@ -133,7 +133,7 @@ pub async fn discover_account(
 ) -> Result<Result<Account, ClientError>, DiscoveryError> {
     let account = match client.account().await {
         Err(error) if error.ends_all() || matches!(error, ClientError::Unreachable { .. }) => return Err(error.into()),
-        answer => answer,
+        answer => answer.or_else(|error| client.granted_account().ok_or(error)),
     };
     match (account, organization_id) {
         (Ok(account), Some(expected)) if account.portal_id.to_string() != expected => {

@@ -8,6 +8,7 @@ use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::messages::{Tables, activated, columns, fold, records};
 use crate::support::portal::Portal;
+use crate::support::source;
 use crate::support::tap::{Finished, Tap};
 
 const REFUSED: i32 = 3;
@@ -346,6 +347,64 @@ fn a_portal_that_is_not_told_is_read_where_nobody_asks_which_it_is() {
             assert!(finished.last_line().contains(part), "{}", finished.last_line());
         }
     }
+}
+
+#[test]
+fn an_oauth_grant_tells_the_portal_where_the_account_does_not() {
+    let portal = portal();
+    let mut tap = tap(&portal);
+    tap.set("access_token", Value::Null)
+        .set("client_id", "sandbox-client".into())
+        .set("client_secret", "sandbox-secret".into())
+        .set("refresh_token", "sandbox-refresh".into())
+        .set("organization_id", portal.portal_id().to_string().into());
+    portal.faults([FaultRule::always("account-info", status(403, "{}"))]);
+    let finished = tap.sync(None).succeeded();
+    assert_eq!(records(&finished.messages(), "tickets")[0]["_tenant_id"], "245001234");
+    tap.set("organization_id", "7".into());
+    let finished = tap.sync(None);
+    assert_eq!((finished.code, finished.text()), (Some(REFUSED), ""), "{}", finished.stderr);
+    assert!(finished.last_line().contains("the token belongs to portal 245001234"), "{}", finished.last_line());
+}
+
+#[test]
+fn airbyte_completes_what_was_read_and_leaves_a_failed_side_incomplete() {
+    let portal = portal();
+    let tap = tap(&portal);
+    let catalog = source::configured(&source::discover(&tap), |_| "incremental");
+    portal.faults([FaultRule::always("/owners", status(500, "{}"))]);
+    let said = source::read(&tap, &catalog, &[]);
+    assert_eq!(said.error()["failure_type"], "transient_error");
+    assert_eq!(said.records("tickets").len(), 30);
+    for (stream, expected) in [("owners", "INCOMPLETE"), ("ticket_pipelines", "COMPLETE"), ("tickets", "COMPLETE")] {
+        assert_eq!(said.statuses(stream).last().map(String::as_str), Some(expected), "{stream}");
+    }
+    let check = source::run(&tap, &["check", "--config", "config.json"]).succeeded();
+    assert_eq!(check.of("CONNECTION_STATUS")[0]["connectionStatus"]["status"], "FAILED");
+    // A scope that is missing from the beginning ends nothing.
+    portal.clear_faults();
+    portal.faults([FaultRule::always("/owners", status(403, "{}"))]);
+    let said = source::read(&tap, &catalog, &[]).succeeded();
+    assert_eq!(said.statuses("owners").last().map(String::as_str), Some("INCOMPLETE"));
+    assert_eq!(said.statuses("deals").last().map(String::as_str), Some("COMPLETE"));
+}
+
+#[test]
+fn other_objects_that_fail_leave_the_rest_to_be_read() {
+    let mut loaded = Loaded::new();
+    let catalog: Value =
+        serde_json::from_slice(&loaded.tap.run(&["--discover"]).succeeded().stdout).expect("a catalog");
+    loaded.tap.select_streams(&catalog, &["tickets", "contacts", "companies", "deals"]);
+    let finished = loaded.again([FaultRule::always("GET /crm/objects/2026-03/companies", status(500, "{}"))]);
+    assert_eq!(finished.code, Some(UNAVAILABLE), "{}", finished.stderr);
+    assert!(finished.last_line().contains("companies"), "{}", finished.last_line());
+    assert!(!records(&finished.messages(), "contacts").is_empty());
+    assert!(!records(&finished.messages(), "deals").is_empty());
+    assert_eq!(activated(&finished.messages(), "companies"), [] as [i64; 0]);
+    loaded.assert_tickets();
+    loaded.again([]).succeeded();
+    let companies = loaded.portal.truth().list("companies").len();
+    assert_eq!(keys(&loaded.tables, "companies").len(), companies);
 }
 
 #[test]
