@@ -26,7 +26,7 @@ pub(super) enum Tokens {
     Granted {
         client_id: String,
         client_secret: SecretString,
-        held: Mutex<Held>,
+        held: Box<Mutex<Held>>,
         /// The latest refresh token that came in place of the one given.
         rotated: watch::Sender<Option<SecretString>>,
         /// Which token is the current one.
@@ -100,7 +100,7 @@ impl Tokens {
                 Ok(Self::Granted {
                     client_id,
                     client_secret,
-                    held: Mutex::new(held),
+                    held: Box::new(Mutex::new(held)),
                     rotated: watch::Sender::new(None),
                     generation: AtomicU64::new(0),
                     portal,
