@@ -317,6 +317,21 @@ impl ClientError {
         Self::Malformed { endpoint: request.endpoint.label(), reason: malformed.0, tries: 1 }
     }
 
+    /// Of an answer that was taken and then contradicts what is known.
+    pub(super) fn unusable(endpoint: Endpoint, reason: String) -> Self {
+        Self::Malformed { endpoint: endpoint.label(), reason, tries: 1 }
+    }
+
+    /// Of a list that leads back to where it has been.
+    pub fn circle(cursor: &str) -> Self {
+        Self::unusable(Endpoint::List, format!("its pages lead back to {cursor}"))
+    }
+
+    /// Of records that no answer mentions, however they are asked for.
+    pub fn silent(count: usize, object_type: &str) -> Self {
+        Self::unusable(Endpoint::BatchRead, format!("it says nothing about {count} {object_type} that exist"))
+    }
+
     /// The error with the number of tries it took, and when the daily quota begins anew.
     pub(super) fn after(mut self, sent: u32, quota_resets_at: Option<DateTime<Utc>>) -> Self {
         match &mut self {
@@ -365,22 +380,21 @@ impl ClientError {
         }
     }
 
-    /// Whether a shorter URL may succeed: edges and gateways refuse long ones in many ways.
+    /// Whether an answer may mean that the URL is too long: edges and gateways say so in many ways.
     pub fn may_be_of_length(&self) -> bool {
-        let is_refused = match self {
-            Self::Refused { status, .. } => matches!(status, 400 | 414 | 431),
+        match self {
+            Self::Refused { status, .. } => matches!(status, 400 | 413 | 414 | 431),
             Self::Failing { status, .. } => matches!(status, 400 | 403 | 404),
             Self::MissingScopes { .. } => true,
             _ => false,
-        };
-        is_refused || self.may_be_of_size()
+        }
     }
 
-    /// Whether a smaller page may succeed, since the answer is too large for what stands between or takes too long.
+    /// Whether a smaller answer may come where this one did not.
     pub fn may_be_of_size(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status == 413,
-            Self::Failing { status, .. } => matches!(status, 408 | 502 | 504 | 520 | 522 | 524),
+            Self::Failing { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504 | 520 | 522 | 524),
             Self::Unreachable { is_sent, .. } => *is_sent,
             _ => false,
         }

@@ -1,11 +1,9 @@
 //! Objects: the list and the batch read.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use super::request::{Endpoint, Request, encode};
 use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
@@ -13,11 +11,6 @@ use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
 /// Inputs of one batch read.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide>
 pub const MAX_BATCH: usize = 100;
-
-/// Smaller pages than this one are not tried: what still fails has another reason.
-const LEAST_PAGE: u32 = 10;
-/// Property names of fewer characters are no reason for an edge to refuse a URL.
-pub const MAX_SHORT_PROPERTIES: usize = 1_000;
 
 /// What is wrong with an answer that was a success.
 #[derive(Debug)]
@@ -58,13 +51,6 @@ pub struct ListRequest<'r> {
     pub properties: &'r str,
 }
 
-impl ListRequest<'_> {
-    /// Whether its URL is so long that an edge may refuse it.
-    fn is_long(&self) -> bool {
-        self.properties.len() > MAX_SHORT_PROPERTIES
-    }
-}
-
 /// `paging` of an answer.
 #[derive(Debug, Deserialize)]
 pub(super) struct Paging {
@@ -73,13 +59,25 @@ pub(super) struct Paging {
 
 #[derive(Debug, Deserialize)]
 struct Next {
-    after: Option<String>,
+    /// Text; some answers write a number.
+    after: Value,
 }
 
 impl Paging {
+    /// The cursor of the next page.
     pub(super) fn after(&self) -> Option<String> {
-        self.next.as_ref()?.after.clone()
+        match &self.next.as_ref()?.after {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
     }
+}
+
+/// A field that no record depends on: none where it is null, absent or of another type.
+pub(super) fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// The value of a `properties` query parameter.
@@ -90,8 +88,7 @@ pub fn encode_properties<'n>(names: impl IntoIterator<Item = &'n str>) -> String
 
 impl Client {
     /// A page of a list, read by `decode` from the answer's body. The list is HubSpot's strongly consistent path. Properties
-    /// that the token may not read are left out, and missing in the answer. Where large pages fail for good, it is smaller
-    /// than asked for.
+    /// that the token may not read are left out, and missing in the answer.
     ///
     /// # Errors
     /// Any [`ClientError`]; status 414 when the properties' names make the URL too long.
@@ -100,33 +97,23 @@ impl Client {
         request: ListRequest<'_>,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
+        let mut base = self.paths.objects(request.object_type);
+        base.push_str(&format!("?limit={}&archived={}", request.limit, request.archived));
+        if let Some(PageCursor(cursor)) = request.after {
+            base.push_str("&after=");
+            base.push_str(&encode(cursor));
+        }
         loop {
-            let limit = request.limit.min(self.page_limit.load(Ordering::Relaxed));
-            let url = self.list_url(request, limit);
+            let mut url = base.clone();
+            if !request.properties.is_empty() {
+                url.push_str("&properties=");
+                url.push_str(&self.denied.without(request.object_type, request.properties));
+            }
             match self.call(Request::get(Endpoint::List, url), &decode).await {
                 Err(error) if self.denied.learn(request.object_type, &error) => {}
-                Err(error) if error.may_be_of_size() && limit > LEAST_PAGE && !request.is_long() => {
-                    let smaller = (limit / 4).max(LEAST_PAGE);
-                    tracing::warn!("pages of {limit} records fail; reading {smaller} at once from now on: {error}");
-                    self.page_limit.fetch_min(smaller, Ordering::Relaxed);
-                }
                 answer => return answer,
             }
         }
-    }
-
-    fn list_url(&self, request: ListRequest<'_>, limit: u32) -> String {
-        let mut url = self.paths.objects(request.object_type);
-        url.push_str(&format!("?limit={limit}&archived={}", request.archived));
-        if let Some(PageCursor(cursor)) = request.after {
-            url.push_str("&after=");
-            url.push_str(&encode(cursor));
-        }
-        if !request.properties.is_empty() {
-            url.push_str("&properties=");
-            url.push_str(&self.denied.without(request.object_type, request.properties));
-        }
-        url
     }
 
     /// Asks for one object of a type, to see whether the token may.
@@ -172,6 +159,28 @@ impl Client {
             let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
             let request = Request::post_json(Endpoint::BatchRead, url.clone(), body.to_string().into_bytes());
             match self.call(request, &decode).await {
+                Err(error) if self.denied.learn(object_type, &error) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// One live object by id, read by `decode` from the answer's body. A merged one answers with the record that it was
+    /// merged into.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; status 404 when there is no such live object.
+    pub async fn read_object<T>(
+        &self,
+        object_type: &ObjectType,
+        id: ObjectId,
+        properties: &str,
+        decode: impl Fn(Bytes) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
+        loop {
+            let properties = self.denied.without(object_type, properties);
+            let url = format!("{}/{id}?archived=false&properties={properties}", self.paths.objects(object_type));
+            match self.call(Request::get(Endpoint::Get, url), &decode).await {
                 Err(error) if self.denied.learn(object_type, &error) => {}
                 answer => return answer,
             }

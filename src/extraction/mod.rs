@@ -2,16 +2,20 @@
 
 mod answer;
 mod audit;
+mod batch;
 mod cache;
 mod changes;
 mod chunk;
+mod completeness;
 mod encoder;
 mod estimate;
 mod group;
+mod layout;
 mod links;
 mod list;
 mod output;
 mod page;
+mod parse;
 mod pass;
 mod plan;
 mod primaries;
@@ -39,6 +43,7 @@ use crate::state::State;
 
 pub use answer::encode_answer;
 pub use cache::{Cache, CacheError};
+pub use completeness::Reason;
 
 use audit::Audit;
 use group::Group;
@@ -51,7 +56,7 @@ pub use schemas::StreamSchema;
 pub use sides::{KeptStream, Sides, read_sides};
 pub use small::SmallRecords;
 pub use stamp::Stamp;
-pub use summary::{Phase, StreamSummary, Summary, SummaryHandle};
+pub use summary::{Ending, Phase, StreamSummary, Summary, SummaryHandle};
 
 /// What extraction yields. Order holds: a checkpoint covers what was yielded before it.
 #[derive(Debug)]
@@ -167,7 +172,7 @@ pub enum ExtractError {
     },
     /// The search counts records that it does not give.
     #[error(
-        "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; the bookmark was not moved: run again later"
+        "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; what it gives was written, and the bookmark stays: run again later"
     )]
     Shortfall {
         /// Of which type.
@@ -180,6 +185,24 @@ pub enum ExtractError {
         expected: u64,
         /// Records seen.
         seen: u64,
+    },
+    /// The search and the list contradict each other.
+    #[error(
+        "the search counts more {object_type} than the list has, too many to look at one by one; no row was removed: run again later"
+    )]
+    Contradiction {
+        /// Of which type.
+        object_type: ObjectType,
+    },
+    /// Records exist that no answer gives.
+    #[error(
+        "HubSpot says nothing about {count} {object_type} that exist; the state names them, and the next run asks for them again"
+    )]
+    Unread {
+        /// Of which type.
+        object_type: ObjectType,
+        /// How many.
+        count: usize,
     },
     /// The row cache cannot be used.
     #[error(transparent)]
@@ -202,6 +225,15 @@ impl ExtractError {
     /// Whether everything was read that could be, and the error tells of the rest.
     pub fn comes_last(&self) -> bool {
         matches!(self, Self::Kept { .. } | Self::UntoldPortal { .. })
+    }
+
+    /// Whether other objects may still be read.
+    fn concerns_one_object(&self) -> bool {
+        match self {
+            Self::Shortfall { .. } | Self::Contradiction { .. } | Self::Unread { .. } | Self::Disordered => true,
+            Self::Client(error) => !error.ends_all() && !matches!(error, ClientError::Unreachable { .. }),
+            _ => false,
+        }
     }
 }
 
@@ -259,7 +291,7 @@ pub async fn extract_until(
     for object in plan.objects {
         let (stream, is_side) = (object.streams()[0], object.object_type != ObjectType::TICKETS);
         let was_read = output.state.bookmark(stream).is_some();
-        outcome = match Group::new(&client, object, &bounds, &output) {
+        let ended = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
                 () = &mut stop => Err(ExtractError::Stopped),
@@ -267,7 +299,7 @@ pub async fn extract_until(
             },
             Err(error) => Err(error.into()),
         };
-        outcome = match outcome {
+        let ended = match ended {
             // The row cache may know of rows that were about to be yielded, so that nothing may follow.
             Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
                 tracing::warn!("{stream} cannot be read to its end now: {error}");
@@ -278,9 +310,12 @@ pub async fn extract_until(
                 kept.push(KeptStream { stream, failure: is_failure.then_some(error) });
                 Ok(())
             }
-            outcome => outcome,
+            ended => ended,
         };
-        if outcome.is_err() {
+        let goes_on = ended.as_ref().err().is_none_or(ExtractError::concerns_one_object);
+        // The first failure is the one that is told.
+        outcome = outcome.and(ended);
+        if !goes_on {
             break;
         }
     }

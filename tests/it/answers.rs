@@ -234,9 +234,9 @@ fn pages_that_are_too_large_for_what_stands_between_get_smaller() {
     tap.set("properties", json!(["subject", "content"]));
     for fault in [Fault::Html(502), Fault::Html(504), Fault::Html(413), Fault::ResetMidBody, Fault::SlowMs(60_000)] {
         portal.clear_faults();
-        portal.faults([FaultRule::always("limit=100", fault.clone()), FaultRule::always("limit=25&", fault)]);
+        portal.faults([FaultRule::always("limit=100", fault.clone()), FaultRule::always("limit=50&", fault)]);
         let finished = tap.sync(None);
         assert_whole(&finished);
-        assert_eq!(finished.said("reading 10 at once from now on"), 1, "{}", finished.stderr);
+        assert!(finished.said("reading smaller ones") >= 1, "{}", finished.stderr);
     }
 }

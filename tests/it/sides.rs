@@ -43,7 +43,11 @@ fn status(code: u16, body: &str) -> Fault {
 }
 
 fn member(pointer: &str, value: Option<Value>) -> Fault {
-    Fault::Member { pointer: pointer.to_owned(), value }
+    let path = pointer.trim_start_matches('/').to_owned();
+    match value {
+        Some(value) => Fault::SetMember { path, value },
+        None => Fault::RemoveMember(path),
+    }
 }
 
 /// The keys of a stream's rows that are not deleted.
