@@ -12,7 +12,7 @@ use tap_hubspot_tickets::sandbox::{BEHAVIOURS, Options};
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;
-use crate::support::messages::{Tables, fold};
+use crate::support::messages::{Row, Tables, fold};
 use crate::support::portal::Portal;
 use crate::support::tap::{Finished, Tap};
 
@@ -44,6 +44,7 @@ struct Bench {
     tap: Tap,
     catalog: Value,
     loaded: Tables,
+    archived: u64,
 }
 
 impl Bench {
@@ -73,7 +74,7 @@ impl Bench {
         portal.archive("tickets", live[30]);
         portal.create("tickets", &[("subject", "new")]);
         portal.advance(Duration::from_secs(60));
-        Self { portal, tap, catalog, loaded }
+        Self { portal, tap, catalog, loaded, archived: live[30] }
     }
 
     fn run(&mut self, way: Way) -> Finished {
@@ -99,15 +100,32 @@ impl Bench {
             let state = tables.state.clone();
             tables.load(&self.tap.sync(state.as_ref()).succeeded().messages());
         }
+        self.drop_deleted(&mut tables);
         for table in self.portal.truth().tables(&self.catalog) {
             table.assert_held(&table.in_messages(&tables), Fidelity::Exact);
+        }
+    }
+
+    /// Takes out rows that ACTIVATE_VERSION has marked, so that a live one among them is missed, and the associations of
+    /// the archived ticket, which leave with a sweep.
+    fn drop_deleted(&self, tables: &mut Tables) {
+        let is = |row: &Row, column: &str, token: &str| row.get(column).is_some_and(|value| value.get() == token);
+        for table in tables.tables.values_mut() {
+            table.rows.retain(|_, held| {
+                let of_archived = is(&held.row, "ticket_id", &format!("\"{}\"", self.archived));
+                !of_archived && (!held.deleted || is(&held.row, "archived", "true"))
+            });
         }
     }
 }
 
 #[test]
 fn no_row_is_lost_and_no_run_ends_needlessly_however_hubspot_answers() {
-    let cases: Vec<_> = BEHAVIOURS.iter().flat_map(|behaviour| WAYS.map(|way| (behaviour.name, way))).collect();
+    // `DOUBT=NAME` tries one behaviour alone.
+    let chosen = std::env::var("DOUBT").ok();
+    let is_chosen = |name: &str| chosen.as_ref().is_none_or(|chosen| chosen == name);
+    let behaviours = BEHAVIOURS.iter().map(|behaviour| behaviour.name).filter(|name| is_chosen(name));
+    let cases: Vec<_> = behaviours.flat_map(|name| WAYS.map(|way| (name, way))).collect();
     let (next, begun, struck) = (AtomicUsize::new(0), Instant::now(), Mutex::new(BTreeSet::new()));
     let failures = Mutex::new(Vec::new());
     let run = || {
@@ -120,6 +138,9 @@ fn no_row_is_lost_and_no_run_ends_needlessly_however_hubspot_answers() {
                 let finished = bench.run(*way);
                 if bench.portal.requests().iter().any(|request| request.fault.is_some()) {
                     struck.lock().expect("a set").insert(*name);
+                }
+                if chosen.is_some() {
+                    eprintln!("{name}, {way:?}:\n{}", finished.stderr);
                 }
                 let ending = ENDINGS.iter().find(|(of, ways, _)| of == name && ways.contains(way));
                 bench.assert_ended(*way, &finished, ending.map_or(0, |(.., code)| *code));
@@ -141,7 +162,7 @@ fn no_row_is_lost_and_no_run_ends_needlessly_however_hubspot_answers() {
     let missed: Vec<_> =
         BEHAVIOURS.iter().map(|behaviour| behaviour.name).filter(|name| !struck.contains(name)).collect();
     // An OAuth grant is not used here; tests of tokens are.
-    assert_eq!(missed, ["token_limited_thrice"], "behaviours that met no request");
+    assert!(chosen.is_some() || missed == ["token_limited_thrice"], "behaviours that met no request: {missed:?}");
     let endings: usize = ENDINGS.iter().map(|(_, ways, _)| ways.len()).sum();
     figures::tell(
         "doubtful answers",
