@@ -390,6 +390,15 @@ impl ClientError {
         }
     }
 
+    /// Whether a batch may be refused because of its size, or of a record that it names.
+    pub fn is_of_input(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 400 | 404 | 413 | 414),
+            Self::Failing { status, .. } => matches!(status, 400 | 404),
+            _ => false,
+        }
+    }
+
     /// Whether a smaller answer may come where this one did not.
     pub fn may_be_of_size(&self) -> bool {
         match self {

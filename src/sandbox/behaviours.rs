@@ -136,7 +136,7 @@ behaviours! {
         vec![FaultRule::always("/search", error(400, "VALIDATION_ERROR", "limit must be at most 100")).with_body("\"limit\":200")];
     search_id_filter_refused, "the search refuses to filter by id",
         vec![FaultRule::always(SEARCH, error(400, "VALIDATION_ERROR", "Property hs_object_id cannot be filtered"))
-            .with_body("\"propertyName\":\"hs_object_id\",\"value\"")];
+            .with_body("\"operator\":\"GT\"")];
     search_refused, "the search refuses every request",
         always("/search", error(400, "VALIDATION_ERROR", "There was a problem with the request."));
     clock_hours_ahead, "every Date is six hours ahead",
