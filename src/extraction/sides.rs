@@ -112,6 +112,9 @@ impl Sides {
             let failure = doubt.tell(name, is_known);
             self.kept.push(KeptStream { stream: stream.name, failure });
         }
+        if records.is_empty() && !is_whole {
+            return;
+        }
         let (fields, extracted_at) = (fields.clone(), client.server_now());
         self.records.push(SmallRecords { stream, fields, records, is_whole, extracted_at });
     }

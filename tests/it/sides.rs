@@ -76,7 +76,7 @@ impl Loaded {
         self.portal.clear_faults();
         self.portal.faults(rules);
         self.portal.create("tickets", &[("subject", "new")]);
-        self.portal.advance(std::time::Duration::from_secs(120));
+        self.portal.advance(std::time::Duration::from_secs(60));
         let finished = sync(&self.tap, self.tables.state.as_ref());
         self.tables.load(&finished.messages());
         finished
