@@ -194,6 +194,18 @@ pub enum ExtractError {
         /// Of which type.
         object_type: ObjectType,
     },
+    /// A list is shorter than it was, nothing explains it, and the search does not answer.
+    #[error(
+        "HubSpot shows {listed} {object_type} where there were {known} (unexplained_fall), and its search does not answer; no row is removed, and the next run reads them again"
+    )]
+    Fall {
+        /// Of which type.
+        object_type: ObjectType,
+        /// Rows of the list.
+        listed: u64,
+        /// Rows of the last list.
+        known: u64,
+    },
     /// Records exist that no answer gives.
     #[error(
         "HubSpot says nothing about {count} {object_type} that exist; the state names them, and the next run asks for them again"
@@ -230,7 +242,11 @@ impl ExtractError {
     /// Whether other objects may still be read.
     fn concerns_one_object(&self) -> bool {
         match self {
-            Self::Shortfall { .. } | Self::Contradiction { .. } | Self::Unread { .. } | Self::Disordered => true,
+            Self::Shortfall { .. }
+            | Self::Contradiction { .. }
+            | Self::Fall { .. }
+            | Self::Unread { .. }
+            | Self::Disordered => true,
             Self::Client(error) => !error.ends_all() && !matches!(error, ClientError::Unreachable { .. }),
             _ => false,
         }

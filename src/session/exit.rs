@@ -154,7 +154,10 @@ impl TapError {
                 | ExtractError::UntoldPortal { source: error },
             ) => of_client(error),
             Self::Extract(
-                ExtractError::Shortfall { .. } | ExtractError::Contradiction { .. } | ExtractError::Unread { .. },
+                ExtractError::Shortfall { .. }
+                | ExtractError::Contradiction { .. }
+                | ExtractError::Fall { .. }
+                | ExtractError::Unread { .. },
             ) => INCOMPLETE,
             Self::Extract(ExtractError::Cache(_)) => USAGE,
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,

@@ -11,6 +11,7 @@ mod discovery;
 mod documents;
 mod doubt;
 mod drift;
+mod evidence;
 mod faults;
 mod fuzzing;
 mod history;

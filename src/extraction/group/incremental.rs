@@ -35,8 +35,7 @@ impl Group<'_> {
         let mut part = audit::Part::begin(self.lead, "changes", &self.client, output.summary);
         let outcome = self.read_changes_until(until, &mut part, output).await;
         let (whole, reason) = match &outcome {
-            Ok(()) if self.incomplete.is_some() => (false, Some(Reason::CountDisagrees)),
-            Ok(()) => (true, None),
+            Ok(()) => (self.shortcoming().is_none(), self.shortcoming()),
             Err(_) => (false, Some(Reason::Failed)),
         };
         audit.end(part, whole, reason, &self.client, output.summary);
@@ -222,8 +221,9 @@ impl Group<'_> {
         let (listed, known) = (listed + recovered, self.bookmark.rows);
         // The archive need not have been read in this run: without the search a fall by half is not believed.
         let ended = known.unwrap_or_default() / 2;
-        let verdict = Evidence { listed, known, ended, count, ..Evidence::default() }.verdict();
-        self.take_verdict(verdict, listed);
+        let evidence = Evidence { listed, known, ended, count, ..Evidence::default() };
+        let verdict = evidence.verdict();
+        self.take_verdict(verdict, &evidence);
         if verdict.whole {
             self.bookmark.rows = Some(listed);
         }
