@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod client;
 pub mod config;
 pub mod discovery;
+pub mod disk;
 pub mod exit;
 pub mod extraction;
 pub mod log;
