@@ -102,7 +102,9 @@ fn the_target_samples_are_the_configs_that_the_tests_load_with() {
         config["sqlalchemy_url"].as_str().expect("a URL").split_once('?').map(|(_, rest)| rest.to_owned())
     };
     assert_eq!(options(&used), options(&sample));
-    assert_eq!(used["sanitize_null_text_characters"], sample["sanitize_null_text_characters"]);
+    for setting in ["sanitize_null_text_characters", "validate_records"] {
+        assert_eq!(used[setting], sample[setting], "{setting}");
+    }
 }
 
 #[test]
