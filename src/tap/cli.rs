@@ -58,8 +58,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "catalog", "state", "discover", "test", "plan"])]
     pub(super) tenants: Option<PathBuf>,
 
-    /// Shell command that takes the messages and prints the state, which is added to the file of --state; with --tenants
-    /// it runs in the tenant's folder, where a file named output wins [default: target-postgres --config target.json]
+    /// Shell command that takes the messages and prints the state, which --state then keeps; with --tenants it runs in the
+    /// tenant's folder, where a file named output wins, and without either it is target-postgres --config target.json
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["discover", "test", "plan"])]
     pub(super) output: Option<String>,
 

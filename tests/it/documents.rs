@@ -105,6 +105,10 @@ fn the_target_samples_are_the_configs_that_the_tests_load_with() {
     for setting in ["sanitize_null_text_characters", "validate_records"] {
         assert_eq!(used[setting], sample[setting], "{setting}");
     }
+    for sample in ["meltano.yml", "kubernetes/tenants.yaml"] {
+        let text = read(&format!("sample_configs/{sample}")).replace('"', "");
+        assert!(text.contains("validate_records: false"), "{sample}");
+    }
 }
 
 #[test]
@@ -210,6 +214,12 @@ fn the_readmes_commands_run() {
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
         i64::try_from(truth.live_tickets().len()).expect("a count")
     );
+    // As the README says of null objects.
+    let of_unparsed = |condition: &str| {
+        database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
+    };
+    assert_eq!(of_unparsed("_unparsed is null"), 0);
+    assert_eq!(of_unparsed("_unparsed::text <> 'null'"), 0);
     let lines = fs::read_to_string(tap.path("tickets.jsonl")).expect("the file of the shell pipeline");
     assert!(lines.lines().count() >= truth.live_tickets().len());
 }

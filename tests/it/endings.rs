@@ -91,6 +91,21 @@ fn a_full_stdout_is_the_reason_in_the_last_line_of_every_program() {
     assert!(last(&String::from_utf8_lossy(&said.stderr)).contains("No space left"), "{said:?}");
 }
 
+#[test]
+fn a_reader_that_is_gone_is_told_on_stderr_by_the_source() {
+    let portal = Portal::start(Options::with_tickets(600));
+    let tap = Tap::unhurried(&portal);
+    let catalog = source::configured(&source::discover(&tap), |_| "incremental");
+    tap.write("configured.json", &catalog);
+    let arguments = ["read", "--config", "config.json", "--catalog", "configured.json"];
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = source::command(&tap, &arguments).stdout(writer).stderr(Stdio::piped()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.lines().last().is_some_and(|last| last.contains("ERROR the reader of stdout")), "{said}");
+}
+
 /// As Ctrl-C does it, which reaches all programs of a pipeline.
 #[test]
 fn a_signal_wins_over_the_pipe_that_it_closed() {
