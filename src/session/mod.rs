@@ -8,11 +8,13 @@ mod lock;
 mod portal;
 mod prepare;
 mod report;
+mod stop;
 
 pub use access::{Check, Checked, Problem};
-pub use ending::{Written, carry_out, stop_asked};
+pub use ending::{Written, carry_out, unbroken};
 pub use exit::{Consequence, TapError};
 pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};
 pub use report::{Report, replace_file};
+pub use stop::{Stop, StopSignal};

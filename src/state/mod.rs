@@ -44,11 +44,11 @@ pub enum StateError {
     },
     /// Bookmarks without a portal: not written by this tap.
     #[error(
-        "state has bookmarks but no portal_id, so another tap wrote it; start without --state to read everything, or give this tap's own state"
+        "state has bookmarks but no portal_id, so another tap wrote it; give this tap's own state, or none to read everything"
     )]
     Foreign,
     /// A root without bookmarks where they should be.
-    #[error("state: bookmarks is not an object but {found}; repair it, or start without --state to read everything")]
+    #[error("state: bookmarks is not an object but {found}; repair it, or give none to read everything")]
     NoBookmarks {
         /// What stands there.
         found: Value,

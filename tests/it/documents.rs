@@ -102,7 +102,13 @@ fn the_target_samples_are_the_configs_that_the_tests_load_with() {
         config["sqlalchemy_url"].as_str().expect("a URL").split_once('?').map(|(_, rest)| rest.to_owned())
     };
     assert_eq!(options(&used), options(&sample));
-    assert_eq!(used["sanitize_null_text_characters"], sample["sanitize_null_text_characters"]);
+    for setting in ["sanitize_null_text_characters", "validate_records"] {
+        assert_eq!(used[setting], sample[setting], "{setting}");
+    }
+    for sample in ["meltano.yml", "kubernetes/tenants.yaml"] {
+        let text = read(&format!("sample_configs/{sample}")).replace('"', "");
+        assert!(text.contains("validate_records: false"), "{sample}");
+    }
 }
 
 #[test]
@@ -208,6 +214,12 @@ fn the_readmes_commands_run() {
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
         i64::try_from(truth.live_tickets().len()).expect("a count")
     );
+    // As the README says of null objects.
+    let of_unparsed = |condition: &str| {
+        database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
+    };
+    assert_eq!(of_unparsed("_unparsed is null"), 0);
+    assert_eq!(of_unparsed("_unparsed::text <> 'null'"), 0);
     let lines = fs::read_to_string(tap.path("tickets.jsonl")).expect("the file of the shell pipeline");
     assert!(lines.lines().count() >= truth.live_tickets().len());
 }

@@ -176,6 +176,7 @@ fn what_the_search_counts_and_never_gives_is_settled_by_the_sweep_of_the_same_ru
     assert_eq!(reason(&messages, "changes"), "count_disagrees");
     assert!(swept.portal.request_counts()["search tickets"] < 25, "{}", finished.stderr);
     // A sweep reads everything, whatever the search counts.
+    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = swept.live().len().into();
     swept.set("sweep_hours", json!(0)).hours(1);
     let (_, messages) = run(&mut swept, 0);
     assert_eq!(activated(&messages, "tickets").len(), 1);
