@@ -157,10 +157,10 @@ pub struct Config {
     #[schemars(range(max = 525_600))]
     pub lookback_minutes: u32,
 
-    /// Hours between two readings of the archive (deleted tickets); 0: on each run.
-    #[serde(default)]
+    /// Hours between two readings of the archive (deleted tickets); 0: on each run. Default: by its size. One of up to
+    /// 500 rows is read on each run, a larger one with an hour between for every 1,000 rows, at most 24 hours.
     #[schemars(range(min = 0, max = 87_600))]
-    pub archive_hours: f64,
+    pub archive_hours: Option<f64>,
 
     /// Hours between two sweeps, which read everything again and find what changes without a trace: removed
     /// associations, calculated properties, permanent deletions. 0: on each run; null: never. Default: 168, with
