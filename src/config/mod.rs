@@ -1,8 +1,12 @@
 //! The settings of the tap: one struct that feeds the parser, the JSON Schema, `--about` and the documentation.
 
+mod credential;
+mod date_time;
 mod environment;
 mod load;
 mod target;
+mod unknown;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +18,9 @@ use serde::{Deserialize, Deserializer};
 
 pub use load::{ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_target, parse, settings_schema};
 pub use target::{StreamConfig, TargetConfig, UnknownFields, target_schema};
+pub use unknown::nearest_of;
+
+use target::shared_settings;
 
 /// HubSpot's public API.
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";
@@ -30,7 +37,7 @@ const DEFAULT_ASSOCIATIONS: [&str; 2] = ["contacts", "companies"];
 /// Every field's comment is its description in `--about`, its attributes are its default, bounds and secrecy.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Config {
-    /// Private app token or service key of the portal. Give this, or client_id, client_secret and refresh_token.
+    /// Service key or private app token of the portal. Give this, or client_id, client_secret and refresh_token.
     #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
     pub access_token: Option<SecretString>,
 
@@ -60,13 +67,14 @@ pub struct Config {
     #[schemars(length(min = 1, max = 200))]
     pub scan_id: Option<String>,
 
-    /// Only tickets modified at or after this instant (RFC 3339, inclusive) are read.
+    /// Only tickets modified at or after this date or instant (inclusive) are read: `2024-01-31`, midnight UTC, or
+    /// `2024-01-31T13:45:00Z`.
     pub start_date: Option<DateTime<Utc>>,
 
-    /// Only tickets modified before this instant (RFC 3339, exclusive) are read.
+    /// Only tickets modified before this date or instant (exclusive) are read.
     pub end_date: Option<DateTime<Utc>>,
 
-    /// Only records created at or after this instant (RFC 3339, inclusive) are read: what is new since. Such a run moves
+    /// Only records created at or after this date or instant (inclusive) are read: what is new since. Such a run moves
     /// no bookmark.
     pub created_after: Option<DateTime<Utc>>,
 
@@ -237,7 +245,7 @@ impl Config {
                 client_secret: client_secret.clone(),
                 refresh_token: refresh_token.clone(),
             }),
-            (None, None, None) => Err(ConfigError::NoCredentials),
+            (None, None, None) => Err(ConfigError::NoCredentials { hint: String::new() }),
             (client_id, client_secret, refresh_token) => Err(ConfigError::HalfAnOAuthGrant {
                 missing: [
                     ("client_id", client_id.is_none()),
@@ -248,6 +256,7 @@ impl Config {
                 .filter_map(|(name, missing)| missing.then_some(name))
                 .collect::<Vec<_>>()
                 .join(", "),
+                hint: String::new(),
             }),
         }
     }

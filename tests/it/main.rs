@@ -27,6 +27,7 @@ mod ranges;
 mod report;
 mod secrets;
 mod selection;
+mod settings;
 mod storm;
 mod support;
 mod sweep;
