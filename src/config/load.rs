@@ -299,6 +299,7 @@ fn validate(settings: &Map<String, Value>, schema: &Value) -> Result<(), ConfigE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
     use serde_json::json;
 
     fn load_json(settings: &Value) -> Result<Loaded, ConfigError> {
@@ -362,6 +363,16 @@ mod tests {
         assert!(half.contains("set client_secret") && half.contains(r#""client_secrt""#), "{half}");
         let empty = said(json!({"access_token": "Bearer \n"}));
         assert!(empty.ends_with("; access_token is given, but empty"), "{empty}");
+    }
+
+    #[test]
+    fn settings_of_the_taps_own_are_no_settings_of_the_target() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let settings = json!({"access_token": " t\n", "streams": {"customers": {"object_type": "contacts"}}});
+        std::fs::write(file.path(), settings.to_string()).expect("written");
+        let loaded = load_target(&[ConfigSource::File(file.path().to_owned())]).expect("valid");
+        assert_eq!(loaded.connection.access_token.map(|token| token.expose_secret().to_owned()).as_deref(), Some("t"));
+        assert!(loaded.connection.streams.is_none() && loaded.target.streams.contains_key("customers"));
     }
 
     #[test]

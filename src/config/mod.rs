@@ -78,8 +78,17 @@ pub struct Config {
     /// no bookmark.
     pub created_after: Option<DateTime<Utc>>,
 
-    /// Property names or globs (`hs_*`). When set, only these are selected by default; a catalog's selection wins.
+    /// Stream names or globs (`ticket*`). When set, only these are selected by default; a catalog given with `--catalog`
+    /// decides alone. Default: all but contacts, companies, deals and sync_audit.
+    pub streams: Option<Vec<String>>,
+
+    /// Property names or globs (`hs_*`) of tickets, or of another object type (`contacts.email`). When set, only these of
+    /// that type are selected by default; a catalog given with `--catalog` decides alone.
     pub properties: Option<Vec<String>>,
+
+    /// Names or globs, as in drop, of sensitive properties that are read like any other; `*`: all that the token may see.
+    /// The rest of them is in the catalog as unsupported, which no selection overrides, unless properties has the very name.
+    pub sensitive_properties: Option<Vec<String>>,
 
     /// Property names or globs that are never read, whatever the catalog selects: `email`, or `contacts.email` for one
     /// object type. Holds for the primary contact and company, too.

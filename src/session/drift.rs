@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, HUBSPOT_PROPERTY};
 use crate::client::Property;
-use crate::discovery::is_selected_by_default;
+use crate::discovery::{is_selected_by_default, is_sensitive};
 use crate::property::Kind;
 
 /// The stream whose properties are compared.
@@ -36,7 +36,7 @@ pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions
     }
     let known = known(catalog);
     // What nobody gets unless it is asked for is missing in no catalog.
-    let offered = definitions.iter().filter(|property| is_selected_by_default(property));
+    let offered = definitions.iter().filter(|one| is_selected_by_default(one) && !is_sensitive(one));
     let new: BTreeSet<&str> = offered.map(|one| one.name.as_str()).filter(|name| !known.contains(name)).collect();
     let new: Vec<&str> = new.into_iter().collect();
     if !new.is_empty() {

@@ -9,7 +9,7 @@ use crate::client::{Client, Connection, ObjectType, Property};
 use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog, discover as discover_portal,
-    discover_access, discover_account,
+    discover_access, discover_account, matches,
 };
 use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
 
@@ -90,7 +90,9 @@ impl Session {
             }
         });
         let associations = AssociationSettings { types, chosen: config.associations.is_some() };
-        Ok(Self { config, client: Arc::new(client), associations })
+        let session = Self { config, client: Arc::new(client), associations };
+        session.choices().check_streams()?;
+        Ok(session)
     }
 
     /// Describes the portal; with all object types if `whole`, else with what is selected by default.
@@ -102,17 +104,47 @@ impl Session {
         Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
     }
 
-    /// The catalog of the portal.
-    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
-        let choices = Choices {
+    /// What the settings say of the catalog.
+    fn choices(&self) -> Choices {
+        Choices {
+            streams: self.config.streams.clone(),
             properties: self.config.properties.clone(),
+            sensitive_properties: self.config.sensitive_properties.clone().unwrap_or_default(),
             associations: self.associations.types.clone(),
             one_column: self.config.properties_layout == PropertiesLayout::Object,
-        };
-        for pattern in self.config.properties.iter().flatten() {
-            let pattern_matches = wildmatch::WildMatch::new(pattern);
-            if !portal.properties.iter().any(|property| pattern_matches.matches(&property.name)) {
-                tracing::warn!("the portal has no ticket property that matches {pattern:?} of the setting properties");
+        }
+    }
+
+    /// The catalog of the portal.
+    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
+        let choices = self.choices();
+        let all = || OBJECT_STREAMS.iter().flat_map(|stream| portal.properties_of(stream));
+        for name in self.config.sensitive_properties.iter().flatten().filter(|name| !name.contains(['*', '?'])) {
+            let name = name.split_once('.').map_or(name.as_str(), |(_, name)| name);
+            if !all().any(|property| property.name == name) {
+                tracing::warn!("the token sees no property {name:?}, which the setting sensitive_properties names");
+            }
+        }
+        for stream in OBJECT_STREAMS {
+            let properties = portal.properties_of(stream);
+            // Not everything is asked for where it is not selected.
+            for pattern in choices.patterns_of(stream).filter(|_| !properties.is_empty()) {
+                if !properties.iter().any(|property| matches(pattern, &property.name)) {
+                    tracing::warn!(
+                        "the portal has no property of {stream} that matches {pattern:?} of the setting properties"
+                    );
+                }
+            }
+            let left_out: Vec<&str> = properties
+                .iter()
+                .filter(|property| choices.is_unsupported(stream, property))
+                .map(|property| property.name.as_str())
+                .collect();
+            if !left_out.is_empty() {
+                tracing::info!(
+                    "sensitive properties of {stream} are not read: {}; the setting sensitive_properties allows them",
+                    left_out.join(", ")
+                );
             }
         }
         build_catalog(portal, &choices)
@@ -128,8 +160,15 @@ impl Session {
     /// The catalog given, checked against the token's portal, or the one discovered now.
     pub(super) async fn survey(&self, catalog: Option<Catalog>) -> Result<Surveyed, TapError> {
         let Some(catalog) = catalog else {
-            let portal = self.discover(false).await?;
+            let choices = self.choices();
+            let others =
+                STREAMS.iter().filter(|stream| stream.name != "tickets" && OBJECT_STREAMS.contains(&stream.name));
+            let selects_others = others.into_iter().any(|stream| choices.selects(stream));
+            let portal = self.discover(selects_others).await?;
             let catalog = self.catalog_of(&portal);
+            if selects_others {
+                self.check_objects(&catalog, &self.associations.types, &portal.access).await?;
+            }
             return Ok(Surveyed {
                 portal_id: portal.account.portal_id.to_string(),
                 catalog,
@@ -140,6 +179,9 @@ impl Session {
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
         let portal_id = account.portal_id.to_string();
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
+        if let Some(sentence) = self.choices().difference(&catalog) {
+            tracing::warn!("{sentence}");
+        }
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let access = discover_access(&self.client, &wanted).await?;
         self.check_objects(&catalog, &wanted, &access).await?;

@@ -3,10 +3,11 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
+use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
 
+use crate::support::catalogs::{entry, metadata, only, select};
 use crate::support::delivery::Target;
-use crate::support::messages::{columns, records};
+use crate::support::messages::{columns, of, records};
 use crate::support::portal::Portal;
 use crate::support::tap::{Finished, Tap};
 
@@ -33,6 +34,12 @@ fn wrapped(credential: &str) -> [String; 7] {
 /// What `target-hubspot --test` says.
 fn test(target: &Target) -> Finished {
     target.finish(target.command(&["--test"]))
+}
+
+/// The streams of which a SCHEMA came.
+fn streams(finished: &Finished) -> Vec<String> {
+    let schemas = finished.messages().into_iter().filter(|message| message.kind == "SCHEMA");
+    schemas.filter_map(|message| message.stream).collect()
 }
 
 #[test]
@@ -193,4 +200,105 @@ fn numbers_booleans_and_lists_are_taken_from_texts_as_orchestrators_write_them()
     let pages: Vec<String> = pages.map(|request| request.query).collect();
     assert!(pages.iter().any(|query| query.contains("limit=5")), "{pages:?}");
     assert!(pages.iter().all(|query| !query.contains("archived=true")), "{pages:?}");
+}
+
+#[test]
+fn streams_chooses_what_is_read_and_what_a_catalog_selects() {
+    let portal = portal();
+    let mut tap = Tap::unhurried(&portal);
+    tap.set("streams", json!(["ticket_pipe*", "contacts", "sync_audit"]));
+    let chosen = ["ticket_pipelines", "ticket_pipeline_stages", "contacts", "sync_audit"];
+    let finished = tap.run(&[]).succeeded();
+    assert_eq!(streams(&finished), chosen);
+    assert!(columns(&finished.messages(), "contacts").contains(&"email".to_owned()));
+    assert!(!records(&finished.messages(), "contacts").is_empty());
+    let catalog = tap.discover();
+    assert_eq!(streams(&tap.sync_catalog(&catalog, None).succeeded()), chosen);
+
+    tap.set("streams", json!(["contacts"])).set("properties", json!(["contacts.email", "contacts.first*"]));
+    let found = columns(&tap.run(&[]).succeeded().messages(), "contacts");
+    let properties: Vec<&String> =
+        found.iter().filter(|name| ["email", "firstname", "lastname"].contains(&name.as_str())).collect();
+    assert_eq!(properties, ["email", "firstname"]);
+}
+
+#[test]
+fn an_unknown_stream_is_refused_with_the_nearest_name() {
+    let portal = portal();
+    for (name, says) in [
+        ("ticket", r#"did you mean "tickets"?"#),
+        ("contact", r#"did you mean "contacts"?"#),
+        ("ticket_pipeline_stage", r#"did you mean "ticket_pipeline_stages"?"#),
+        ("zz*", "sync_audit"),
+    ] {
+        let mut tap = Tap::unhurried(&portal);
+        tap.set("streams", json!(["owners", name]));
+        for finished in [tap.run(&[]), tap.run(&["--discover"])] {
+            assert_eq!(finished.code, Some(USAGE));
+            let last = finished.last_line();
+            assert!(last.contains("streams") && last.contains(&format!("{name:?}")) && last.contains(says), "{last}");
+        }
+    }
+    assert!(portal.requests().is_empty());
+}
+
+#[test]
+fn a_catalog_decides_over_streams_and_the_difference_is_said() {
+    let portal = portal();
+    let mut tap = Tap::unhurried(&portal);
+    let catalog = only(&tap.discover(), &["owners", "ticket_pipelines"]);
+    tap.set("streams", json!(["owners", "tickets"]));
+    let finished = tap.sync_catalog(&catalog, None).succeeded();
+    assert_eq!(streams(&finished), ["owners", "ticket_pipelines"]);
+    let said = "the catalog decides which streams are read; other than the setting streams it reads ticket_pipelines \
+                and leaves out tickets";
+    assert_eq!(finished.said(said), 1, "{}", finished.stderr);
+    tap.set("streams", json!(["owners", "ticket_pipelines"]));
+    assert_eq!(tap.sync_catalog(&catalog, None).succeeded().said("the catalog decides"), 0);
+}
+
+#[test]
+fn sensitive_properties_are_read_only_where_a_setting_allows_them() {
+    let portal = portal();
+    for (name, sensitivity) in [("diagnosis", "sensitive"), ("insurance", "highly_sensitive")] {
+        let mut property = PropertyDef::new(name, "string", "text");
+        property.data_sensitivity = sensitivity.to_owned();
+        portal.define_property("tickets", property);
+    }
+    let mut tap = Tap::unhurried(&portal);
+    let read = |tap: &Tap| {
+        // As Meltano selects by `*.*`.
+        let mut catalog = tap.discover();
+        for one in entry(&mut catalog, "tickets")["metadata"].as_array_mut().expect("metadata") {
+            one["metadata"]["selected"] = true.into();
+        }
+        let inclusion = metadata(entry(&mut catalog, "tickets"), &["properties", "diagnosis"])["inclusion"].clone();
+        let selected = columns(&tap.sync_catalog(&catalog, None).succeeded().messages(), "tickets");
+        let by_default = columns(&tap.run(&[]).succeeded().messages(), "tickets");
+        let has = |columns: &[String]| ["diagnosis", "insurance"].map(|name| columns.iter().any(|one| one == name));
+        (inclusion, has(&selected), has(&by_default))
+    };
+    assert_eq!(read(&tap), ("unsupported".into(), [false, false], [false, false]));
+    let said = "sensitive properties of tickets are not read: diagnosis, health_record_number, insurance";
+    assert_eq!(tap.run(&["--discover"]).succeeded().said(said), 1, "{}", tap.log());
+    tap.set("sensitive_properties", json!(["diag*"]));
+    assert_eq!(read(&tap), ("available".into(), [true, false], [true, false]));
+    tap.set("sensitive_properties", json!(["*"]));
+    assert_eq!(read(&tap), ("available".into(), [true, true], [true, true]));
+    tap.set("sensitive_properties", Value::Null).set("properties", json!(["subject", "diagnosis", "insur*"]));
+    assert_eq!(read(&tap), ("available".into(), [true, false], [true, false]));
+}
+
+#[test]
+fn a_catalog_of_the_last_release_that_selects_a_sensitive_property_goes_on() {
+    let portal = portal();
+    let tap = Tap::unhurried(&portal);
+    let mut catalog = tap.discover();
+    let field = ["properties", "health_record_number"];
+    *metadata(entry(&mut catalog, "tickets"), &field) =
+        json!({"inclusion": "available", "selected-by-default": false, "hubspot-property": "health_record_number"});
+    select(&mut catalog, "tickets", "health_record_number", true);
+    let messages = tap.sync_catalog(&catalog, None).succeeded().messages();
+    assert!(columns(&messages, "tickets").contains(&"health_record_number".to_owned()));
+    assert!(!of(&messages, "RECORD", "tickets").is_empty());
 }
