@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::choices::{Choices, is_sensitive};
+use super::choices::{Choices, is_sensitive, kind_of};
 use super::{Field, OBJECT_STREAMS, Portal, Role, STREAMS, Stream, association_column, follows_properties};
 use crate::catalog::{
-    Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, MISSING_SCOPE, Metadata,
+    Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, HUBSPOT_TYPE, MISSING_SCOPE, Metadata,
 };
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
@@ -140,7 +140,7 @@ impl EntryBuilder<'_> {
 }
 
 fn property_schema(property: &Property) -> Value {
-    let mut schema = Kind::of_hubspot(&property.hubspot_type).schema();
+    let mut schema = kind_of(property).schema();
     if !property.label.is_empty() {
         schema["description"] = property.label.as_str().into();
     }
@@ -152,6 +152,9 @@ fn property_metadata(stream: &str, property: &Property, choices: &Choices) -> Va
     let selected = choices.selects_property(stream, property);
     let mut metadata =
         json!({"inclusion": inclusion, "selected-by-default": selected, HUBSPOT_PROPERTY: property.name});
+    if kind_of(property) == Kind::Id {
+        metadata[HUBSPOT_TYPE] = property.hubspot_type.as_str().into();
+    }
     if is_sensitive(property) {
         metadata[HUBSPOT_SENSITIVITY] = property.data_sensitivity.as_deref().into();
     }

@@ -6,6 +6,7 @@ use super::{STREAMS, Stream};
 use crate::catalog::Catalog;
 use crate::client::{ObjectType, Property};
 use crate::config::{ConfigError, nearest_of};
+use crate::property::Kind;
 
 /// The object type that a property name without one before it is about.
 const TICKETS: &str = "tickets";
@@ -107,6 +108,13 @@ pub fn is_selected_by_default(property: &Property) -> bool {
 /// Whether HubSpot marks a property's values as sensitive.
 pub fn is_sensitive(property: &Property) -> bool {
     property.data_sensitivity.as_deref().is_some_and(|level| SENSITIVE.contains(&level))
+}
+
+/// What a property's values are.
+pub fn kind_of(property: &Property) -> Kind {
+    let refers =
+        property.other.get("referencedObjectType").and_then(|one| one.as_str()).is_some_and(|one| !one.is_empty());
+    Kind::of_property(&property.name, &property.hubspot_type, refers)
 }
 
 /// Whether a property name or glob matches a name.

@@ -10,7 +10,7 @@ use thiserror::Error;
 use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
 pub use catalog::build_catalog;
-pub use choices::{Choices, is_selected_by_default, is_sensitive, matches};
+pub use choices::{Choices, is_selected_by_default, is_sensitive, kind_of, matches};
 pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.

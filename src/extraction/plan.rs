@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::primaries::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use super::privacy::{Privacy, Salt};
 use super::schemas::{StreamSchema, field_schema, object_schema, stream_schema};
-use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY, HUBSPOT_TYPE};
 use crate::client::ObjectType;
 use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column};
 use crate::property::{Kind, column_name};
@@ -423,6 +423,15 @@ pub(super) fn is_property(definition: &Stream, column: &str) -> bool {
     !is_own && !column.starts_with("associated_")
 }
 
+/// The kind that a catalog asks for in a column.
+fn kind_of(entry: &CatalogEntry, breadcrumb: &[&str], schema: &Value) -> Kind {
+    match Kind::of_schema(schema) {
+        // Only ids are text without being so in HubSpot.
+        Kind::String if entry.keyword(breadcrumb, HUBSPOT_TYPE).is_some_and(|one| one == "number") => Kind::Id,
+        kind => kind,
+    }
+}
+
 /// The selected property columns, and whether they go into one column.
 fn property_columns(
     definition: &Stream,
@@ -465,8 +474,10 @@ fn property_columns(
             // Whatever it was: what comes out of a hash is text.
             _ if salt.is_some() => Kind::String,
             Some(kind) => *kind,
-            None if was_text() => Kind::String,
-            None => Kind::of_schema(schema),
+            None => match kind_of(entry, &breadcrumb, schema) {
+                kind if kind.remembered().is_some() && was_text() => Kind::String,
+                kind => kind,
+            },
         };
         columns.push(PropertyColumn { property: property.to_owned(), column, kind, salt });
     }

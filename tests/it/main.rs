@@ -12,6 +12,7 @@ mod faults;
 mod fuzzing;
 mod history;
 mod hostile;
+mod ids;
 mod isolation;
 mod layers;
 mod meltano;

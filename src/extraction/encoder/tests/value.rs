@@ -49,6 +49,15 @@ impl Decimal {
     fn is_rounded(&self) -> bool {
         i64::try_from(self.digits.len()).expect("a length") - self.point > 9
     }
+
+    /// The digits of a whole number that is no longer than ids are.
+    fn as_id(&self) -> Option<String> {
+        if self.digits.is_empty() {
+            return Some("0".to_owned());
+        }
+        let length = usize::try_from(self.point).ok().filter(|length| (self.digits.len()..=40).contains(length))?;
+        Some(format!("{}{:0<length$}", if self.negative { "-" } else { "" }, self.digits))
+    }
 }
 
 impl Sent {
@@ -87,6 +96,14 @@ impl Sent {
         let trimmed = text.trim();
         let found = match kind {
             Kind::String => return (Json::Text(storable(&text)), false),
+            Kind::Id if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return (Json::Text(trimmed.to_owned()), false);
+            }
+            Kind::Id => {
+                let number = Decimal::parse(trimmed).filter(|number| self.is_unicode() && number.fits_a_double());
+                let digits = number.and_then(|number| number.as_id());
+                return (Json::Text(digits.unwrap_or_else(|| storable(&text))), false);
+            }
             _ if !self.is_unicode() => None,
             Kind::Number => Decimal::parse(trimmed).filter(Decimal::fits_a_double).map(Json::Number),
             Kind::Decimal => match Decimal::parse(trimmed).filter(Decimal::fits_a_double) {
