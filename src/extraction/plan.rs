@@ -183,7 +183,7 @@ impl Plan {
         }
     }
 
-    /// Keeps numbers to what `numeric(38,9)` holds; what it does not hold stands in `_unparsed`.
+    /// Keeps numbers to what doubles and `numeric(38,9)` hold; what they do not hold stands in `_unparsed`.
     pub fn bound_numbers(&mut self) {
         for columns in self.objects.iter_mut().filter_map(|object| object.columns.as_mut()) {
             for column in columns.properties.iter_mut().filter(|column| column.kind == Kind::Number) {

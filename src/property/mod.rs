@@ -27,7 +27,8 @@ pub enum Kind {
     Id,
     /// A decimal with all its digits; never `integer`, which targets refuse for `1.0`.
     Number,
-    /// A decimal for tables whose numbers are `numeric(38,9)`: what that cannot hold stands as text in `_unparsed`.
+    /// A decimal for tables of Airbyte's, whose numbers pass a double and a `numeric(38,9)`: what those cannot hold stands
+    /// as text in `_unparsed`.
     Decimal,
     /// true or false.
     Boolean,

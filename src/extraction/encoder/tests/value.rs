@@ -39,15 +39,16 @@ pub(super) enum Sent {
 }
 
 impl Decimal {
-    /// Whether numeric(38,9) holds it, if rounded.
-    fn fits_numeric(&self) -> bool {
-        self.point < 29
-            || self.point == 29 && !(self.digits.len() > 38 && self.digits[..38].bytes().all(|one| one == b'9'))
+    /// Whether doubles hold it, if rounded: it is no greater than 2^53.
+    fn fits_airbyte(&self) -> bool {
+        let most = "9007199254740992";
+        self.point < 16 || self.point == 16 && format!("{:0<16}", self.digits).as_str() <= most
     }
 
-    /// Whether it has digits behind the ninth.
+    /// Whether it has digits behind the ninth, or a fraction and more than 15 digits.
     fn is_rounded(&self) -> bool {
-        i64::try_from(self.digits.len()).expect("a length") - self.point > 9
+        let fraction = i64::try_from(self.digits.len()).expect("a length") - self.point;
+        fraction > 9 || fraction > 0 && self.digits.len() > 15
     }
 
     /// The digits of a whole number that is no longer than ids are.
@@ -107,7 +108,7 @@ impl Sent {
             _ if !self.is_unicode() => None,
             Kind::Number => Decimal::parse(trimmed).filter(Decimal::fits_a_double).map(Json::Number),
             Kind::Decimal => match Decimal::parse(trimmed).filter(Decimal::fits_a_double) {
-                Some(number) if !number.fits_numeric() => None,
+                Some(number) if !number.fits_airbyte() => None,
                 Some(number) if number.is_rounded() => return (Json::Number(number), true),
                 number => number.map(Json::Number),
             },
