@@ -67,6 +67,10 @@ async fn discover(config: &std::path::Path) -> Result<(), TapError> {
     rotation.end().await?;
     let portal = portal?;
     let mut catalog = session.catalog_of(&portal);
+    // Who says in the settings which streams there are is asked by no page again.
+    if session.config.streams.is_some() {
+        catalog.streams.retain(|entry| entry.selection().stream_selected());
+    }
     // Airbyte makes its tables of this catalog, so it has to tell the columns as they come.
     session.privacy().apply(&mut catalog);
     message::write(&catalog::message(&catalog)).map_err(TapError::Output)

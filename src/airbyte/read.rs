@@ -56,7 +56,8 @@ async fn read(
     for stream in configured.whole() {
         run.plan.read_whole(stream);
     }
-    // Airbyte's warehouses make numeric(38,9) of every number, and fail on one that it cannot hold.
+    // Airbyte's warehouses make numeric(38,9) of every number, PyAirbyte doubles before that; what these cannot hold ends
+    // the read, or is another number.
     run.plan.bound_numbers();
     report.prepared(&run);
     let descriptors =

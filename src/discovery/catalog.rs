@@ -1,23 +1,14 @@
 //! The catalog of a portal, in the shape that Meltano's SDK gives one.
 
 use serde_json::{Map, Value, json};
-use wildmatch::WildMatch;
 
+use super::choices::{Choices, kind_of};
 use super::{Field, OBJECT_STREAMS, Obstacle, Portal, Role, STREAMS, Stream, association_column, follows_properties};
-use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, MISSING_SCOPE, Metadata};
+use crate::catalog::{
+    Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, HUBSPOT_TYPE, MISSING_SCOPE, Metadata,
+};
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
-
-/// What is in the catalog and selected by default.
-#[derive(Debug)]
-pub struct Choices {
-    /// Property names or globs; none: all but the clock-driven and sensitive ones.
-    pub properties: Option<Vec<String>>,
-    /// Object types whose associations are offered.
-    pub associations: Vec<ObjectType>,
-    /// All properties in one JSON column.
-    pub one_column: bool,
-}
 
 /// Builds an entry field by field.
 struct EntryBuilder<'s> {
@@ -51,7 +42,9 @@ fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEn
         }
     }
     let portal_id = portal.account.as_ref().map(|account| account.portal_id.to_string());
-    entry.finish(portal_id, portal.access.missing_for_stream(stream.name))
+    let missing_scope = portal.access.missing_for_stream(stream.name);
+    let selected = choices.selects(stream) && (missing_scope.is_none() || choices.names(stream));
+    entry.finish(portal_id, selected, missing_scope)
 }
 
 /// The object types whose ids a stream's records carry.
@@ -74,21 +67,11 @@ impl EntryBuilder<'_> {
     }
 
     fn add_properties(&mut self, properties: &[Property], choices: &Choices) {
-        // The setting is about tickets.
-        let names = choices.properties.as_ref().filter(|_| self.stream.name == "tickets");
-        let patterns: Option<Vec<WildMatch>> =
-            names.map(|names| names.iter().map(|name| WildMatch::new(name)).collect());
-        let selected = |property: &Property| match &patterns {
-            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(&property.name)),
-            None => is_selected_by_default(property),
-        };
+        let stream = self.stream.name;
         if !choices.one_column {
             for property in properties {
-                self.add(
-                    &column_name(&property.name),
-                    property_schema(property),
-                    property_metadata(property, selected(property)),
-                );
+                let metadata = property_metadata(stream, property, choices);
+                self.add(&column_name(&property.name), property_schema(property), metadata);
             }
             return;
         }
@@ -99,7 +82,7 @@ impl EntryBuilder<'_> {
         self.add("properties", schema, json!({"inclusion": "available"}));
         for property in properties {
             let breadcrumb = ["properties", "properties", "properties", &property.name].map(str::to_owned).to_vec();
-            let Value::Object(metadata) = property_metadata(property, selected(property)) else { continue };
+            let Value::Object(metadata) = property_metadata(stream, property, choices) else { continue };
             self.metadata.push(Metadata { breadcrumb, metadata });
         }
     }
@@ -127,8 +110,7 @@ impl EntryBuilder<'_> {
         self.metadata.push(Metadata { breadcrumb: vec!["properties".to_owned(), name.to_owned()], metadata });
     }
 
-    fn finish(mut self, portal_id: Option<String>, missing_scope: Option<&str>) -> CatalogEntry {
-        let selected = self.stream.selected_by_default && missing_scope.is_none();
+    fn finish(mut self, portal_id: Option<String>, selected: bool, missing_scope: Option<&str>) -> CatalogEntry {
         let mut metadata = Map::new();
         metadata.insert("inclusion".to_owned(), "available".into());
         metadata.insert("selected".to_owned(), selected.into());
@@ -164,21 +146,26 @@ impl EntryBuilder<'_> {
     }
 }
 
-/// Clock-driven properties differ on every read without a change of the ticket; sensitive ones are the user's decision.
-pub fn is_selected_by_default(property: &Property) -> bool {
-    property.field_type != "calculation_read_time" && !property.is_sensitive()
-}
-
 fn property_schema(property: &Property) -> Value {
-    let mut schema = Kind::of_hubspot(&property.hubspot_type).schema();
+    let mut schema = kind_of(property).schema();
     if !property.label.is_empty() {
         schema["description"] = property.label.as_str().into();
     }
     schema
 }
 
-fn property_metadata(property: &Property, selected: bool) -> Value {
-    json!({"inclusion": "available", "selected-by-default": selected, HUBSPOT_PROPERTY: property.name})
+fn property_metadata(stream: &str, property: &Property, choices: &Choices) -> Value {
+    let inclusion = if choices.is_unsupported(stream, property) { "unsupported" } else { "available" };
+    let selected = choices.selects_property(stream, property);
+    let mut metadata =
+        json!({"inclusion": inclusion, "selected-by-default": selected, HUBSPOT_PROPERTY: property.name});
+    if kind_of(property) == Kind::Id {
+        metadata[HUBSPOT_TYPE] = property.hubspot_type.as_str().into();
+    }
+    if property.is_sensitive() {
+        metadata[HUBSPOT_SENSITIVITY] = property.data_sensitivity.as_deref().into();
+    }
+    metadata
 }
 
 /// What associations of tickets with a type lack; a type that the portal does not know lacks itself.

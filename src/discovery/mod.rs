@@ -1,6 +1,7 @@
 //! What a portal has: its properties, what the token may read, and the catalog made of them.
 
 mod catalog;
+mod choices;
 mod streams;
 
 use std::collections::{BTreeSet, HashSet};
@@ -11,7 +12,8 @@ use thiserror::Error;
 
 use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
-pub use catalog::{Choices, build_catalog, is_selected_by_default};
+pub use catalog::build_catalog;
+pub use choices::{Choices, is_selected_by_default, kind_of, matches};
 pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.

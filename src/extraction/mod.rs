@@ -119,8 +119,8 @@ pub struct Bounds {
     pub created_after: Option<DateTime<Utc>>,
     /// Read the archive.
     pub include_archived: bool,
-    /// Hours between two readings of the archive.
-    pub archive_hours: f64,
+    /// Hours between two readings of the archive; none: by its size.
+    pub archive_hours: Option<f64>,
     /// Hours between two sweeps; none: never.
     pub sweep_hours: Option<f64>,
     /// How long a sweep may take of one run.

@@ -9,7 +9,7 @@ use super::primaries::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use super::privacy::{Privacy, Salt};
 use super::readable::{readable_types, warnings};
 use super::schemas::{StreamSchema, field_schema, object_schema, stream_schema};
-use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY, HUBSPOT_TYPE};
 use crate::client::ObjectType;
 use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column};
 use crate::property::{Kind, column_name};
@@ -195,7 +195,7 @@ impl Plan {
         }
     }
 
-    /// Keeps numbers to what `numeric(38,9)` holds; what it does not hold stands in `_unparsed`.
+    /// Keeps numbers to what doubles and `numeric(38,9)` hold; what they do not hold stands in `_unparsed`.
     pub fn bound_numbers(&mut self) {
         for columns in self.objects.iter_mut().filter_map(|object| object.columns.as_mut()) {
             for column in columns.properties.iter_mut().filter(|column| column.kind == Kind::Number) {
@@ -437,6 +437,15 @@ pub(super) fn is_property(definition: &Stream, column: &str) -> bool {
     !is_own && !column.starts_with("associated_")
 }
 
+/// The kind that a catalog asks for in a column.
+fn kind_of(entry: &CatalogEntry, breadcrumb: &[&str], schema: &Value) -> Kind {
+    match Kind::of_schema(schema) {
+        // Only ids are text without being so in HubSpot.
+        Kind::String if entry.keyword(breadcrumb, HUBSPOT_TYPE).is_some_and(|one| one == "number") => Kind::Id,
+        kind => kind,
+    }
+}
+
 /// The selected property columns, and whether they go into one column.
 fn property_columns(
     definition: &Stream,
@@ -479,8 +488,10 @@ fn property_columns(
             // Whatever it was: what comes out of a hash is text.
             _ if salt.is_some() => Kind::String,
             Some(kind) => *kind,
-            None if was_text() => Kind::String,
-            None => Kind::of_schema(schema),
+            None => match kind_of(entry, &breadcrumb, schema) {
+                kind if kind.remembered().is_some() && was_text() => Kind::String,
+                kind => kind,
+            },
         };
         columns.push(PropertyColumn { property: property.to_owned(), column, kind, salt });
     }

@@ -11,7 +11,7 @@ use crate::client::{Client, ClientError, Connection, ObjectType};
 use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, Definitions, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog,
-    discover as discover_portal, discover_access, discover_account, discover_contact_deals,
+    discover as discover_portal, discover_access, discover_account, discover_contact_deals, matches,
 };
 use crate::exit::{UNAVAILABLE, of_client};
 use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
@@ -98,7 +98,9 @@ impl Session {
             }
         });
         let associations = AssociationSettings { types, chosen: config.associations.is_some() };
-        Ok(Self { config, client: Arc::new(client), associations })
+        let session = Self { config, client: Arc::new(client), associations };
+        session.choices().check_streams()?;
+        Ok(session)
     }
 
     /// Describes the portal; with all object types if `whole`, else with what is selected by default.
@@ -110,17 +112,47 @@ impl Session {
         Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
     }
 
-    /// The catalog of the portal.
-    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
-        let choices = Choices {
+    /// What the settings say of the catalog.
+    fn choices(&self) -> Choices {
+        Choices {
+            streams: self.config.streams.clone(),
             properties: self.config.properties.clone(),
+            sensitive_properties: self.config.sensitive_properties.clone().unwrap_or_default(),
             associations: self.associations.types.clone(),
             one_column: self.config.properties_layout == PropertiesLayout::Object,
-        };
-        for pattern in self.config.properties.iter().flatten() {
-            let pattern_matches = wildmatch::WildMatch::new(pattern);
-            if !portal.definitions.properties.iter().any(|property| pattern_matches.matches(&property.name)) {
-                tracing::warn!("the portal has no ticket property that matches {pattern:?} of the setting properties");
+        }
+    }
+
+    /// The catalog of the portal.
+    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
+        let choices = self.choices();
+        let all = || OBJECT_STREAMS.iter().flat_map(|stream| portal.properties_of(stream));
+        for name in self.config.sensitive_properties.iter().flatten().filter(|name| !name.contains(['*', '?'])) {
+            let name = name.split_once('.').map_or(name.as_str(), |(_, name)| name);
+            if !all().any(|property| property.name == name) {
+                tracing::warn!("the token sees no property {name:?}, which the setting sensitive_properties names");
+            }
+        }
+        for stream in OBJECT_STREAMS {
+            let properties = portal.properties_of(stream);
+            // Not everything is asked for where it is not selected.
+            for pattern in choices.patterns_of(stream).filter(|_| !properties.is_empty()) {
+                if !properties.iter().any(|property| matches(pattern, &property.name)) {
+                    tracing::warn!(
+                        "the portal has no property of {stream} that matches {pattern:?} of the setting properties"
+                    );
+                }
+            }
+            let left_out: Vec<&str> = properties
+                .iter()
+                .filter(|property| choices.is_unsupported(stream, property))
+                .map(|property| property.name.as_str())
+                .collect();
+            if !left_out.is_empty() {
+                tracing::info!(
+                    "sensitive properties of {stream} are not read: {}; the setting sensitive_properties allows them",
+                    left_out.join(", ")
+                );
             }
         }
         build_catalog(portal, &choices)
@@ -142,15 +174,27 @@ impl Session {
     ) -> Result<Surveyed, TapError> {
         let of_state = state.and_then(State::portal_of);
         let Some(catalog) = catalog else {
-            let portal = self.discover(false).await?;
+            let choices = self.choices();
+            let others =
+                STREAMS.iter().filter(|stream| stream.name != "tickets" && OBJECT_STREAMS.contains(&stream.name));
+            let selects_others = others.into_iter().any(|stream| choices.selects(stream));
+            let portal = self.discover(selects_others).await?;
             let catalog = self.catalog_of(&portal);
             let told = portal.account.as_ref().map(|account| account.portal_id.to_string());
+            let mut access = portal.access;
+            let mut denied = Vec::new();
+            if selects_others {
+                denied = self.check_objects(&catalog, &self.associations.types, &access).await?;
+                access
+                    .streams
+                    .extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
+            }
             return Ok(Surveyed {
                 portal_id: told.or(of_state).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned()),
                 portal_failure: portal.account_failure.filter(may_pass),
                 catalog,
-                access: portal.access,
-                denied: Vec::new(),
+                access,
+                denied,
                 definitions: Some(portal.definitions),
             });
         };
@@ -158,6 +202,9 @@ impl Session {
         let told = account.as_ref().ok().map(|account| account.portal_id.to_string());
         let portal_id = told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
+        if let Some(sentence) = self.choices().difference(&catalog) {
+            tracing::warn!("{sentence}");
+        }
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let mut access = discover_access(&self.client, &wanted).await?;
         let denied = self.check_objects(&catalog, &wanted, &access).await?;

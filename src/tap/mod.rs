@@ -27,6 +27,16 @@ use cli::{Arguments, TestMode};
 /// What the tap can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 6] = ["catalog", "discover", "state", "about", "activate-version", "structured-logging"];
 
+/// How streams and columns are chosen; the README says the same, as a test shows.
+const CHOOSING: &str = "\
+Two settings choose what is read: `streams` takes names or globs of streams (`tickets`, `ticket_*`), `properties` those of\n\
+columns (`subject`, `hs_*`; `contacts.email` for another object type than tickets). Without them it is all streams but\n\
+`contacts`, `companies`, `deals` and `sync_audit`, with all columns but those that change with the clock alone. `--discover`\n\
+writes the choice into a catalog. A run with `--catalog` reads what the catalog selects and nothing else, whatever these two\n\
+settings say; without one they decide. A stream's own columns (`id`, `updated_at`, ...) need no entry. Sensitive properties\n\
+are `unsupported` in the catalog, which no selection overrides, unless `sensitive_properties` allows them or `properties` has\n\
+the very name.";
+
 /// Runs the tap with the process's arguments; returns the exit code, of which [`TapError::exit_code`] holds the table.
 pub fn run() -> u8 {
     let arguments = match Arguments::try_parse() {
@@ -53,6 +63,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
         name: env!("CARGO_PKG_NAME"),
         description: env!("CARGO_PKG_DESCRIPTION"),
         capabilities: &CAPABILITIES,
+        choosing: CHOOSING,
         plugin: Plugin { kind: "extractors", label: "HubSpot tickets" },
         schema: settings_schema(),
     };

@@ -68,6 +68,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TargetError> {
         name: "target-hubspot",
         description: "Singer target for HubSpot: writes contacts, companies, deals and tickets with their associations",
         capabilities: &CAPABILITIES,
+        choosing: "",
         plugin: Plugin { kind: "loaders", label: "HubSpot" },
         schema: target_schema(),
     };

@@ -11,7 +11,7 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 36] = [
+const SETTINGS: [&str; 38] = [
     "access_token",
     "api_base_url",
     "api_version",
@@ -43,7 +43,9 @@ const SETTINGS: [&str; 36] = [
     "retry_attempts",
     "retry_delay_secs",
     "scan_id",
+    "sensitive_properties",
     "start_date",
+    "streams",
     "sweep_hours",
     "sweep_minutes",
     "token_cache_path",

@@ -148,6 +148,32 @@ fn the_readmes_exit_codes_are_the_taps() {
     }
 }
 
+/// The README's `columns.json`.
+fn choice() -> String {
+    blocks("json").into_iter().find(|block| block.contains("\"streams\"")).expect("a choice of streams")
+}
+
+#[test]
+fn the_readme_and_about_say_in_one_place_how_streams_and_columns_are_chosen() {
+    let portal = Portal::start(Options::with_tickets(1));
+    let tap = Tap::of(&portal);
+    let heading = "Choose streams and columns";
+    let readme = read("README.md");
+    let section = readme.split(&format!("\n## {heading}\n\n")).nth(1).expect("the section");
+    let paragraph = section.split("\n\n").next().expect("a paragraph");
+    for part in ["`streams`", "`properties`", "`--catalog`", "`sensitive_properties`"] {
+        assert!(paragraph.contains(part), "{part}");
+    }
+    for (format, opening) in [("text", format!("{heading}:\n\n")), ("markdown", format!("## {heading}\n\n"))] {
+        let about = tap.run(&["--about", &format!("--format={format}")]).succeeded();
+        assert_eq!(about.text().matches(&format!("{opening}{paragraph}\n")).count(), 1, "{}", about.text());
+    }
+    let (choice, sample): (Value, _) = (serde_json::from_str(&choice()).expect("JSON"), "config.columns.json");
+    for (setting, value) in choice.as_object().expect("settings") {
+        assert_eq!(read_json(&format!("sample_configs/{sample}"))[setting], *value, "{setting}");
+    }
+}
+
 /// The commands that the README's table gives for the endpoints of the HTTP service.
 fn service_commands() -> Vec<String> {
     let readme = read("README.md");
@@ -180,6 +206,7 @@ fn the_readmes_commands_run() {
         "new_since.json",
         &json!({"created_after": read_json("sample_configs/config.new_since.json")["created_after"]}),
     );
+    fs::write(tap.path("columns.json"), choice()).expect("a writable folder");
     let programs = [
         Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder").to_owned(),
         build_folder().join("clients/target-postgres/bin"),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::archive::archive_is_due;
 use super::reconcile::Reconciled;
 use super::{Group, store};
 use crate::client::{ClientError, ObjectType};
@@ -258,10 +259,9 @@ impl Group<'_> {
         output: &mut Output<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the setting's maximum")]
-        let pause = TimeDelta::milliseconds((self.bounds.archive_hours * 3_600_000.0) as i64);
         let last = self.bookmark.archive_read_at;
-        if !self.bounds.include_archived || last.is_some_and(|last| last + pause > until) {
+        let is_due = archive_is_due(self.bounds.archive_hours, self.bookmark.archived_rows, last, until);
+        if !self.bounds.include_archived || !is_due {
             return Ok(());
         }
         let part = audit::Part::begin(self.lead, "archive", &self.client, output.summary);
@@ -289,6 +289,7 @@ impl Group<'_> {
         outcome?;
         self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
+        self.bookmark.archived_rows = Some(progress.pages * u64::from(self.bounds.page_size));
         Ok(())
     }
 

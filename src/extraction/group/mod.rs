@@ -1,5 +1,6 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
+mod archive;
 mod incremental;
 mod reconcile;
 mod sweep;
