@@ -5,9 +5,12 @@
 //! the others of its kind, then alone, then by its own endpoint. What is open after that fails the call: a record is never
 //! taken for one without associations because an answer is silent.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use percent_encoding::percent_decode_str;
 
 use super::associations::{Answered, Associations, batch, read_answer, read_record};
 use super::request::{Endpoint, Request, encode};
@@ -209,7 +212,7 @@ impl Reading<'_> {
             while let Some(asked) = self.batches.pop() {
                 match self.client.read_batch(self.from, self.to, &asked).await {
                     Ok(answered) => self.account(asked, answered),
-                    Err(error) => self.split(asked, error).await?,
+                    Err(error) => self.split(asked, error)?,
                 }
             }
             if self.open.is_empty() {
@@ -258,7 +261,7 @@ impl Reading<'_> {
     }
 
     /// What to do about a batch that failed.
-    async fn split(&mut self, mut asked: Vec<Input>, error: ClientError) -> Result<(), ClientError> {
+    fn split(&mut self, mut asked: Vec<Input>, error: ClientError) -> Result<(), ClientError> {
         let is_refused = error.is_of_input();
         let is_too_large = is_refused || matches!(error, ClientError::Failing { .. } | ClientError::Unreachable { .. });
         let size = asked.len();
@@ -319,25 +322,8 @@ fn leads_on(from: Option<&str>, to: &str) -> bool {
 
 /// A cursor without its percent-encoding; none where it has none.
 fn decoded(cursor: &str) -> Option<String> {
-    if !cursor.contains('%') {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(cursor.len());
-    let mut rest = cursor.as_bytes();
-    while let Some((first, others)) = rest.split_first() {
-        let hex = others.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = others;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
+    let plain = percent_decode_str(cursor).decode_utf8().ok();
+    plain.filter(|_| cursor.contains('%')).map(Cow::into_owned)
 }
 
 #[cfg(test)]

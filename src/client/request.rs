@@ -1,6 +1,7 @@
 //! What is asked for: endpoints, their pools, and the one module that knows HubSpot's paths.
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde::Deserialize;
 
@@ -217,19 +218,12 @@ impl Paths {
     }
 }
 
-/// Percent-encodes what may not stand in a path segment or a query value; commas stay, since HubSpot's own lists of
-/// properties have them.
+/// What may not stand in a path segment or a query value. Commas may, since HubSpot's own lists of properties have them.
+const RESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b',');
+
+/// Percent-encodes a path segment or a query value.
 pub(super) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b',' => {
-                encoded.push(char::from(byte))
-            }
-            other => encoded.push_str(&format!("%{other:02X}")),
-        }
-    }
-    encoded
+    utf8_percent_encode(text, &RESERVED).to_string()
 }
 
 #[cfg(test)]
