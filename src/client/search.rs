@@ -28,6 +28,13 @@ pub struct Criterion<'c> {
     pub value: i64,
 }
 
+impl Criterion<'static> {
+    /// A filter of ids.
+    pub fn of_id(operator: &'static str, value: i64) -> Self {
+        Self { property: "hs_object_id", operator, value }
+    }
+}
+
 /// The first page of a search, by ascending id.
 #[derive(Debug)]
 pub struct Search {

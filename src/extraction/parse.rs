@@ -15,7 +15,7 @@ pub(super) const UPDATED_AT: usize = 1;
 pub(super) const ARCHIVED_AT: usize = 2;
 pub(super) const FIXED: usize = 3;
 
-/// Where a value's token stands in the answer; empty when it is absent.
+/// The position of a value's token in the answer; without length when the value is absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span {
     pub(super) begin: u32,

@@ -152,8 +152,8 @@ impl Searcher {
         let mut ranges: Vec<Range<i64>> = std::iter::once(0..MAX_ID).collect();
         while let Some(range) = ranges.pop() {
             let mut criteria = self.inside(piece).to_vec();
-            criteria.push(id_criterion("GTE", range.start));
-            criteria.push(id_criterion("LT", range.end));
+            criteria.push(Criterion::of_id("GTE", range.start));
+            criteria.push(Criterion::of_id("LT", range.end));
             let page = self.client.search_objects(&self.object_type, &criteria).await?;
             if page.is_complete() || range.end - range.start <= 1 {
                 rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
@@ -168,7 +168,7 @@ impl Searcher {
     async fn page(&self, window: &Millis, after: u64) -> Result<Search, ClientError> {
         let mut criteria = self.inside(window).to_vec();
         if after > 0 {
-            criteria.push(id_criterion("GT", i64::try_from(after).unwrap_or(MAX_ID)));
+            criteria.push(Criterion::of_id("GT", i64::try_from(after).unwrap_or(MAX_ID)));
         }
         self.client.search_objects(&self.object_type, &criteria).await
     }
@@ -191,10 +191,6 @@ impl WindowRows {
             }
         }
     }
-}
-
-fn id_criterion(operator: &'static str, value: i64) -> Criterion<'static> {
-    Criterion { property: "hs_object_id", operator, value }
 }
 
 /// The slice in two to the power of `times` parts.

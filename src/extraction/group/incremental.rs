@@ -130,14 +130,7 @@ impl Group<'_> {
         }
         let filter = self.changes_filter(None);
         loop {
-            let changes = Changes {
-                workshop: &self.workshop,
-                reader: &self.reader,
-                searcher: &searcher,
-                filter: &filter,
-                reading: self.reading("incremental"),
-                trust: self.trust,
-            };
+            let changes = self.changes(&searcher, &filter);
             let window = changes.next_window(begin, end, rest, output).await?;
             part.add(&window);
             // What comes in while it is counted is left to the next run.
@@ -210,14 +203,7 @@ impl Group<'_> {
         output: &mut Output<'_>,
     ) -> Result<bool, ExtractError> {
         let (searcher, filter) = (self.searcher(), self.changes_filter(since));
-        let changes = Changes {
-            workshop: &self.workshop,
-            reader: &self.reader,
-            searcher: &searcher,
-            filter: &filter,
-            reading: self.reading("incremental"),
-            trust: self.trust,
-        };
+        let changes = self.changes(&searcher, &filter);
         let Reconciled { count, recovered } = self.reconcile(listed, spans, &changes, output).await?;
         let (listed, known) = (listed + recovered, self.bookmark.rows);
         // The archive need not have been read in this run: without the search a fall by half is not believed.
@@ -238,14 +224,7 @@ impl Group<'_> {
             return Ok(());
         }
         let (searcher, filter) = (self.searcher(), self.filter());
-        let changes = Changes {
-            workshop: &self.workshop,
-            reader: &self.reader,
-            searcher: &searcher,
-            filter: &filter,
-            reading: self.reading("incremental"),
-            trust: self.trust,
-        };
+        let changes = self.changes(&searcher, &filter);
         changes.write(&ids, output).await?;
         store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
         // Safe: the state names those that could not be read again.

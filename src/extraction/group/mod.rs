@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::audit::Audit;
 use super::cache::{CacheError, Trust};
-use super::changes::Lookback;
+use super::changes::{Changes, Lookback};
 use super::chunk::Workshop;
 use super::completeness::{Count, Evidence, Reason, Verdict};
 use super::list::Reader;
@@ -231,6 +231,18 @@ impl<'g> Group<'g> {
     fn searcher(&self) -> Searcher {
         let (client, object_type) = (Arc::clone(&self.client), self.object_type.clone());
         Searcher { property: modified_property(&object_type), client, object_type }
+    }
+
+    /// How changes are written that a search or an id names.
+    fn changes<'c>(&'c self, searcher: &'c Searcher, filter: &'c Filter) -> Changes<'c> {
+        Changes {
+            workshop: &self.workshop,
+            reader: &self.reader,
+            searcher,
+            filter,
+            reading: self.reading("incremental"),
+            trust: self.trust,
+        }
     }
 
     /// Whether rows are held against the row cache.

@@ -86,10 +86,7 @@ impl Group<'_> {
 
     /// The records above one id and up to another one, as the search has them.
     async fn search_ids(&self, after: u64, last: u64) -> Result<Search, ClientError> {
-        let criterion = |operator, id| {
-            let value = i64::try_from(id).unwrap_or(i64::MAX);
-            Criterion { property: "hs_object_id", operator, value }
-        };
+        let criterion = |operator, id| Criterion::of_id(operator, i64::try_from(id).unwrap_or(i64::MAX));
         let mut criteria = vec![criterion("GT", after)];
         if last != NO_END {
             criteria.push(criterion("LTE", last));
