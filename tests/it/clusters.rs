@@ -1,8 +1,8 @@
 //! The files for clusters, carried out: the Kubernetes sample's command, the Airflow sample's tasks.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -10,23 +10,11 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::clients::{build_folder, program};
+use crate::support::clients::{build_folder, program, repository, run};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
 use crate::support::targets::{SCHEMA, target_postgres};
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-#[track_caller]
-fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().expect("it runs");
-    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{command:?}: {said}");
-    said
-}
 
 /// A PATH with the tap and target-postgres in it.
 fn path() -> String {

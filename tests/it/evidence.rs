@@ -43,6 +43,17 @@ fn run(swept: &mut Swept, code: i32) -> (Finished, Vec<Message>) {
     (finished, messages)
 }
 
+/// Changes that are searched for: a list would cost more calls.
+fn change(swept: &mut Swept, ids: &[u64]) {
+    swept.portal.update_many("tickets", ids, &[("subject", "changed")]);
+    swept.portal.advance(Duration::from_secs(60));
+    pretend_to_be_large(swept);
+}
+
+fn pretend_to_be_large(swept: &mut Swept) {
+    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+}
+
 fn reason(messages: &[Message], part: &str) -> Value {
     let audit = records(messages, "sync_audit");
     audit.iter().rev().find(|row| row["part"] == part).unwrap_or_else(|| panic!("no part {part}"))["reason"].clone()
@@ -110,11 +121,8 @@ fn associations_that_no_answer_tells_are_not_written_as_none() {
 #[test]
 fn a_record_that_batches_leave_out_is_asked_for_alone() {
     let mut swept = loaded();
-    swept.set("properties", json!(null));
     let live = swept.live();
-    swept.portal.update_many("tickets", &live[..40], &[("subject", "changed")]);
-    swept.portal.advance(Duration::from_secs(60));
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    change(&mut swept, &live[..40]);
     swept.portal.behave("batch_read_leaves_out");
     run(&mut swept, 0);
     swept.assert_equal_but_for_removed_associations();
@@ -124,9 +132,7 @@ fn a_record_that_batches_leave_out_is_asked_for_alone() {
 fn a_record_that_no_answer_tells_stays_in_the_state_until_it_is_read() {
     let mut swept = loaded();
     let live = swept.live();
-    swept.portal.update_many("tickets", &live[..40], &[("subject", "changed")]);
-    swept.portal.advance(Duration::from_secs(60));
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    change(&mut swept, &live[..40]);
     swept.portal.behave("batch_read_leaves_out");
     swept.portal.faults([FaultRule::always("?archived=false&properties=", Fault::Html(500))]);
     let (finished, messages) = run(&mut swept, INCOMPLETE);
@@ -152,7 +158,7 @@ fn the_searchs_total_is_a_hint_where_it_is_too_low() {
     }
     let more: Vec<u64> = (0..300).map(|_| swept.portal.create("tickets", &[("subject", "new")])).collect();
     swept.portal.advance(Duration::from_secs(60));
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    pretend_to_be_large(&mut swept);
     swept.portal.behave("search_total_too_low");
     let (_, messages) = run(&mut swept, 0);
     let written = records(&messages, "tickets").len();
@@ -167,7 +173,7 @@ fn what_the_search_counts_and_never_gives_is_settled_by_the_sweep_of_the_same_ru
     swept.portal.update_many("tickets", &live[..30], &[("subject", "changed")]);
     swept.portal.advance(Duration::from_secs(60));
     let bookmark = swept.bookmark("replication_key_value").clone();
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    pretend_to_be_large(&mut swept);
     swept.portal.behave("search_total_too_high");
     // Without a sweep: all that the search gives is written, the bookmark stays, the other streams are read.
     let (finished, messages) = run(&mut swept, INCOMPLETE);
@@ -248,7 +254,7 @@ fn without_a_date_no_window_is_searched_twice_for_nothing() {
     swept.portal.set_time(chrono::Utc::now());
     swept.portal.update_many("tickets", &live[..10], &[("subject", "changed")]);
     swept.portal.advance(Duration::from_secs(1));
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    pretend_to_be_large(&mut swept);
     swept.portal.behave("clock_missing");
     run(&mut swept, 0);
     let searches = swept.portal.request_counts().get("search tickets").copied().unwrap_or(0);
@@ -321,7 +327,7 @@ fn a_search_that_refuses_its_limit_or_its_filter_is_asked_for_less_or_done_witho
         swept.portal.advance(Duration::from_secs(60));
         if behaviour != "search_refused" {
             // Else the list costs no more.
-            swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+            pretend_to_be_large(&mut swept);
         }
         swept.portal.behave(behaviour);
         run(&mut swept, 0);
@@ -337,9 +343,7 @@ fn a_search_that_refuses_its_limit_or_its_filter_is_asked_for_less_or_done_witho
 fn a_batch_that_is_refused_for_one_of_its_records_costs_no_other_record() {
     let mut swept = loaded();
     let live = swept.live();
-    swept.portal.update_many("tickets", &live[..40], &[("subject", "changed")]);
-    swept.portal.advance(Duration::from_secs(60));
-    swept.tables.state.as_mut().expect("a state")["bookmarks"]["tickets"]["rows"] = 100_000_000.into();
+    change(&mut swept, &live[..40]);
     let refused = Fault::Status { code: 400, headers: vec![], body: Some(r#"{"message":"Invalid id"}"#.to_owned()) };
     swept.portal.faults([FaultRule::always(BATCH, refused).with_body(&format!("\"{}\"", live[7]))]);
     run(&mut swept, 0);

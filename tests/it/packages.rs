@@ -2,28 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::clients::{building, tool};
+use crate::support::clients::{building, repository, run, tool};
 use crate::support::figures;
 use crate::support::portal::Portal;
 use crate::support::tap::Tap;
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-#[track_caller]
-fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().expect("it runs");
-    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{command:?}: {said}");
-    said
-}
 
 #[test]
 fn completions_and_the_man_page_know_every_flag() {

@@ -39,7 +39,7 @@ fn the_views_tell_what_the_portal_holds_and_nothing_that_is_gone() {
     let by_month = "select coalesce(sum(tickets), 0)::bigint from tickets_by_stage_and_month";
     assert_eq!(number(by_month), live_count);
 
-    // A ticket that was deleted for good: the target marks the row after a sweep and leaves all else as it was.
+    // A ticket that was deleted for good: after a sweep the target marks the row and changes no other column.
     assert_eq!(number("select count(*) from unparsed_values"), 0);
     let (gone, odd) = (&live[0], &live[1]);
     let deleted = "set _sdc_deleted_at = now(), archived = false";

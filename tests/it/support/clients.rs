@@ -1,7 +1,7 @@
 //! The Python clients that `make test` installs.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
 /// The build folder: Cargo gives the integration tests a folder directly below it.
 pub(crate) fn build_folder() -> PathBuf {
@@ -10,7 +10,21 @@ pub(crate) fn build_folder() -> PathBuf {
 
 /// A file of `tests/tools`.
 pub(crate) fn tool(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name)
+    repository("tests/tools").join(name)
+}
+
+/// A file or folder of the repository.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a command that has to succeed, and gives what it says.
+#[track_caller]
+pub(crate) fn run(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().expect("it runs");
+    let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {said}");
+    said
 }
 
 /// Prepares a command that builds the programs itself: it builds into our build folder, and a wheel on the profile
