@@ -292,7 +292,7 @@ impl Workshop {
     }
 
     /// Claims the primaries of these rows, and lets rows wait for those that are to come later.
-    fn claim(&self, pages: &mut [Linked], turn: Turn) -> [Claim; 2] {
+    fn claim(&self, pages: &mut Vec<Linked>, turn: Turn) -> [Claim; 2] {
         let claims = self.primaries.each_ref().map(|primaries| {
             let wanted =
                 || pages.iter().flat_map(|linked| linked.ids().filter_map(|id| primaries.of(&linked.links, id)));
@@ -301,7 +301,7 @@ impl Workshop {
                 |linked: &Linked, row: usize| claim.defers(primaries.of(&linked.links, linked.kept.page.ids()[row]));
             if claim.is_whole() || may_wait(pages, turn, waits) { claim } else { primaries.claim(wanted(), true) }
         });
-        for linked in pages {
+        for linked in pages.iter_mut() {
             let waits = |row: &usize| {
                 let id = linked.kept.page.ids()[*row];
                 self.primaries
@@ -315,6 +315,8 @@ impl Workshop {
                 linked.kept.rows = rows;
             }
         }
+        // An earlier chunk may write the rows that this one leaves to others, and its place is done with then.
+        pages.retain(|linked| !linked.kept.rows.is_empty());
         claims
     }
 

@@ -4,11 +4,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{CursorStyle, Options};
+use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, Options, Storm};
 
+use crate::support::catalogs::tickets_with;
 use crate::support::cell::Fidelity;
+use crate::support::figures;
 use crate::support::messages::{fold, records};
 use crate::support::portal::Portal;
+use crate::support::selected::differences;
 use crate::support::tap::Tap;
 
 /// The distinct records in a column of all tickets.
@@ -57,4 +60,34 @@ fn rows_wait_for_full_requests_and_states_for_rows() {
     }
     assert!(states >= 4, "{states} states on the way");
     assert!(waited > 20, "{waited} rows came later than a page behind their place");
+}
+
+/// Chunks are completed side by side: one that is late may write rows that a later one has left to others again.
+#[test]
+fn rows_that_wait_are_written_once_however_late_their_chunks_are() {
+    let seed = figures::seed();
+    eprintln!("TAP_TEST_SEED={seed}");
+    let portal = Portal::start(Options {
+        archived_share: 0.0,
+        stage_properties: false,
+        custom_properties: 0,
+        ..Options::with_tickets(20_000)
+    });
+    let mut tap = Tap::unhurried(&portal);
+    // Chunks that are no larger than has to be for rows to wait.
+    tap.set("page_size", 50.into()).set("checkpoint_every_pages", 5.into());
+    let discovered = tap.discover();
+    let catalog = tickets_with(&discovered, &["primary_contact", "primary_company"]);
+    for round in 0..2 {
+        portal.storm(Some(Storm {
+            share: 0.3,
+            seed: seed + round,
+            faults: vec![Fault::SlowMs(40), Fault::SlowMs(150)],
+        }));
+        let messages = tap.sync_catalog(&catalog, None).succeeded().messages();
+        portal.storm(None);
+        assert_eq!(records(&messages, "tickets").len(), portal.truth().list("tickets").len(), "each ticket once");
+        let found = differences(&portal.truth(), &discovered, &fold(&messages), &BTreeSet::new(), true);
+        assert!(found.is_empty(), "{:#?}", &found[..found.len().min(10)]);
+    }
 }
