@@ -1,5 +1,7 @@
 //! The Singer target: the command line, what each of its ways of running does, and how it ends.
 
+mod accounts;
+mod breaker;
 mod check;
 mod chunk;
 mod cli;
@@ -7,19 +9,27 @@ mod definitions;
 mod delivery;
 mod exit;
 mod field;
+mod groups;
+mod identity;
 mod input;
 mod known;
+mod lines_file;
 mod linking;
+mod lookups;
 mod matching;
+mod memory;
 mod plan;
 mod portal;
 mod preview;
 mod references;
 mod rejects;
 mod run;
+mod settling;
 mod summary;
 mod value;
+mod waiting;
 mod wanted;
+mod writer;
 mod writing;
 
 use clap::Parser;
