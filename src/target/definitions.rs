@@ -38,7 +38,7 @@ pub(super) struct Definitions {
     pub(super) by_name: HashMap<String, Definition>,
     /// Properties whose column has another name.
     columns: HashMap<String, String>,
-    /// Each pipeline and its first stage.
+    /// Each pipeline and its first stage, in the order in which HubSpot shows them.
     first_stages: Vec<(String, String)>,
 }
 
@@ -94,8 +94,15 @@ impl Definitions {
                 }
             }
         }
-        let first_stages =
-            pipelines.iter().filter_map(|one| Some((one.id.clone(), one.stages.first()?.id.clone()))).collect();
+        // HubSpot lists them in any order; people see them in this one.
+        let order = |other: &Map<String, Value>| {
+            let archived = other.get("archived") == Some(&Value::Bool(true));
+            (archived, other.get("displayOrder").and_then(Value::as_i64).unwrap_or(i64::MAX))
+        };
+        let mut shown: Vec<&Pipeline> = pipelines.iter().collect();
+        shown.sort_by_key(|one| order(&one.other));
+        let first_stage = |one: &Pipeline| Some(one.stages.iter().min_by_key(|stage| order(&stage.other))?.id.clone());
+        let first_stages = shown.into_iter().filter_map(|one| Some((one.id.clone(), first_stage(one)?))).collect();
         Self { by_name, columns, first_stages }
     }
 

@@ -1,9 +1,11 @@
 //! `target-hubspot`: what lines on stdin become in a portal.
 
 mod cli;
+mod cuts;
 mod delivery;
 mod documents;
 mod faults;
+mod outcomes;
 mod rejects;
 mod round_trip;
 mod sources;
