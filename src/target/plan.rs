@@ -135,7 +135,16 @@ impl StreamPlan {
             return known.clone();
         }
         let Self { object_type, definitions, config, key_properties, .. } = self;
-        let found = meaning(field, object_type, definitions, config, key_properties, self.unknown);
+        let found = match self.created_with() {
+            // The portal need not have it yet.
+            Some(property) if property == field && !config.properties.contains_key(field) => {
+                Field::Property(field.to_owned())
+            }
+            Some(property) if config.properties.get(field).and_then(Option::as_deref) == Some(property) => {
+                Field::Property(property.to_owned())
+            }
+            _ => meaning(field, object_type, definitions, config, key_properties, self.unknown),
+        };
         meanings.insert(field.to_owned(), found.clone());
         found
     }

@@ -231,6 +231,8 @@ impl Reader<'_> {
             }
         }
         let of = &self.plan.object_type;
+        // The key that records are created with is the target's own; what a copy of another portal says of it is not.
+        let own = self.plan.created_with().and_then(|property| self.properties.remove(property));
         let key = match &self.plan.matched {
             Match::Unique(name) => {
                 let key = self.trimmed(name).map(|value| folded(&value));
@@ -254,7 +256,7 @@ impl Reader<'_> {
                 }
                 name
             }
-            Match::Once(name) => return self.delivery_keys(name, record, line),
+            Match::Once(name) => return self.delivery_keys(name, own, record, line),
             Match::Never => return Ok((None, None)),
         };
         Ok((Some(key), None))
@@ -267,9 +269,8 @@ impl Reader<'_> {
         Some(value.clone()).filter(|value| !value.is_empty())
     }
 
-    fn delivery_keys(&mut self, name: &str, record: &Record, line: u64) -> Result<Keys, String> {
-        // Only the target writes the key property, or a field that the stream's settings name for it.
-        let own = self.properties.remove(name).map(|value| value.trim().to_owned());
+    fn delivery_keys(&self, name: &str, own: Option<String>, record: &Record, line: u64) -> Result<Keys, String> {
+        let own = own.map(|value| value.trim().to_owned());
         let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
         if let Some(key) = mended {
             return Ok((Some(key.to_owned()), None));

@@ -248,8 +248,13 @@ impl Writer {
         let mut linked = link(&self.context.client, &from, &unlinked).await?;
         for (index, Done { group, written, .. }) in done.iter().enumerate() {
             let stream = &group.plan.stream;
-            self.accounts.summary.of(stream).associated += linked.made.remove(&index).unwrap_or(0);
+            let made = linked.made.remove(&index).unwrap_or(0);
             let unassociated = linked.refused.remove(&index);
+            self.accounts.summary.of(stream).associated += match (&unassociated, is_created_with_links(group, written))
+            {
+                (None, true) => u64::try_from(group.links.len()).unwrap_or(0),
+                _ => made,
+            };
             let mut refused = 0;
             for (at, line) in group.lines.iter().enumerate() {
                 let wanted = &line.wanted;
@@ -281,6 +286,11 @@ impl Writer {
 
 fn unlinked(done: &Done) -> Unlinked<'_> {
     let Done { group, written, .. } = done;
-    let sent_along = matches!(creation(&group.plan), Operation::Create);
-    Unlinked { id: written.id, links: &group.links, may_have: written.how != How::Created || sent_along }
+    let may_have = written.how != How::Created || is_created_with_links(group, written);
+    Unlinked { id: written.id, links: &group.links, may_have }
+}
+
+/// Whether the associations were sent together with the new record.
+fn is_created_with_links(group: &Group, written: &Written) -> bool {
+    written.how == How::Created && matches!(creation(&group.plan), Operation::Create)
 }

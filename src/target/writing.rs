@@ -177,8 +177,10 @@ fn stop_if_common(
     operation: Operation<'_>,
     verdicts: &[(Pending, Verdict)],
 ) -> Result<(), TargetError> {
+    // A value that another record has is a reason of its own for each record.
+    let is_conflict = |refusal: &Refusal| refusal.category == "CONFLICT" || holder(&refusal.reason).is_some();
     let mut reasons = verdicts.iter().filter_map(|(_, verdict)| match verdict {
-        Verdict::Refused(refusal) => Some(refusal.reason.as_str()),
+        Verdict::Refused(refusal) if !is_conflict(refusal) => Some(refusal.reason.as_str()),
         _ => None,
     });
     let Some(first) = reasons.next() else { return Ok(()) };
