@@ -10,23 +10,30 @@ const BATCHES: u32 = 3;
 /// A batch with fewer records says nothing of the others.
 pub(super) const LEAST_RECORDS: usize = 20;
 
-/// Counts batches of which HubSpot took no record.
+/// Counts batches of which HubSpot took no record, by object type and operation.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    refused: Mutex<HashMap<(ObjectType, &'static str), (String, u32)>>,
+    refused: Mutex<HashMap<(ObjectType, &'static str), RefusedBatches>>,
+}
+
+/// Batches in a row that were refused for one reason.
+#[derive(Debug, Default)]
+struct RefusedBatches {
+    reason: String,
+    batches: u32,
 }
 
 impl Breaker {
     /// Counts a batch of which HubSpot took no record, for one reason; true once a run has to stop.
     pub(super) fn refused(&self, object_type: &ObjectType, operation: &'static str, reason: &str) -> bool {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let (common, batches) = refused.entry((object_type.clone(), operation)).or_default();
+        let row = refused.entry((object_type.clone(), operation)).or_default();
         let reason = kind_of(reason);
-        if *common != reason {
-            (*common, *batches) = (reason, 0);
+        if row.reason != reason {
+            *row = RefusedBatches { reason, batches: 0 };
         }
-        *batches += 1;
-        *batches >= BATCHES
+        row.batches += 1;
+        row.batches >= BATCHES
     }
 
     /// Counts a record that HubSpot took.

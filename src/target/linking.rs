@@ -25,13 +25,23 @@ pub(super) struct Unlinked<'l> {
 /// What became of associations.
 #[derive(Debug, Default)]
 pub(super) struct Linked {
-    /// How many were made of each record, by its place in what was given.
+    /// How many were made of each record, by the record's place.
     pub(super) made: BTreeMap<usize, u64>,
     /// The records that some of theirs are missing of, likewise.
     pub(super) refused: BTreeMap<usize, Refusal>,
 }
 
-/// The associations to make between two types, and the record that wants each.
+impl Linked {
+    /// Adds what became of other associations.
+    pub(super) fn add(&mut self, other: Self) {
+        for (place, made) in other.made {
+            *self.made.entry(place).or_default() += made;
+        }
+        self.refused.extend(other.refused);
+    }
+}
+
+/// The associations to make between two types, and the place of the record that wants each.
 type Wanted = BTreeMap<NewAssociation, usize>;
 
 /// Makes the associations that records of one type want and do not have. Making one again would change nothing; asking
@@ -39,17 +49,22 @@ type Wanted = BTreeMap<NewAssociation, usize>;
 ///
 /// # Errors
 /// What is about none of the records.
-pub(super) async fn link(client: &Client, from: &ObjectType, records: &[Unlinked<'_>]) -> Result<Linked, ClientError> {
-    let targets: BTreeSet<&ObjectType> = records.iter().flat_map(|one| one.links).map(|link| &link.to).collect();
-    let of_types = try_join_all(targets.into_iter().map(|to| link_to(client, from, to, records))).await?;
+pub(super) async fn link(
+    client: &Client,
+    from: &ObjectType,
+    records: Vec<(usize, Unlinked<'_>)>,
+) -> Result<Linked, ClientError> {
+    let records = records.as_slice();
+    let of_types = try_join_all(targets(records).into_iter().map(|to| link_to(client, from, to, records))).await?;
     let mut linked = Linked::default();
     for of_type in of_types {
-        for (index, made) in of_type.made {
-            *linked.made.entry(index).or_default() += made;
-        }
-        linked.refused.extend(of_type.refused);
+        linked.add(of_type);
     }
     Ok(linked)
+}
+
+fn targets<'l>(records: &[(usize, Unlinked<'l>)]) -> BTreeSet<&'l ObjectType> {
+    records.iter().flat_map(|(_, one)| one.links).map(|link| &link.to).collect()
 }
 
 /// The associations that [`link`] would make of each record.
@@ -59,14 +74,13 @@ pub(super) async fn link(client: &Client, from: &ObjectType, records: &[Unlinked
 pub(super) async fn would_link(
     client: &Client,
     from: &ObjectType,
-    records: &[Unlinked<'_>],
-) -> Result<Vec<Vec<Link>>, ClientError> {
-    let targets: BTreeSet<&ObjectType> = records.iter().flat_map(|one| one.links).map(|link| &link.to).collect();
-    let mut would: Vec<Vec<Link>> = records.iter().map(|_| Vec::new()).collect();
-    for to in targets {
-        for (one, index) in missing(client, from, to, records).await? {
+    records: &[(usize, Unlinked<'_>)],
+) -> Result<BTreeMap<usize, Vec<Link>>, ClientError> {
+    let mut would: BTreeMap<usize, Vec<Link>> = BTreeMap::new();
+    for to in targets(records) {
+        for (one, place) in missing(client, from, to, records).await? {
             let NewAssociation { to: id, category, type_id, .. } = one;
-            would[index].push(Link { to: to.clone(), id, category, type_id });
+            would.entry(place).or_default().push(Link { to: to.clone(), id, category, type_id });
         }
     }
     Ok(would)
@@ -76,7 +90,7 @@ async fn link_to(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
-    records: &[Unlinked<'_>],
+    records: &[(usize, Unlinked<'_>)],
 ) -> Result<Linked, ClientError> {
     let missing = missing(client, from, to, records).await?;
     let inputs: Vec<NewAssociation> = missing.keys().cloned().collect();
@@ -100,14 +114,14 @@ async fn missing(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
-    records: &[Unlinked<'_>],
+    records: &[(usize, Unlinked<'_>)],
 ) -> Result<Wanted, ClientError> {
     let mut wanted = Wanted::new();
     let mut asked: BTreeSet<ObjectId> = BTreeSet::new();
-    for (index, one) in records.iter().enumerate() {
+    for (place, one) in records {
         for link in one.links.iter().filter(|link| link.to == *to) {
             let (category, type_id) = (link.category.clone(), link.type_id);
-            wanted.insert(NewAssociation { from: one.id, to: link.id, category, type_id }, index);
+            wanted.insert(NewAssociation { from: one.id, to: link.id, category, type_id }, *place);
             if one.may_have && !is_fake(one.id) {
                 asked.insert(one.id);
             }

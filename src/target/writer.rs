@@ -3,26 +3,27 @@
 
 use std::sync::Arc;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
 use super::accounts::{Accounts, not_taken};
-use super::chunk::{Change, Context, How, Link, Ready, Step, Written, creation, step};
+use super::chunk::{Change, Context, How, Ready, Step, Written, creation, step};
 use super::exit::TargetError;
 use super::field::Mark;
 use super::groups::{Group, Wave, form, identity};
 use super::identity::{Token, folded};
 use super::known::{Known, mark_token};
-use super::linking::{Unlinked, link, would_link};
+use super::linking::{Linked, Unlinked, link, would_link};
 use super::lookups::REQUESTS_AT_ONCE;
 use super::matching::{Found, find};
 use super::plan::{Match, StreamPlan};
 use super::preview;
 use super::references::{Resolved, resolve};
-use super::settling::{Batch, Settled, deliver};
+use super::settling::{Batch, deliver};
 use super::waiting::Waiting;
 use super::wanted::Wanted;
 use super::writing::{Operation, Pending, Refusal};
-use crate::client::{MAX_BATCH, ObjectId, ObjectType};
+use crate::client::{MAX_ASSOCIATIONS, MAX_BATCH, ObjectId, ObjectType};
 
 /// Writes lines, and remembers what later ones may refer to.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Writer {
 
 /// A record of a wave that is in the portal.
 struct Done {
+    /// Its place in the wave.
+    at: usize,
     group: Group,
     written: Written,
     changes: Vec<Change>,
@@ -130,15 +133,19 @@ impl Writer {
                 Step::Create(pending) => creates.push(pending),
             }
         }
-        let sent = self.send(&groups, updates, creates, &mut outcomes).await;
+        let mut linked = Linked::default();
+        let sent = match self.context.dry {
+            true => Ok(()),
+            false => self.send(&groups, updates, creates, &mut outcomes, &mut linked).await,
+        };
         let (mut done, mut again) = (Vec::new(), Vec::new());
-        for ((group, outcome), changes) in groups.into_iter().zip(outcomes).zip(changes) {
+        for (at, ((group, outcome), changes)) in groups.into_iter().zip(outcomes).zip(changes).enumerate() {
             match outcome {
                 Some(Ok(written)) => {
                     if !matches!(written.how, How::Created | How::Updated) || self.context.dry {
                         self.accounts.written(&group.plan.stream, written.how, group.lines.len());
                     }
-                    done.push(Done { group, written, changes });
+                    done.push(Done { at, group, written, changes });
                 }
                 Some(Err(_)) if group.lines.len() > 1 => {
                     again.extend(group.lines.into_iter().map(|line| Ready { alone: true, ..line }));
@@ -152,53 +159,66 @@ impl Writer {
         for one in &done {
             self.learn(one)?;
         }
-        self.associate(done).await?;
+        match self.context.dry {
+            true => self.foresee(&done).await?,
+            false => self.tell(&done, linked)?,
+        }
         Ok(again)
     }
 
-    /// Sends what there is to send, batches side by side. What was written is counted at once, however the run ends.
+    /// Sends what there is to send, batches side by side, and associates what is written while others are on their way.
+    /// What was written is counted at once, however the run ends.
     async fn send(
         &mut self,
         groups: &[Group],
         updates: Vec<Pending>,
         creates: Vec<Pending>,
         outcomes: &mut [Option<Result<Written, Refusal>>],
+        linked: &mut Linked,
     ) -> Result<(), TargetError> {
-        let mut batches: Vec<Batch<'_>> = Vec::new();
-        for (creates, inputs) in [(false, updates), (true, creates)] {
-            for input in inputs {
-                let plan: &StreamPlan = &groups[input.at].plan;
-                let open = batches.iter_mut().rev().find(|batch| {
-                    batch.creates == creates && std::ptr::eq(batch.plan, plan) && batch.inputs.len() < MAX_BATCH
-                });
-                match open {
-                    Some(batch) => batch.inputs.push(input),
-                    None => batches.push(Batch { plan, creates, inputs: vec![input] }),
-                }
-            }
-        }
+        let Some(from) = groups.first().map(|group| &group.plan.object_type) else { return Ok(()) };
         let (context, accounts) = (&self.context, &mut self.accounts);
+        let batches = batches(groups, updates, creates);
         let mut sending =
             stream::iter(batches).map(|batch| deliver(context, groups, batch)).buffer_unordered(REQUESTS_AT_ONCE);
+        let mut linking = FuturesUnordered::new();
+        let there = |(at, outcome): (usize, &Option<Result<Written, Refusal>>)| {
+            Some((at, unlinked(&groups[at], outcome.as_ref()?.as_ref().ok()?)))
+        };
+        let mut waiting: Vec<(usize, Unlinked<'_>)> = outcomes.iter().enumerate().filter_map(there).collect();
+        let mut is_sending = true;
         let mut failed = Ok(());
-        while let Some(settled) = sending.next().await {
-            let settled: Vec<Settled> = match settled {
-                Ok(settled) => settled,
-                Err(error) => {
-                    // Of several errors the first one says why the run ends.
-                    failed = failed.and(Err(error));
-                    continue;
-                }
-            };
-            for (at, outcome) in settled {
-                if let Ok(written) = &outcome {
-                    let group = &groups[at];
-                    match written.how {
-                        How::Unchanged => {}
-                        how => accounts.written(&group.plan.stream, how, group.lines.len()),
+        while is_sending || !linking.is_empty() {
+            let links: usize = waiting.iter().map(|(_, one)| one.links.len()).sum();
+            if failed.is_ok() && links > 0 && (links >= MAX_ASSOCIATIONS || !is_sending) {
+                linking.push(link(&context.client, from, std::mem::take(&mut waiting)));
+            }
+            tokio::select! {
+                settled = sending.next(), if is_sending => match settled {
+                    None => {
+                        is_sending = false;
+                        if failed.is_ok() {
+                            linking.push(link(&context.client, from, std::mem::take(&mut waiting)));
+                        }
                     }
-                }
-                outcomes[at] = Some(outcome);
+                    // Of several errors the first one says why the run ends.
+                    Some(Err(error)) => failed = failed.and(Err(error)),
+                    Some(Ok(settled)) => {
+                        for (at, outcome) in settled {
+                            if let Ok(written) = &outcome {
+                                if written.how != How::Unchanged {
+                                    accounts.written(&groups[at].plan.stream, written.how, groups[at].lines.len());
+                                }
+                                waiting.push((at, unlinked(&groups[at], written)));
+                            }
+                            outcomes[at] = Some(outcome);
+                        }
+                    }
+                },
+                Some(made) = linking.next(), if !linking.is_empty() => match made {
+                    Ok(made) => linked.add(made),
+                    Err(error) => failed = failed.and(Err(error.into())),
+                },
             }
         }
         failed
@@ -235,28 +255,19 @@ impl Writer {
         Ok(())
     }
 
-    /// Associates records, and tells what became of their lines.
-    async fn associate(&mut self, done: Vec<Done>) -> Result<(), TargetError> {
-        let Some(first) = done.first() else { return Ok(()) };
-        let from = first.group.plan.object_type.clone();
-        let unlinked: Vec<Unlinked<'_>> = done.iter().map(unlinked).collect();
-        if self.context.dry {
-            let missing = would_link(&self.context.client, &from, &unlinked).await?;
-            self.foresee(&done, &missing);
-            return Ok(());
-        }
-        let mut linked = link(&self.context.client, &from, &unlinked).await?;
-        for (index, Done { group, written, .. }) in done.iter().enumerate() {
+    /// Tells what became of the lines of records.
+    fn tell(&mut self, done: &[Done], mut linked: Linked) -> Result<(), TargetError> {
+        for Done { at, group, written, .. } in done {
             let stream = &group.plan.stream;
-            let made = linked.made.remove(&index).unwrap_or(0);
-            let unassociated = linked.refused.remove(&index);
+            let made = linked.made.remove(at).unwrap_or(0);
+            let unassociated = linked.refused.remove(at);
             self.accounts.summary.of(stream).associated += match (&unassociated, is_created_with_links(group, written))
             {
                 (None, true) => u64::try_from(group.links.len()).unwrap_or(0),
                 _ => made,
             };
             let mut refused = 0;
-            for (at, line) in group.lines.iter().enumerate() {
+            for (nth, line) in group.lines.iter().enumerate() {
                 let wanted = &line.wanted;
                 let kept = written.kept.iter().find(|kept| wanted.properties.get(&kept.property) == Some(&kept.new));
                 let refusal = unassociated.clone().filter(|_| !line.links.is_empty()).or_else(|| kept.map(not_taken));
@@ -265,7 +276,7 @@ impl Writer {
                     self.accounts.reject_wanted(wanted, Some(written.id), &refusal)?;
                 } else {
                     // The first line created the record, the others changed it.
-                    let how = if at > 0 && written.how == How::Created { How::Updated } else { written.how };
+                    let how = if nth > 0 && written.how == How::Created { How::Updated } else { written.how };
                     self.accounts.done(wanted, written.id, how, &line.links);
                 }
             }
@@ -275,17 +286,40 @@ impl Writer {
     }
 
     /// Keeps what a dry run would do to records.
-    fn foresee(&mut self, done: &[Done], missing: &[Vec<Link>]) {
-        for (Done { group, written, changes }, links) in done.iter().zip(missing) {
+    async fn foresee(&mut self, done: &[Done]) -> Result<(), TargetError> {
+        let Some(first) = done.first() else { return Ok(()) };
+        let unlinked: Vec<(usize, Unlinked<'_>)> =
+            done.iter().map(|one| (one.at, unlinked(&one.group, &one.written))).collect();
+        let mut missing = would_link(&self.context.client, &first.group.plan.object_type, &unlinked).await?;
+        for Done { at, group, written, changes } in done {
+            let links = missing.remove(at).unwrap_or_default();
             self.accounts.summary.of(&group.plan.stream).associated += u64::try_from(links.len()).unwrap_or(0);
-            let line = preview::line_of(group, written, changes, links);
+            let line = preview::line_of(group, written, changes, &links);
             self.accounts.foresee(group.lines[0].wanted.source.line, line);
         }
+        Ok(())
     }
 }
 
-fn unlinked(done: &Done) -> Unlinked<'_> {
-    let Done { group, written, .. } = done;
+/// Inputs in batches of one stream and operation.
+fn batches<'g>(groups: &'g [Group], updates: Vec<Pending>, creates: Vec<Pending>) -> Vec<Batch<'g>> {
+    let mut batches: Vec<Batch<'g>> = Vec::new();
+    for (creates, inputs) in [(false, updates), (true, creates)] {
+        for input in inputs {
+            let plan: &StreamPlan = &groups[input.at].plan;
+            let open = batches.iter_mut().rev().find(|batch| {
+                batch.creates == creates && std::ptr::eq(batch.plan, plan) && batch.inputs.len() < MAX_BATCH
+            });
+            match open {
+                Some(batch) => batch.inputs.push(input),
+                None => batches.push(Batch { plan, creates, inputs: vec![input] }),
+            }
+        }
+    }
+    batches
+}
+
+fn unlinked<'g>(group: &'g Group, written: &Written) -> Unlinked<'g> {
     let may_have = written.how != How::Created || is_created_with_links(group, written);
     Unlinked { id: written.id, links: &group.links, may_have }
 }

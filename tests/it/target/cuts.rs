@@ -27,7 +27,7 @@ fn histories(seed: u64) -> Histories {
     let domains = ["a.example", "b.example", "c.example", "d.example"];
     for domain in domains {
         let line = |rng: &mut Rng| {
-            let domain = pick(rng, &["", " "]).to_owned() + &pick(rng, &[domain, &domain.to_uppercase()]);
+            let domain = pick(rng, &["", " "]).to_owned() + pick(rng, &[domain, &domain.to_uppercase()]);
             record("companies", json!({"domain": domain, "name": format!("Name {}", rng.u32(..9))}))
         };
         histories.push((0..rng.usize(1..4)).map(|_| line(&mut rng)).collect());
