@@ -189,8 +189,8 @@ impl Writer {
         let mut is_sending = true;
         let mut failed = Ok(());
         while is_sending || !linking.is_empty() {
-            let links: usize = waiting.iter().map(|(_, one)| one.links.len()).sum();
-            if failed.is_ok() && links > 0 && (links >= MAX_ASSOCIATIONS || !is_sending) {
+            // Counted in records, so that the call of each type of association is full; what is left follows the last batch.
+            if failed.is_ok() && waiting.len() >= MAX_ASSOCIATIONS {
                 linking.push(link(&context.client, from, std::mem::take(&mut waiting)));
             }
             tokio::select! {

@@ -123,11 +123,12 @@ fn outcome(portal: &Portal, target: &Target) -> Outcome {
                 "deals" => format!(
                     "{} of {:?}",
                     value("dealname"),
-                    ends(&one, "contacts").iter().map(|id| &names[id]).collect::<Vec<_>>()
+                    ends(&one, "contacts").iter().map(|id| &names[&format!("contacts {id}")]).collect::<Vec<_>>()
                 ),
                 _ => value("tap_delivery_key"),
             };
-            names.insert(one["id"].as_str().expect("an id").to_owned(), name);
+            // An id is one of its type.
+            names.insert(format!("{of} {}", one["id"].as_str().expect("an id")), name);
             all.push((of, one));
         }
     }
@@ -137,9 +138,12 @@ fn outcome(portal: &Portal, target: &Target) -> Outcome {
         let id = one["id"].as_str().expect("an id");
         let values: Vec<&Value> = compared.iter().map(|name| &one["properties"][name]).collect();
         let linked = types.iter().filter(|to| one["associations"][to].is_array());
-        let mut linked: Vec<&String> = linked.flat_map(|to| ends(one, to)).map(|id| &names[&id]).collect();
+        let mut linked: Vec<&String> = linked
+            .flat_map(|to| ends(one, to).into_iter().map(|id| &names[&format!("{to} {id}")]).collect::<Vec<_>>())
+            .collect();
         linked.sort();
-        assert!(records.insert(format!("{of} {} {values:?} {linked:?}", names[id])), "{} is there twice", names[id]);
+        let name = &names[&format!("{of} {id}")];
+        assert!(records.insert(format!("{of} {name} {values:?} {linked:?}")), "{name} is there twice");
     }
     let mut rejected = BTreeMap::new();
     for one in target.rejects().iter().filter(|one| one["type"] == "RECORD") {
