@@ -135,6 +135,9 @@ impl Delivery {
                 self.summary.activate_versions += 1;
                 Ok(())
             }
+            Message::Unreadable(bad) => {
+                self.reject(&bad.stream, line.number, &bad.text, None, &Refusal::new(bad.reason))
+            }
         }
     }
 
@@ -158,7 +161,12 @@ impl Delivery {
         if let Some(known) = self.definitions.get(object_type) {
             return Ok(known.clone());
         }
-        let read = Arc::new(Definitions::read(&self.context.client, object_type).await?);
+        let mut read = Definitions::read(&self.context.client, object_type).await?;
+        if self.context.dry {
+            // A run leaves them to HubSpot, which may know of newer ones.
+            read.learn_portal_rules(&self.context.client, object_type).await?;
+        }
+        let read = Arc::new(read);
         if self.context.client.has_no_objects(object_type).await? {
             self.context.fresh.is_empty_of(object_type);
         }

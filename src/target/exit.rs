@@ -23,6 +23,13 @@ pub(super) enum TargetError {
     Input(#[from] InputError),
     #[error("stream {stream:?}: {reason}")]
     Stream { stream: String, reason: String },
+    #[error(
+        "the token lacks what a run needs: add these scopes to the private app, service key or OAuth app: {}",
+        scopes.join(", ")
+    )]
+    Lacking { scopes: Vec<String> },
+    #[error("the config does not fit the portal: {}", faults.join("; "))]
+    Mapping { faults: Vec<String> },
     #[error("{rejected} records are rejected, {allowed} are allowed (max_rejects); the first: {first}")]
     TooManyRejects { rejected: u64, allowed: u64, first: String },
     #[error("rejects_path: {0}")]
@@ -41,8 +48,8 @@ impl TargetError {
     /// The exit code by consequence.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Input(_) | Self::Stream { .. } => USAGE,
-            Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
+            Self::Config(_) | Self::Input(_) | Self::Stream { .. } | Self::Mapping { .. } => USAGE,
+            Self::Discovery(DiscoveryError::OtherPortal { .. }) | Self::Lacking { .. } => REFUSED,
             Self::Discovery(DiscoveryError::Client(error)) | Self::Client(error) => of_client(error),
             Self::TooManyRejects { .. } => REJECTED,
             Self::Rejects(_) | Self::Output(_) => OUTPUT,

@@ -147,6 +147,11 @@ fn folded(field: &str) -> String {
     field.chars().filter(|one| *one != '_' && *one != '-').collect::<String>().to_lowercase()
 }
 
+/// Whether a name is one of the fields that hold references to other records, such as `contactId`, of any type.
+pub(super) fn is_reference(name: &str) -> bool {
+    matches!(reference(name, &ObjectType::TICKETS), Some(Field::Reference(_)))
+}
+
 /// References lead from what is delivered later to what is delivered before it.
 fn reference(field: &str, from: &ObjectType) -> Option<Field> {
     let to = |to: ObjectType, mark, several| Some(Field::Reference(Reference { to, mark, several }));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::definitions::{Definitions, Rules};
-use super::field::{Field, meaning};
+use super::field::{Field, is_reference, meaning};
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, TargetConfig, UnknownFields};
 
@@ -84,8 +84,10 @@ impl StreamPlan {
             (None, "tickets") => vec!["subject".to_owned()],
             (None, _) => vec!["name".to_owned()],
         };
+        // References are no properties; whoever resolves them sees to it that they are there.
+        let required: Vec<String> = required.into_iter().filter(|name| !is_reference(name)).collect();
         if let Some(missing) = required.iter().find(|name| !definitions.by_name.contains_key(*name)) {
-            return Err(format!("required: the portal has no property {missing}"));
+            return Err(format!("required: the portal has no property {missing}, and it is no reference either"));
         }
         let (for_update, for_create) = (definitions.rules(&[]), definitions.rules(&required));
         Ok(Self {

@@ -54,7 +54,8 @@ impl Rejects {
     /// When the file cannot be written to.
     pub(super) fn add(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        if !self.described.iter().any(|stream| stream == rejected.stream) {
+        // Lines that name no stream have no SCHEMA.
+        if !rejected.schema.is_empty() && !self.described.iter().any(|stream| stream == rejected.stream) {
             self.described.push(rejected.stream.to_owned());
             writeln!(file, "{}", rejected.schema.trim())?;
         }

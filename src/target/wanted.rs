@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::field::{Field, Mark};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
-use super::value::text_of;
+use super::value::{id_of, text_of};
 use crate::client::ObjectType;
 
 /// Longest key that stands as it is; longer ones are hashed.
@@ -150,10 +150,11 @@ impl Reader<'_> {
     }
 
     fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
-        if mark == Mark::Id && value.parse::<u64>().is_err() {
-            return Err(format!("{value:?} is no id of HubSpot's"));
-        }
-        let value = if mark == Mark::Email || mark == Mark::Domain { value.to_lowercase() } else { value };
+        let value = match mark {
+            Mark::Id => id_of(&value)?,
+            Mark::Email | Mark::Domain => value.to_lowercase(),
+            Mark::Name => value,
+        };
         self.wishes.push(Wish { to, mark, value, label });
         Ok(())
     }
@@ -201,8 +202,7 @@ impl Reader<'_> {
                 value.map(Some).ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())
             }
             Match::Id => match self.own_id.take() {
-                Some(id) if id.parse::<u64>().is_ok() => Ok(Some(id)),
-                Some(id) => Err(format!("hs_object_id: {id:?} is no id of HubSpot's")),
+                Some(id) => id_of(&id).map(Some).map_err(|reason| format!("hs_object_id: {reason}")),
                 None => Err("hs_object_id: it is missing, and records are found by it".to_owned()),
             },
             Match::DealName => match value("dealname") {
