@@ -15,9 +15,6 @@ use super::portal_rules::{PortalRules, RulesAnswer};
 use crate::client::{ClientError, ObjectType};
 use crate::config::{TargetConfig, UnknownFields};
 
-/// A name that is no more different than this is suggested.
-const SIMILAR_ENOUGH: f64 = 0.75;
-
 /// What was found, for people, and what a run would end with.
 #[derive(Debug, Default)]
 struct Findings {
@@ -86,11 +83,11 @@ impl Findings {
         &mut self,
         what: &str,
         result: Result<T, ClientError>,
-        scope: &str,
+        (permitted, scope): (&str, &str),
     ) -> Result<Option<T>, TargetError> {
         let scopes = match result {
             Ok(found) => {
-                self.say(&format!("{what}: ok"));
+                self.say(&format!("{what}: {permitted}"));
                 return Ok(Some(found));
             }
             Err(ClientError::MissingScopes { scopes, .. }) if !scopes.is_empty() => scopes,
@@ -115,15 +112,16 @@ impl Findings {
             of => format!("crm.{area}.{of}.{may}"),
         };
         let found = Definitions::read(client, object_type).await;
-        let definitions = self.permitted(&format!("properties {object_type}"), found, &scope("schemas", "read"))?;
+        let definitions =
+            self.permitted(&format!("properties {object_type}"), found, ("ok", &scope("schemas", "read")))?;
         let found = client.has_no_objects(object_type).await;
-        self.permitted(&format!("read {object_type}"), found, &scope("objects", "read"))?;
+        self.permitted(&format!("read {object_type}"), found, ("ok", &scope("objects", "read")))?;
         let written = match client.batch_update_objects(object_type, &[]).await {
             // An empty batch is refused once the token may.
             Err(ClientError::Refused { status: 400, .. }) => Ok(()),
             other => other.map(drop),
         };
-        self.permitted(&format!("write {object_type}"), written, &scope("objects", "write"))?;
+        self.permitted(&format!("write {object_type}"), written, ("ok", &scope("objects", "write")))?;
         let Some(definitions) = definitions else { return Ok(()) };
         match PortalRules::read(client, object_type).await? {
             RulesAnswer::Read(rules) => self.say(&format!("rules {object_type}: {}", rules.in_words())),
@@ -163,14 +161,11 @@ impl Findings {
             if own_id || definitions.by_name.contains_key(name) || config.unknown_fields != UnknownFields::Reject {
                 continue;
             }
-            let similar = definitions.by_name.keys().map(|known| (strsim::jaro_winkler(name, known), known));
-            let nearest = similar.filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH);
-            let nearest = nearest.max_by(|(one, _), (other, _)| one.total_cmp(other));
-            let hint = nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known:?}?"));
             let portal = &session.portal_id;
             self.faults.push(format!(
                 "stream {stream:?}: properties: {field:?} is to be {name:?}, which the {object_type} of portal {portal} \
-                 do not have{hint}"
+                 do not have{}",
+                definitions.hint(name)
             ));
         }
     }
@@ -196,7 +191,7 @@ impl Findings {
                     of => format!("crm.schemas.{of}.write"),
                 };
                 let created = session.client.may_create_property(object_type).await;
-                self.permitted(&format!("{what}, created on first use"), created, &scope)?;
+                self.permitted(&what, created, ("created on first use", &scope))?;
             }
         }
         Ok(())

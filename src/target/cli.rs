@@ -82,7 +82,9 @@ pub(super) fn report(error: &clap::Error) -> u8 {
         return 0;
     }
     let text = error.render().to_string();
-    let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What is missing stands on lines of its own.
+    let cause: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let cause = cause.join(" ").trim_start_matches("error: ").to_owned();
     // The last line of stderr is what orchestrators show.
     let _ = writeln!(io::stderr(), "ERROR {cause}; see --help");
     exit::USAGE

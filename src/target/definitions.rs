@@ -17,6 +17,8 @@ use crate::property::{Kind, column_name};
 /// Characters of a text property.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
 const MAX_TEXT: usize = 65_536;
+/// A name that is no more different than this is suggested.
+const SIMILAR_ENOUGH: f64 = 0.85;
 /// Kinds of sensitive properties, which few tokens may see.
 const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
@@ -170,6 +172,15 @@ impl Definitions {
             Some((name, _)) => Some(name),
             None => self.columns.get(field).map(String::as_str),
         }
+    }
+
+    /// `; did you mean "email"?` of a name that is nearly a property's, else nothing.
+    pub(super) fn hint(&self, name: &str) -> String {
+        let similar = self.by_name.keys().map(|known| (strsim::jaro_winkler(name, known), known));
+        let nearest = similar.filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH);
+        let nearest = nearest
+            .max_by(|(one, one_name), (other, other_name)| one.total_cmp(other).then_with(|| other_name.cmp(one_name)));
+        nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known:?}?"))
     }
 
     /// A validator of records of which `required` properties must be there.

@@ -156,6 +156,9 @@ fn of_json(text: &str, error: &serde_json::Error) -> String {
     if error.is_data() {
         return format!("it is no message: {reason}");
     }
+    if error.is_eof() {
+        return format!("{} is not JSON: it ends in the middle; write each record on one line", quoted(text));
+    }
     let at = text.get(column.saturating_sub(1)..).unwrap_or_default();
     match at.starts_with("Infinity") || at.starts_with("-Infinity") || at.starts_with("nfinity") {
         true => "Infinity is no value; leave the field out or write null".to_owned(),
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn a_record_that_cannot_be_read_is_rejected_alone() {
         for (text, stream, says) in [
-            ("{\"type\":\"RECORD\"", "stdin", "is not JSON: EOF"),
+            ("{\"type\":\"RECORD\"", "stdin", "is not JSON: it ends in the middle; write each record on one line"),
             ("[]", "stdin", "it is no message"),
             (r#"{"type":"RECORD"}"#, "stdin", "needs a stream"),
             (r#"{"type":"RECORD","stream":"x"}"#, "x", "no object"),

@@ -13,6 +13,8 @@ use super::table;
 
 /// Lines read ahead of what is being delivered.
 const QUEUE: usize = 2_000;
+/// What some programs put in front of a file; one that is pasted together has it in the middle.
+const BOM: char = '\u{feff}';
 /// What a pipe gives at once.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -90,7 +92,7 @@ fn each_text<R: BufRead>(
             }
             Ok((_, bytes)) if bytes.trim_ascii().is_empty() => true,
             Ok((number, bytes)) => match String::from_utf8(bytes) {
-                Ok(text) => taken(number, without_nan(text.trim()), sink),
+                Ok(text) => taken(number, without_nan(text.trim_start_matches(BOM).trim()), sink),
                 Err(error) => sink(Ok(not_utf8(number, stream, &error.into_bytes()))),
             },
         };

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Datelike, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
+use super::value::whole_number;
+
 /// Years that HubSpot and every client can hold.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 /// What is said of a text that is neither.
@@ -40,6 +42,9 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
 }
 
 fn written(text: &str, takes: &str) -> Result<Written, String> {
+    // Programs write great floats with an exponent.
+    let whole = text.contains(['e', 'E']).then(|| whole_number(text)).flatten();
+    let text = whole.as_deref().unwrap_or(text);
     let digits = text.strip_prefix('-').unwrap_or(text);
     let numeric = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if !text.is_empty() && numeric && digits.matches('.').count() <= 1 {
@@ -165,6 +170,7 @@ mod tests {
             ("1709168523", "2024-02-29T01:02:03.000Z"),
             ("1709168523.25", "2024-02-29T01:02:03.250Z"),
             ("1709168523000", "2024-02-29T01:02:03.000Z"),
+            ("1.709168523e12", "2024-02-29T01:02:03.000Z"),
             ("1709168523000.0", "2024-02-29T01:02:03.000Z"),
             ("1709168523000000", "2024-02-29T01:02:03.000Z"),
             ("1709168523000000000", "2024-02-29T01:02:03.000Z"),

@@ -130,6 +130,12 @@ impl<R: BufRead> Rows<'_, R> {
         if header.iter().all(String::is_empty) {
             return Err(wrong("it names no column".to_owned()));
         }
+        if let Some(value) = header.iter().find(|name| name.contains('@')) {
+            let example = "email,firstname,lastname";
+            return Err(wrong(format!(
+                "it begins with a row ({value:?}); name the columns in front, such as {example}"
+            )));
+        }
         let twice = header.iter().enumerate().find(|(at, name)| !name.is_empty() && header[..*at].contains(name));
         if let Some((_, name)) = twice {
             return Err(wrong(format!("it has the column {name:?} twice; rename or remove one")));
@@ -359,6 +365,7 @@ mod tests {
             ("a,a\n", "\"a\" twice"),
             ("\"\",\n1,2\n", "names no column"),
             ("\"a,b\n", "none closes it"),
+            ("ann@x.example,Ann\n", "name the columns in front"),
         ] {
             let lines = all(csv.as_bytes());
             let said = lines[0].as_ref().expect_err("refused").to_string();

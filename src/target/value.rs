@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use chrono::SecondsFormat;
+
 use super::definitions::Definition;
 use super::moment;
 use super::wording::quoted;
-use crate::property::{Fit, Kind, encode_value, format_instant};
+use crate::property::{Fit, Kind, encode_value};
 
 /// Texts that mean "no value" where a number, a date or a truth is expected: what Python, pandas and SQL print.
 const NO_VALUE: [&str; 5] = ["nan", "nat", "none", "null", "<na>"];
@@ -77,7 +79,10 @@ fn normal(definition: Option<&Definition>, text: &str) -> Option<String> {
         Kind::Number => number(trimmed),
         Kind::Boolean => boolean(trimmed).map(str::to_owned),
         Kind::Date => moment::date(trimmed).ok().map(|date| date.to_string()),
-        Kind::DateTime => moment::instant(trimmed).ok().map(format_instant),
+        // HubSpot keeps milliseconds; digits behind them would differ for ever.
+        Kind::DateTime => {
+            moment::instant(trimmed).ok().map(|instant| instant.to_rfc3339_opts(SecondsFormat::Millis, true))
+        }
         _ if definition.several => return members(trimmed),
         _ if definition.multiline => Some(text.to_owned()),
         _ if definition.is_option(trimmed) => None,

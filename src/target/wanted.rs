@@ -143,7 +143,8 @@ impl Reader<'_> {
             Field::Unknown if value.get() == "null" => {}
             Field::Unknown => {
                 let (of, portal) = (&self.plan.object_type, self.manner.portal_id);
-                return Err(format!("the {of} of portal {portal} have no property {field}"));
+                let hint = self.plan.definitions.hint(field);
+                return Err(format!("the {of} of portal {portal} have no property {field}{hint}"));
             }
         }
         Ok(())

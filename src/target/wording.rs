@@ -9,6 +9,14 @@ const MAX_OPTIONS: usize = 20;
 /// Characters of HubSpot's words that are shown: it lists every option of a property.
 const MAX_WORDS: usize = 600;
 
+/// What to do about HubSpot's own codes.
+const HINTS: [(&str, &str); 4] = [
+    ("PROPERTY_DOESNT_EXIST", "define the property in HubSpot, or leave the field out"),
+    ("READ_ONLY_VALUE", "leave the field out"),
+    ("INVALID_EMAIL", "correct the address"),
+    ("INVALID_OPTION", "write one of the options, or add it in HubSpot"),
+];
+
 /// An option of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
@@ -62,7 +70,10 @@ fn fault(fault: &Value) -> Option<String> {
         None => words.to_owned(),
     };
     if let Some(code) = text("error") {
-        said = format!("{} (HubSpot: {code})", said.trim_end_matches('.'));
+        let said_already = said.trim_end_matches('.');
+        let hint =
+            HINTS.iter().find(|(known, _)| *known == code).map_or_else(String::new, |(_, hint)| format!("; {hint}"));
+        said = format!("{said_already} (HubSpot: {code}){hint}");
     }
     Some(said)
 }
@@ -82,7 +93,7 @@ mod tests {
                        \"error\":\"INVALID_EMAIL\",\"name\":\"email\"},{\"message\":\"too long.\",\"name\":\"city\"}]";
         assert_eq!(
             hubspot_words(message),
-            "email: Email address x@ is invalid (HubSpot: INVALID_EMAIL); city: too long."
+            "email: Email address x@ is invalid (HubSpot: INVALID_EMAIL); correct the address; city: too long."
         );
         for plain in ["Contact already exists. Existing ID: 7", "Duplicate IDs found: [7]", "not valid: []", "[{"] {
             assert_eq!(hubspot_words(plain), plain);

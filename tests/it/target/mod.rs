@@ -4,6 +4,8 @@ mod cli;
 mod delivery;
 mod documents;
 mod faults;
+mod input;
 mod rejects;
 mod round_trip;
+mod rules;
 mod sources;
