@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
-use super::lines::{Format, Stream};
+use super::lines::{Format, PlainStream};
 use crate::about::AboutFormat;
 use crate::exit;
 
@@ -58,7 +58,7 @@ impl Arguments {
     /// The form that stdin has.
     pub(super) fn format(&self) -> Format {
         let Some(name) = &self.stream else { return Format::Singer };
-        let stream = Stream { name: name.clone(), key_properties: self.key.clone() };
+        let stream = PlainStream { name: name.clone(), key_properties: self.key.clone() };
         match self.csv {
             true => Format::Table(stream, self.delimiter),
             false => Format::Records(stream),

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::field::folded;
 use super::moment;
 use super::portal_rules::{PortalRules, RulesAnswer};
 use super::value::{boolean, number};
@@ -36,12 +37,16 @@ pub(super) struct Definition {
     pub(super) folded: bool,
     pub(super) read_only: bool,
     pub(super) unique: bool,
-    options: Options,
+    /// Holds digits that are no number: 15550100.0 is 15550100.
+    pub(super) phone: bool,
+    /// What people see in HubSpot.
+    label: String,
+    options: Choices,
 }
 
 /// What may be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Options {
+enum Choices {
     /// Any text.
     Free,
     /// Something that is listed elsewhere, such as owners.
@@ -115,7 +120,7 @@ impl Definitions {
         if let Some((pipeline, stage)) = stage_properties(object_type) {
             for (name, choices) in [(pipeline, pipeline_choices(&pipelines)), (stage, stage_choices(&pipelines))] {
                 if let Some(known) = by_name.get_mut(name).filter(|_| !choices.is_empty()) {
-                    known.options = Options::Listed(choices);
+                    known.options = Choices::Listed(choices);
                 }
             }
         }
@@ -174,13 +179,17 @@ impl Definitions {
         }
     }
 
-    /// `; did you mean "email"?` of a name that is nearly a property's, else nothing.
+    /// `; did you mean "email"` of a name that is a property's label or nearly a property's name, else nothing.
     pub(super) fn hint(&self, name: &str) -> String {
-        let similar = self.by_name.keys().map(|known| (strsim::jaro_winkler(name, known), known));
+        let name = folded(name);
+        let similar = self.by_name.iter().map(|(known, definition)| match folded(&definition.label) == name {
+            true => (1.0, known),
+            false => (strsim::jaro_winkler(&name, &folded(known)), known),
+        });
         let nearest = similar.filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH);
         let nearest = nearest
             .max_by(|(one, one_name), (other, other_name)| one.total_cmp(other).then_with(|| other_name.cmp(one_name)));
-        nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known:?}?"))
+        nearest.map_or_else(String::new, |(_, known)| format!("; did you mean {known:?}"))
     }
 
     /// A validator of records of which `required` properties must be there.
@@ -202,8 +211,8 @@ impl Rules {
         let missing: Vec<&str> = self.required.iter().filter(|name| !given(name)).map(String::as_str).collect();
         let mut faults = Vec::new();
         if !missing.is_empty() {
-            let of = &self.object_type;
-            faults.push(format!("{}: missing, and new {of} must have it (setting required)", missing.join(", ")));
+            let (of, them) = (&self.object_type, if missing.len() > 1 { "them" } else { "it" });
+            faults.push(format!("{}: missing, and new {of} must have {them} (setting required)", missing.join(", ")));
         }
         for (name, value) in properties.iter().filter(|(_, value)| !value.is_empty()) {
             let of_type = self.by_name.get(name).and_then(|definition| definition.fault(value));
@@ -262,9 +271,9 @@ impl Definition {
             _ => Kind::of_hubspot(hubspot_type),
         };
         let options = match hubspot_type {
-            "enumeration" if other("externalOptions") == true || options.is_empty() => Options::Elsewhere,
-            "enumeration" if kind != Kind::Boolean => Options::Listed(options),
-            _ => Options::Free,
+            "enumeration" if other("externalOptions") == true || options.is_empty() => Choices::Elsewhere,
+            "enumeration" if kind != Kind::Boolean => Choices::Listed(options),
+            _ => Choices::Free,
         };
         Self {
             kind,
@@ -274,6 +283,8 @@ impl Definition {
             folded: is_email,
             read_only: other("calculated") == true || other("modificationMetadata")["readOnlyValue"] == true,
             unique: other("hasUniqueValue") == true || is_email,
+            phone: hubspot_type == "phone_number" || property.field_type == "phonenumber",
+            label: property.label.clone(),
             options,
         }
     }
@@ -281,9 +292,9 @@ impl Definition {
     /// Whether a text is one of the options, or may be one of those that are listed elsewhere.
     pub(super) fn is_option(&self, text: &str) -> bool {
         match &self.options {
-            Options::Free => false,
-            Options::Elsewhere => text.bytes().all(|byte| byte.is_ascii_digit()),
-            Options::Listed(choices) => choices.iter().any(|choice| choice.value == text),
+            Choices::Free => false,
+            Choices::Elsewhere => text.bytes().all(|byte| byte.is_ascii_digit()),
+            Choices::Listed(choices) => choices.iter().any(|choice| choice.value == text),
         }
     }
 
@@ -304,7 +315,7 @@ impl Definition {
     }
 
     fn fault_of_text(&self, value: &str) -> Option<String> {
-        if let Options::Listed(choices) = &self.options {
+        if let Choices::Listed(choices) = &self.options {
             let members: Vec<&str> = match self.several {
                 true => value.split(';').map(str::trim).filter(|member| !member.is_empty()).collect(),
                 false => vec![value],
@@ -331,7 +342,8 @@ fn is_address(text: &str) -> bool {
         let schema = json!({"type": "string", "format": "email"});
         jsonschema::options().should_validate_formats(true).build(&schema).expect("a schema of plain parts")
     });
-    ADDRESS.is_valid(&Value::from(text))
+    // A name in front (`Ann <ann@example.com>`) is an address to the standard, not to HubSpot.
+    !text.contains(['<', '>', ' ']) && ADDRESS.is_valid(&Value::from(text))
 }
 
 #[cfg(test)]
@@ -382,6 +394,7 @@ mod tests {
             ("status", "NEW", "\"NEW\" is none of its options; write one of new (Fresh), old"),
             ("tags", "a;c", "\"c\" is none of its options; write one of a, b"),
             ("email", "nobody", "\"nobody\" is no e-mail address"),
+            ("email", "Ann <a@b.example>", "\"Ann <a@b.example>\" is no e-mail address"),
         ] {
             let mut record = vec![(name, value)];
             if name != "email" {

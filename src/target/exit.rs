@@ -19,7 +19,7 @@ pub(super) enum TargetError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    #[error("{0}; what came before it is delivered")]
+    #[error("{0}{rest}", rest = .0.what_became_of_the_rest())]
     Input(#[from] InputError),
     #[error("stream {stream:?}: {reason}")]
     Stream { stream: String, reason: String },

@@ -21,12 +21,12 @@ pub(super) struct Line {
     pub(super) number: u64,
     pub(super) text: String,
     /// Why it holds no message, where that is known already.
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<LineFault>,
 }
 
 /// Why a line holds no message.
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct LineFault {
     pub(super) stream: String,
     pub(super) reason: String,
 }
@@ -94,6 +94,16 @@ struct Envelope<'l> {
     schema: Option<Map<String, Value>>,
     key_properties: Option<Vec<String>>,
     delivery_key: Option<String>,
+}
+
+impl InputError {
+    /// Of an input that ends in the middle, what became of the lines before.
+    pub(super) fn what_became_of_the_rest(&self) -> &'static str {
+        match self {
+            Self::Header { .. } | Self::List | Self::NoText { .. } => "",
+            _ => "; what came before it is delivered",
+        }
+    }
 }
 
 impl Unreadable {

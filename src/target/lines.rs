@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::input::{Fault, InputError, Line, STDIN};
+use super::input::{InputError, Line, LineFault, STDIN};
 use super::table;
 
 /// Lines read ahead of what is being delivered.
@@ -24,14 +24,14 @@ pub(super) enum Format {
     /// SCHEMA, RECORD and STATE messages.
     Singer,
     /// A record of one stream on each line, as a JSON object.
-    Records(Stream),
+    Records(PlainStream),
     /// A record of one stream in each row of a CSV file; the delimiter where it is not to be found out.
-    Table(Stream, Option<u8>),
+    Table(PlainStream, Option<u8>),
 }
 
 /// The stream of an input that names none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stream {
+pub(super) struct PlainStream {
     pub(super) name: String,
     pub(super) key_properties: Vec<String>,
 }
@@ -115,7 +115,7 @@ pub(super) fn not_utf8(number: u64, stream: &str, bytes: &[u8]) -> Line {
         format!("byte {} (0x{byte:02X}) is not UTF-8; save the file as UTF-8 and send this line again", valid + 1);
     let named = (stream == STDIN).then(|| serde_json::from_str::<Named>(&text).ok()).flatten();
     let stream = named.map_or_else(|| stream.to_owned(), |named| named.stream);
-    Line { number, text, fault: Some(Fault { stream, reason }) }
+    Line { number, text, fault: Some(LineFault { stream, reason }) }
 }
 
 /// The text with `NaN` outside strings as null: Python's writer has it where a table has a gap.
@@ -166,7 +166,7 @@ fn is_singer(text: &str) -> bool {
     }
 }
 
-impl Stream {
+impl PlainStream {
     /// The SCHEMA of a stream whose input has none.
     pub(super) fn schema(&self, number: u64) -> Line {
         let Self { name, key_properties } = self;
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn records() -> Format {
-        Format::Records(Stream { name: "contacts".to_owned(), key_properties: vec!["n".to_owned()] })
+        Format::Records(PlainStream { name: "contacts".to_owned(), key_properties: vec!["n".to_owned()] })
     }
 
     fn texts(format: &Format, input: &[u8]) -> Vec<String> {

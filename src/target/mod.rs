@@ -57,7 +57,7 @@ pub enum InputForm {
 /// # Errors
 /// The sentence that a run would end with.
 pub fn check_input(form: InputForm, input: &[u8]) -> Result<Vec<u64>, String> {
-    let stream = || lines::Stream { name: "contacts".to_owned(), key_properties: Vec::new() };
+    let stream = || lines::PlainStream { name: "contacts".to_owned(), key_properties: Vec::new() };
     let format = match form {
         InputForm::Singer => lines::Format::Singer,
         InputForm::Records => lines::Format::Records(stream()),

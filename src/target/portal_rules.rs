@@ -96,6 +96,7 @@ impl PortalRules {
     pub(super) fn in_words(&self) -> String {
         let here: usize = self.by_property.values().map(Vec::len).sum();
         match self.left_to_hubspot.as_slice() {
+            [] if here == 0 => "no validation rules".to_owned(),
             [] => format!("{here} validation rules, all checked by --dry-run"),
             left => {
                 let all = here + left.len();

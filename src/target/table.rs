@@ -6,8 +6,8 @@ use std::io::BufRead;
 use csv::{ByteRecord, ReaderBuilder};
 use serde_json::{Map, Value};
 
-use super::input::{Fault, InputError, Line};
-use super::lines::{PhysicalLines, Sink, Stream, not_utf8};
+use super::input::{InputError, Line, LineFault};
+use super::lines::{PhysicalLines, PlainStream, Sink, not_utf8};
 use super::wording::quoted;
 
 /// What separates cells, where the header shows which: commas, Excel's semicolons in half of Europe, tabs.
@@ -29,7 +29,7 @@ struct Rows<'p, R> {
 
 /// What makes records of rows.
 struct Table<'s> {
-    stream: &'s Stream,
+    stream: &'s PlainStream,
     delimiter: u8,
     header: Vec<String>,
 }
@@ -38,7 +38,7 @@ struct Table<'s> {
 /// other rows with it.
 pub(super) fn read<R: BufRead>(
     physical: &mut PhysicalLines<R>,
-    stream: &Stream,
+    stream: &PlainStream,
     delimiter: Option<u8>,
     sink: &mut Sink<'_>,
 ) {
@@ -109,7 +109,7 @@ impl<R: BufRead> Rows<'_, R> {
     }
 
     /// The header; none of an empty file.
-    fn table<'s>(&mut self, stream: &'s Stream, given: Option<u8>) -> Result<Option<Table<'s>>, InputError> {
+    fn table<'s>(&mut self, stream: &'s PlainStream, given: Option<u8>) -> Result<Option<Table<'s>>, InputError> {
         let wrong = |reason: String| InputError::Header { reason };
         let Some((number, bytes)) = self.line()? else { return Ok(None) };
         let (delimiter, named) = match (given, named_delimiter(&bytes)) {
@@ -166,7 +166,7 @@ impl Table<'_> {
                 let bytes = lines.remove(0).1;
                 match String::from_utf8(bytes) {
                     Ok(text) => {
-                        let fault = Fault { stream: self.stream.name.clone(), reason };
+                        let fault = LineFault { stream: self.stream.name.clone(), reason };
                         Some(Line { number, text: text.trim_end().to_owned(), fault: Some(fault) })
                     }
                     Err(error) => Some(not_utf8(number, &self.stream.name, error.as_bytes())),
@@ -292,7 +292,7 @@ mod tests {
     use crate::target::lines::{Format, read};
 
     fn all(input: &[u8]) -> Vec<Result<Line, InputError>> {
-        let stream = Stream { name: "c".to_owned(), key_properties: Vec::new() };
+        let stream = PlainStream { name: "c".to_owned(), key_properties: Vec::new() };
         let mut all = Vec::new();
         read(input, &Format::Table(stream, None), &mut |line| {
             all.push(line);

@@ -87,7 +87,9 @@ fn normal(definition: Option<&Definition>, text: &str) -> Option<String> {
         _ if definition.multiline => Some(text.to_owned()),
         _ if definition.is_option(trimmed) => None,
         // A column of numbers with gaps is one of floats to many programs: stage 1 is written 1.0.
-        _ => whole_number(trimmed).filter(|whole| definition.is_option(whole)),
+        _ => whole_number(trimmed).filter(|whole| {
+            definition.is_option(whole) || definition.phone && trimmed.strip_suffix(".0") == Some(whole)
+        }),
     };
     Some(fitting.unwrap_or_else(|| trimmed.to_owned()))
 }
@@ -275,6 +277,10 @@ mod tests {
         let stage = property(json!({"name": "s", "type": "enumeration", "fieldType": "select", "options": options}));
         assert_eq!(taken(&stage, "1.0").as_deref(), Some("1"));
         assert_eq!(taken(&stage, "2.0").as_deref(), Some("2.0"));
+        let phone = property(json!({"name": "p", "type": "string", "fieldType": "phonenumber"}));
+        for (token, expected) in [("15550100.0", "15550100"), ("\"+1 555\"", "+1 555"), ("\"001\"", "001")] {
+            assert_eq!(taken(&phone, token).as_deref(), Some(expected));
+        }
         let owner = property(json!({"name": "o", "type": "enumeration", "externalOptions": true}));
         assert_eq!(taken(&owner, "12345.0").as_deref(), Some("12345"));
     }

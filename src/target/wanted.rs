@@ -16,6 +16,9 @@ use crate::client::ObjectType;
 /// Longest key that stands as it is; longer ones are hashed.
 const MAX_KEY: usize = 200;
 
+/// What to do about a field that is no property.
+const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unknown_fields";
+
 /// What a line asks for.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -144,7 +147,7 @@ impl Reader<'_> {
             Field::Unknown => {
                 let (of, portal) = (&self.plan.object_type, self.manner.portal_id);
                 let hint = self.plan.definitions.hint(field);
-                return Err(format!("the {of} of portal {portal} have no property {field}{hint}"));
+                return Err(format!("the {of} of portal {portal} have no property {field}{hint}; {WHERE_TO_MAP}"));
             }
         }
         Ok(())

@@ -76,7 +76,7 @@ fn test_names_what_the_config_maps_in_vain_and_keys_that_are_no_settings() {
         (
             json!({"people": {"object_type": "contacts", "properties": {"mail": "emial"}}}),
             "stream \"people\": properties: \"mail\" is to be \"emial\", which the contacts of portal 245001234 do not \
-             have; did you mean \"email\"?",
+             have; did you mean \"email\"",
         ),
         (
             json!({"deals": {"id_property": "crm_id"}}),

@@ -93,6 +93,20 @@ fn csv_rows_are_records_and_a_bad_row_is_rejected_by_its_line() {
 }
 
 #[test]
+fn headers_may_be_written_as_people_write_them() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let text = "Email,First Name,last_name,Phone Number\na@x.example,Ann,Abel,1\n";
+    target.deliver_text(text, &["--stream", "contacts", "--csv"]).succeeded();
+    let hint = "have no property Phone Number; did you mean \"phone\"; map the field under the setting streams";
+    assert!(reasons(&target)[0].contains(hint), "{:?}", reasons(&target));
+    let text = text.replace("Phone Number", "PHONE").replace(",1", ",15550100.0");
+    target.deliver_text(&text, &["--stream", "contacts", "--csv"]).succeeded();
+    let ann = with(&portal, "contacts", "email", "a@x.example");
+    assert_eq!((&ann["properties"]["firstname"], &ann["properties"]["phone"]), (&json!("Ann"), &json!("15550100")));
+}
+
+#[test]
 fn a_csv_file_that_cannot_be_understood_ends_the_run_before_anything_is_written() {
     let portal = empty();
     let target = Target::of(&portal);
@@ -104,6 +118,7 @@ fn a_csv_file_that_cannot_be_understood_ends_the_run_before_anything_is_written(
         let finished = target.deliver_text(text, &["--stream", "contacts", "--csv"]);
         assert_eq!(finished.code, Some(2), "{}", finished.stderr);
         assert!(finished.last_line().contains(says), "{}", finished.last_line());
+        assert!(!finished.last_line().contains("is delivered"), "nothing came before: {}", finished.last_line());
     }
     assert!(live(&portal, "contacts").is_empty());
 }
