@@ -102,11 +102,14 @@ impl Definitions {
     }
 
     fn of(object_type: &ObjectType, properties: &[Property], mut pipelines: Vec<Pipeline>) -> Self {
-        // The list is in no order that means something.
-        let order = |other: &serde_json::Map<String, Value>| other.get("displayOrder").and_then(Value::as_i64);
-        pipelines.sort_by_key(|pipeline| order(&pipeline.other).unwrap_or(i64::MAX));
+        // HubSpot lists them in any order; people see them in this one.
+        let order = |other: &serde_json::Map<String, Value>| {
+            let archived = other.get("archived") == Some(&Value::Bool(true));
+            (archived, other.get("displayOrder").and_then(Value::as_i64).unwrap_or(i64::MAX))
+        };
+        pipelines.sort_by_key(|pipeline| order(&pipeline.other));
         for pipeline in &mut pipelines {
-            pipeline.stages.sort_by_key(|stage| order(&stage.other).unwrap_or(i64::MAX));
+            pipeline.stages.sort_by_key(|stage| order(&stage.other));
         }
         let mut by_name = HashMap::new();
         let mut columns = HashMap::new();
