@@ -46,7 +46,7 @@ pub use request::Endpoint;
 pub use runtime::runtime;
 pub use search::{Criterion, Found, Search};
 pub use validations::{PropertyValidation, ValidationRule};
-pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, WriteError};
+pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, ValuesRead, WriteError};
 
 use answer::Answer;
 use associations::BatchSize;
@@ -103,6 +103,8 @@ pub struct Client {
 /// Connections that are kept for the next requests: as many as HubSpot's quota takes at a second of latency. Each may keep
 /// nearly half a megabyte.
 const MAX_IDLE_CONNECTIONS: usize = 16;
+/// No pause between two questions about the same records is longer.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// No offset from UTC.
 const UNKNOWN: i64 = i64::MIN;
 const DAY_MILLIS: i64 = 24 * 3_600_000;
@@ -143,6 +145,12 @@ impl Client {
             0 => Utc::now(),
             seconds => DateTime::from_timestamp(seconds, 0).unwrap_or_else(Utc::now),
         }
+    }
+
+    /// Waits as long as before the given repeat of a request, counted from 1.
+    pub async fn pause(&self, repeat: u32) {
+        let doubled = self.retry.delay.saturating_mul(1 << repeat.saturating_sub(1).min(4));
+        tokio::time::sleep(doubled.min(MAX_PAUSE)).await;
     }
 
     /// Requests per ten seconds of the general pool, as far as is known.

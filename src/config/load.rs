@@ -191,7 +191,15 @@ fn validated(mut settings: Map<String, Value>, schema: &Value) -> Result<(Value,
     // Orchestrators write unset settings as null; for a few settings null says something.
     settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
 
-    let warnings = unknown_keys(&settings, schema);
+    let mut warnings = unknown_keys(&settings, schema, "");
+    // Settings of single streams have keys of their own.
+    let of_stream = &schema["properties"]["streams"]["additionalProperties"];
+    let of_stream = of_stream["anyOf"].as_array().and_then(|forms| forms.first()).unwrap_or(of_stream);
+    for (stream, entry) in settings.get("streams").and_then(Value::as_object).into_iter().flatten() {
+        if let (Some(entry), true) = (entry.as_object(), of_stream["properties"].is_object()) {
+            warnings.extend(unknown_keys(entry, of_stream, &format!("streams.{stream}.")));
+        }
+    }
     let settings = Value::Object(settings);
     validate(&settings, schema)?;
     Ok((settings, warnings))
@@ -218,24 +226,27 @@ fn read_text(text: &[u8], path: &Path) -> Result<Map<String, Value>, ConfigError
     }
 }
 
-fn unknown_keys(settings: &Map<String, Value>, schema: &Value) -> Vec<String> {
+fn unknown_keys(settings: &Map<String, Value>, schema: &Value, within: &str) -> Vec<String> {
     let known: BTreeSet<&str> =
         schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
     settings
         .keys()
         .filter(|key| !known.contains(key.as_str()))
         .map(|key| {
-            let nearest = known
-                .iter()
-                .map(|name| (strsim::jaro_winkler(key, name), name))
-                .filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH)
-                .max_by(|(one, _), (other, _)| one.total_cmp(other));
-            match nearest {
-                Some((_, name)) => format!("config key {key:?} is unknown and ignored; did you mean {name:?}?"),
-                None => format!("config key {key:?} is unknown and ignored"),
+            let shown = format!("{within}{key}");
+            match nearest(key, known.iter().copied()) {
+                Some(name) => format!("config key {shown:?} is unknown and ignored; did you mean {name:?}?"),
+                None => format!("config key {shown:?} is unknown and ignored"),
             }
         })
         .collect()
+}
+
+/// The name that a misspelt one most likely means.
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let scored = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
+    let similar = scored.filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH);
+    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
 }
 
 fn validate(settings: &Value, schema: &Value) -> Result<(), ConfigError> {

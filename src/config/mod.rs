@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use load::{ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_target, parse, settings_schema};
-pub use target::{StreamConfig, TargetConfig, UnknownFields, target_schema};
+pub use load::{ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_target, nearest, parse, settings_schema};
+pub use target::{MaxRejects, StreamConfig, TargetConfig, UnknownFields, target_schema};
 
 /// HubSpot's public API.
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";

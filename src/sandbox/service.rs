@@ -112,7 +112,7 @@ impl Service {
     }
 
     /// Answers one API request.
-    pub(super) async fn answer(&self, incoming: Incoming, scissors: &Scissors) -> Response<Body> {
+    pub(super) async fn answer(&self, mut incoming: Incoming, scissors: &Scissors) -> Response<Body> {
         let errors = Errors::new();
         let routed = route(&incoming.method, &incoming.path);
         let label = routed.as_ref().map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
@@ -131,7 +131,12 @@ impl Service {
         let mut reply = match struck {
             Some(Fault::EmailRace) => writes::email_race(&mut self.portal_mut(), &errors, &incoming.body, self.now()),
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
-            None => self.regular(&incoming, routed, &errors),
+            None => {
+                if fault == Some(Fault::AssociationsDropped) {
+                    writes::drop_associations(&mut incoming.body);
+                }
+                self.regular(&incoming, routed, &errors)
+            }
         };
         if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
             self.distort(fault, &label, &errors, &mut reply);
@@ -308,7 +313,11 @@ impl Service {
     /// Spoils an answer that was already made.
     fn distort(&self, fault: &Fault, label: &str, errors: &Errors, reply: &mut Reply) {
         match fault {
-            Fault::SlowMs(_) | Fault::LostReply | Fault::ResetMidBody | Fault::EndlessBody => {}
+            Fault::SlowMs(_)
+            | Fault::LostReply
+            | Fault::ResetMidBody
+            | Fault::EndlessBody
+            | Fault::AssociationsDropped => {}
             Fault::StatusAfter(code) => *reply = errors.plain(*code, "internal error"),
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {

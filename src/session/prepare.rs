@@ -49,7 +49,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
     let Assignment { catalog, state: incoming, forget, shares } = assignment;
     let Surveyed { portal_id, catalog, access, mut properties } = session.survey(catalog).await?;
     let lock = match &config.lock_path {
-        Some(folder) if !shares => Some(Lock::take(folder, &portal_id)?),
+        Some(folder) if !shares => Some(Lock::take(folder, "tap-hubspot-tickets", &portal_id)?),
         _ => None,
     };
     let streams = STREAMS.map(|stream| stream.name);

@@ -61,7 +61,7 @@ pub(super) struct Definitions {
     pub(super) by_name: Arc<HashMap<String, Definition>>,
     /// Properties whose column has another name.
     columns: HashMap<String, String>,
-    /// Each pipeline and its first stage.
+    /// Each pipeline and its first stage, in the order in which HubSpot shows them.
     first_stages: Vec<(String, String)>,
     object_type: ObjectType,
     portal_rules: Arc<PortalRules>,

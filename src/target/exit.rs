@@ -9,6 +9,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::discovery::DiscoveryError;
 use crate::exit::{DEFECT, INTERRUPTED, OUTPUT, REFUSED, REJECTED, TERMINATED, USAGE, of_client};
+use crate::session::TapError;
 
 /// Why a run ended before its end.
 #[derive(Debug, Error)]
@@ -30,10 +31,21 @@ pub(super) enum TargetError {
     Lacking { scopes: Vec<String> },
     #[error("the config does not fit the portal: {}", faults.join("; "))]
     Mapping { faults: Vec<String> },
-    #[error("{rejected} records are rejected, {allowed} are allowed (max_rejects); the first: {first}")]
-    TooManyRejects { rejected: u64, allowed: u64, first: String },
+    #[error("{rejected} of {all} records are rejected, {allowed} are allowed (max_rejects); the first: {first}")]
+    TooManyRejects { rejected: u64, all: u64, allowed: String, first: String },
+    #[error(
+        "HubSpot refuses every record of {object_type} for one reason, so that the run stops; what it took before is \
+         delivered: {reason}"
+    )]
+    RefusesAll { object_type: String, reason: String },
     #[error("rejects_path: {0}")]
     Rejects(#[source] io::Error),
+    #[error("results_path: {0}")]
+    Results(#[source] io::Error),
+    #[error("a temporary file cannot be used (TMPDIR names the folder): {0}")]
+    Spill(#[from] io::Error),
+    #[error(transparent)]
+    Lock(#[from] TapError),
     #[error("stdout cannot be written to: {0}")]
     Output(#[source] io::Error),
     #[error("the runtime cannot be started: {0}")]
@@ -51,8 +63,9 @@ impl TargetError {
             Self::Config(_) | Self::Input(_) | Self::Stream { .. } | Self::Mapping { .. } => USAGE,
             Self::Discovery(DiscoveryError::OtherPortal { .. }) | Self::Lacking { .. } => REFUSED,
             Self::Discovery(DiscoveryError::Client(error)) | Self::Client(error) => of_client(error),
-            Self::TooManyRejects { .. } => REJECTED,
-            Self::Rejects(_) | Self::Output(_) => OUTPUT,
+            Self::TooManyRejects { .. } | Self::RefusesAll { .. } => REJECTED,
+            Self::Lock(error) => error.exit_code(),
+            Self::Rejects(_) | Self::Results(_) | Self::Spill(_) | Self::Output(_) => OUTPUT,
             Self::Runtime(_) => DEFECT,
             Self::Interrupted => INTERRUPTED,
             Self::Terminated => TERMINATED,

@@ -147,11 +147,6 @@ pub(super) fn folded(field: &str) -> String {
     field.chars().filter(|one| !['_', '-', ' '].contains(one)).collect::<String>().to_lowercase()
 }
 
-/// Whether a name is one of the fields that hold references to other records, such as `contactId`, of any type.
-pub(super) fn is_reference(name: &str) -> bool {
-    matches!(reference(name, &ObjectType::TICKETS), Some(Field::Reference(_)))
-}
-
 /// References lead from what is delivered later to what is delivered before it.
 fn reference(field: &str, from: &ObjectType) -> Option<Field> {
     let to = |to: ObjectType, mark, several| Some(Field::Reference(Reference { to, mark, several }));

@@ -60,11 +60,11 @@ pub(super) fn read(input: impl BufRead, format: &Format, sink: &mut Sink<'_>) {
         Format::Records(stream) => {
             let mut described = false;
             each_text(&mut physical, &stream.name, sink, &mut |number, text, sink| {
-                if !described && text.starts_with('[') {
+                if !described && text.trim_start().starts_with('[') {
                     sink(Err(InputError::List));
                     return false;
                 }
-                let text = if is_singer(&text) { text } else { stream.record(&text) };
+                let text = if is_singer(&text) { text } else { stream.record(text.trim()) };
                 if !described {
                     described = true;
                     if !sink(Ok(stream.schema(number))) {
@@ -77,7 +77,7 @@ pub(super) fn read(input: impl BufRead, format: &Format, sink: &mut Sink<'_>) {
     }
 }
 
-/// Hands on each line that is not blank as text; one that is not UTF-8 goes to the sink as a fault.
+/// Hands on each line that is not blank as text, with its line end; one that is not UTF-8 goes to the sink as a fault.
 fn each_text<R: BufRead>(
     physical: &mut PhysicalLines<R>,
     stream: &str,
@@ -92,7 +92,7 @@ fn each_text<R: BufRead>(
             }
             Ok((_, bytes)) if bytes.trim_ascii().is_empty() => true,
             Ok((number, bytes)) => match String::from_utf8(bytes) {
-                Ok(text) => taken(number, without_nan(text.trim_start_matches(BOM).trim()), sink),
+                Ok(text) => taken(number, without_nan(text.trim_start_matches(BOM)), sink),
                 Err(error) => sink(Ok(not_utf8(number, stream, &error.into_bytes()))),
             },
         };
@@ -285,7 +285,7 @@ mod tests {
         let fault = first.fault.as_ref().expect("a fault");
         assert_eq!((fault.stream.as_str(), first.number), ("deals", 1));
         assert!(fault.reason.contains("(0xFC) is not UTF-8"), "{}", fault.reason);
-        assert_eq!(lines[1].as_ref().expect("a line").text, "next");
+        assert_eq!(lines[1].as_ref().expect("a line").text, "next\n");
     }
 
     #[test]

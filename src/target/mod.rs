@@ -1,5 +1,7 @@
 //! The Singer target: the command line, what each of its ways of running does, and how it ends.
 
+mod accounts;
+mod breaker;
 mod check;
 mod chunk;
 mod cli;
@@ -7,11 +9,16 @@ mod definitions;
 mod delivery;
 mod exit;
 mod field;
+mod groups;
+mod identity;
 mod input;
 mod known;
 mod lines;
+mod lines_file;
 mod linking;
+mod lookups;
 mod matching;
+mod memory;
 mod moment;
 mod plan;
 mod portal;
@@ -20,11 +27,14 @@ mod preview;
 mod references;
 mod rejects;
 mod run;
+mod settling;
 mod summary;
 mod table;
 mod value;
+mod waiting;
 mod wanted;
 mod wording;
+mod writer;
 mod writing;
 
 use clap::Parser;

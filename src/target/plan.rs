@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::definitions::{Definitions, Rules};
-use super::field::{Field, is_reference, meaning};
+use super::field::{Field, meaning};
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, TargetConfig, UnknownFields};
 
@@ -38,6 +38,8 @@ pub(super) struct StreamPlan {
     pub(super) definitions: Arc<Definitions>,
     pub(super) for_update: Rules,
     pub(super) for_create: Rules,
+    /// Fields that refer to other records, at least one, in each new record.
+    pub(super) required_references: Vec<String>,
     config: StreamConfig,
     unknown: UnknownFields,
     meanings: Mutex<HashMap<String, Field>>,
@@ -84,10 +86,16 @@ impl StreamPlan {
             (None, "tickets") => vec!["subject".to_owned()],
             (None, _) => vec!["name".to_owned()],
         };
-        // References are no properties; whoever resolves them sees to it that they are there.
-        let required: Vec<String> = required.into_iter().filter(|name| !is_reference(name)).collect();
-        if let Some(missing) = required.iter().find(|name| !definitions.by_name.contains_key(*name)) {
-            return Err(format!("required: the portal has no property {missing}, and it is no reference either"));
+        let (required, references): (Vec<String>, Vec<String>) =
+            required.into_iter().partition(|name| definitions.by_name.contains_key(name));
+        let refers = |name: &str| {
+            let meaning = meaning(name, &object_type, &definitions, &entry, &key_properties, config.unknown_fields);
+            matches!(meaning, Field::Reference(_) | Field::Associations)
+        };
+        if let Some(missing) = references.iter().find(|name| !refers(name)) {
+            return Err(format!(
+                "required: {missing} is neither a property of the portal nor a field that refers to another record"
+            ));
         }
         let (for_update, for_create) = (definitions.rules(&[]), definitions.rules(&required));
         Ok(Self {
@@ -98,10 +106,26 @@ impl StreamPlan {
             definitions,
             for_update,
             for_create,
+            required_references: references,
             config: entry,
             unknown: config.unknown_fields,
             meanings: Mutex::default(),
         })
+    }
+
+    /// Whether a field holds the delivery key itself: the stream's settings or its only key name the property.
+    pub(super) fn gives_delivery_key(&self, property: &str) -> bool {
+        let configured = self.config.properties.values().flatten().any(|name| name == property);
+        configured || matches!(self.key_properties.as_slice(), [key] if key == property)
+    }
+
+    /// Whether a new record is made with a key that no second writer can use.
+    pub(super) fn created_with(&self) -> Option<&str> {
+        match &self.matched {
+            Match::Domain(property) | Match::Once(property) => Some(property),
+            Match::DealName => Some(super::portal::DELIVERY_KEY),
+            Match::Unique(_) | Match::Id | Match::Never => None,
+        }
     }
 
     /// What a field means.
@@ -111,7 +135,16 @@ impl StreamPlan {
             return known.clone();
         }
         let Self { object_type, definitions, config, key_properties, .. } = self;
-        let found = meaning(field, object_type, definitions, config, key_properties, self.unknown);
+        let found = match self.created_with() {
+            // The portal need not have it yet.
+            Some(property) if property == field && !config.properties.contains_key(field) => {
+                Field::Property(field.to_owned())
+            }
+            Some(property) if config.properties.get(field).and_then(Option::as_deref) == Some(property) => {
+                Field::Property(property.to_owned())
+            }
+            _ => meaning(field, object_type, definitions, config, key_properties, self.unknown),
+        };
         meanings.insert(field.to_owned(), found.clone());
         found
     }

@@ -7,8 +7,9 @@ use super::exit::TargetError;
 use crate::client::{Client, ClientError, Connection, NewProperty, ObjectType};
 use crate::config::{ConfigSource, LoadedTarget, TargetConfig, load_target};
 use crate::discovery::discover_account;
+use crate::session::Lock;
 
-/// Unique property of companies that this target creates; tickets have the one that `ticket_key` names.
+/// Unique property of companies and deals that this target creates; tickets have the one that `ticket_key` names.
 pub(super) const DELIVERY_KEY: &str = "tap_delivery_key";
 
 /// A config and the client made of it, whose token is known to belong to the right portal.
@@ -18,6 +19,8 @@ pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) portal_id: String,
     pub(super) account_type: Option<String>,
+    /// Held until the run ends.
+    _lock: Option<Lock>,
 }
 
 impl Session {
@@ -43,7 +46,12 @@ impl Session {
             retry_delay: connection.retry_delay(),
         })?;
         let account = discover_account(&client, connection.organization_id.as_deref()).await?;
+        // What is only read and told may run beside a delivery.
+        let locks = connection.lock_path.as_deref().filter(|_| !arguments.test && !arguments.dry_run);
+        let lock =
+            locks.map(|folder| Lock::take(folder, "target-hubspot", &account.portal_id.to_string())).transpose()?;
         Ok(Self {
+            _lock: lock,
             config: target,
             client: Arc::new(client),
             portal_id: account.portal_id.to_string(),
@@ -63,6 +71,7 @@ pub(super) async fn define_key(
 ) -> Result<Result<(), String>, ClientError> {
     let group = match object_type.as_str() {
         "companies" => "companyinformation",
+        "deals" => "dealinformation",
         _ => "ticketinformation",
     };
     let new = NewProperty {

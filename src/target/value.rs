@@ -138,7 +138,7 @@ pub(super) fn whole_number(text: &str) -> Option<String> {
 /// In words, when the text is none.
 pub(super) fn id_of(text: &str) -> Result<String, String> {
     whole_number(text)
-        .filter(|id| id.parse::<u64>().is_ok())
+        .filter(|id| id.parse::<u64>().is_ok_and(|id| id > 0))
         .ok_or_else(|| format!("{} is no id of HubSpot's; ids are whole numbers, such as 21458204872", quoted(text)))
 }
 

@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::field::{Field, Mark};
+use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
 use super::value::{id_of, text_of};
 use crate::client::ObjectType;
-
-/// Longest key that stands as it is; longer ones are hashed.
-const MAX_KEY: usize = 200;
 
 /// What to do about a field that is no property.
 const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unknown_fields";
@@ -23,16 +20,21 @@ const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unkn
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) plan: Arc<StreamPlan>,
-    /// The lines that ask for it, the first one first.
-    pub(super) sources: Vec<Source>,
+    pub(super) source: Source,
     /// What it is found by, where that is told by the line alone.
     pub(super) key: Option<String>,
+    /// The delivery key that earlier releases gave it, where that is another one.
+    pub(super) earlier_key: Option<String>,
     pub(super) properties: BTreeMap<String, String>,
     pub(super) references: Vec<Wish>,
+    /// Fields that could refer to a record and are empty.
+    pub(super) empty_references: Vec<String>,
+    /// Fields that a new record needs and that refer to nothing.
+    pub(super) lacking: Vec<String>,
 }
 
 /// A line of the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) line: u64,
     pub(super) text: String,
@@ -62,6 +64,8 @@ pub(super) enum Reading {
 pub(super) struct Manner<'m> {
     pub(super) clear_nulls: bool,
     pub(super) delivery_id: Option<&'m str>,
+    /// The delivery's name is also a stream's: earlier releases could give one key to records of both.
+    pub(super) delivery_is_a_stream: bool,
     pub(super) portal_id: &'m str,
 }
 
@@ -70,8 +74,16 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
     if is_archived(plan, record) {
         return Reading::Archived;
     }
-    let mut reader =
-        Reader { plan, manner, properties: BTreeMap::new(), wishes: Vec::new(), labels: BTreeMap::new(), own_id: None };
+    let mut reader = Reader {
+        plan,
+        manner,
+        properties: BTreeMap::new(),
+        wishes: Vec::new(),
+        labels: BTreeMap::new(),
+        own_id: None,
+        referring: Vec::new(),
+        empty_references: Vec::new(),
+    };
     for (field, value) in &record.fields {
         if let Err(reason) = reader.take(field, value) {
             return Reading::Faulty(format!("{field}: {reason}"));
@@ -87,10 +99,23 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
     if let Some(faults) = plan.for_update.faults(&reader.properties) {
         return Reading::Faulty(faults);
     }
-    let Reader { properties, mut wishes, .. } = reader;
+    let lacking = |field: &&String| !reader.referring.contains(&plan.meaning(field));
+    let lacking: Vec<String> = plan.required_references.iter().filter(lacking).cloned().collect();
+    let Reader { properties, mut wishes, empty_references, .. } = reader;
     wishes.sort();
     wishes.dedup();
-    Reading::Wanted(Box::new(Wanted { plan: plan.clone(), sources: vec![source], key, properties, references: wishes }))
+    let (key, earlier_key) = key;
+    let plan = plan.clone();
+    Reading::Wanted(Box::new(Wanted {
+        plan,
+        source,
+        key,
+        earlier_key,
+        properties,
+        references: wishes,
+        empty_references,
+        lacking,
+    }))
 }
 
 fn is_archived(plan: &StreamPlan, record: &Record) -> bool {
@@ -106,7 +131,13 @@ struct Reader<'r> {
     wishes: Vec<Wish>,
     labels: BTreeMap<ObjectType, String>,
     own_id: Option<String>,
+    /// The fields that refer to a record.
+    referring: Vec<Field>,
+    empty_references: Vec<String>,
 }
+
+/// A record's key, and the one that earlier releases gave it where that is another one.
+type Keys = (Option<String>, Option<String>);
 
 impl Reader<'_> {
     fn take(&mut self, field: &str, value: &RawValue) -> Result<(), String> {
@@ -120,7 +151,12 @@ impl Reader<'_> {
                 }
             }
             Field::Reference(reference) => {
-                for value in texts(value, reference.several)? {
+                let values = texts(value, reference.several)?;
+                match values.is_empty() {
+                    true => self.empty_references.push(field.to_owned()),
+                    false => self.referring.push(Field::Reference(reference.clone())),
+                }
+                for value in values {
                     self.wish(reference.to.clone(), reference.mark, value, None)?;
                 }
             }
@@ -156,8 +192,8 @@ impl Reader<'_> {
     fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
         let value = match mark {
             Mark::Id => id_of(&value)?,
-            Mark::Email | Mark::Domain => value.to_lowercase(),
-            Mark::Name => value,
+            Mark::Email | Mark::Domain => folded(&value),
+            Mark::Name => value.trim().to_owned(),
         };
         self.wishes.push(Wish { to, mark, value, label });
         Ok(())
@@ -167,6 +203,9 @@ impl Reader<'_> {
     fn associations(&mut self, value: &RawValue) -> Result<(), String> {
         let listed: Option<Vec<Value>> =
             serde_json::from_str(value.get()).map_err(|_| "it is no list of associations".to_owned())?;
+        if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
+            self.referring.push(Field::Associations);
+        }
         for one in listed.into_iter().flatten() {
             let text = |member: &str| match &one[member] {
                 Value::String(text) => Some(text.trim().to_owned()),
@@ -186,64 +225,81 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What the record is found by.
-    fn key(&mut self, record: &Record, line: u64) -> Result<Option<String>, String> {
+    /// What the record is found by. A key that is empty is missing.
+    fn key(&mut self, record: &Record, line: u64) -> Result<Keys, String> {
         for key in &self.plan.key_properties {
-            if record.fields.get(key).is_none_or(|value| value.get() == "null") {
-                return Err(format!("{key}: the key is missing"));
+            match record.fields.get(key).map(|value| key_text(value.get())) {
+                Some(Some(_)) => {}
+                None => return Err(format!("{key}: the key is missing")),
+                Some(None) => return Err(format!("{key}: the key is empty")),
             }
         }
-        let value = |name: &str| self.properties.get(name).filter(|value| !value.is_empty()).cloned();
-        match &self.plan.matched {
+        let of = &self.plan.object_type;
+        // The key that records are created with is the target's own; what a copy of another portal says of it is not.
+        let own = self.plan.created_with().and_then(|property| self.properties.remove(property));
+        let key = match &self.plan.matched {
             Match::Unique(name) => {
-                let value = value(name).map(|value| value.trim().to_lowercase());
-                value
-                    .map(Some)
-                    .ok_or_else(|| format!("{name}: it is missing, and {} are found by it", self.plan.object_type))
+                let key = self.trimmed(name).map(|value| folded(&value));
+                key.ok_or_else(|| format!("{name}: it is missing, and {of} are found by it"))?
             }
             Match::Domain(_) => {
-                let value = value("domain").map(|value| value.trim().to_lowercase());
-                value.map(Some).ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())
+                let key = self.trimmed("domain").map(|value| folded(&value));
+                key.ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())?
             }
             Match::Id => match self.own_id.take() {
-                Some(id) => id_of(&id).map(Some).map_err(|reason| format!("hs_object_id: {reason}")),
-                None => Err("hs_object_id: it is missing, and records are found by it".to_owned()),
+                Some(id) => id_of(&id).map_err(|reason| format!("hs_object_id: {reason}"))?,
+                None => return Err("hs_object_id: it is missing, and records are found by it".to_owned()),
             },
-            Match::DealName => match value("dealname") {
-                None => Err("dealname: it is missing, and deals are found by it".to_owned()),
-                Some(_) if !self.wishes.iter().any(|wish| wish.to == ObjectType::CONTACTS) => Err("contactId or \
-                     contactEmail: it is missing, and deals are found among those of their contact; or set id_property \
-                     to a unique property"
-                    .to_owned()),
-                name => Ok(name),
-            },
-            Match::Once(name) => {
-                let given = record.delivery_key.clone().or_else(|| self.properties.remove(name));
-                Ok(Some(given.unwrap_or_else(|| delivery_key(self.plan, record, line, self.manner.delivery_id))))
+            Match::DealName => {
+                let name = self.trimmed("dealname");
+                let name = name.ok_or_else(|| "dealname: it is missing, and deals are found by it".to_owned())?;
+                if !self.wishes.iter().any(|wish| wish.to == ObjectType::CONTACTS) {
+                    return Err("contactId or contactEmail: it is missing, and deals are found among those of their \
+                                contact; or set id_property to a unique property"
+                        .to_owned());
+                }
+                name
             }
-            Match::Never => Ok(None),
-        }
+            Match::Once(name) => return self.delivery_keys(name, own, record, line),
+            Match::Never => return Ok((None, None)),
+        };
+        Ok((Some(key), None))
     }
-}
 
-/// The key by which a ticket is known: `STREAM/KEY` or `DELIVERY/LINE`; what is long or not plain is hashed, so that
-/// HubSpot's folding of case joins no two.
-fn delivery_key(plan: &StreamPlan, record: &Record, line: u64, delivery_id: Option<&str>) -> String {
-    let parts: Vec<&str> = match plan.key_properties.is_empty() {
-        true => Vec::new(),
-        false => plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect(),
-    };
-    let key = match parts.as_slice() {
-        [] => format!("{}/{line}", delivery_id.unwrap_or_default()),
-        [one] => format!("{}/{}", plan.stream, one.trim_matches('"')),
-        several => format!("{}/[{}]", plan.stream, several.join(",")),
-    };
-    let plain = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || "/._-:@".contains(one);
-    if key.len() <= MAX_KEY && key.chars().all(plain) {
-        return key;
+    /// The value of a property that records are found by, which is written as it is compared: trimmed.
+    fn trimmed(&mut self, name: &str) -> Option<String> {
+        let value = self.properties.get_mut(name)?;
+        *value = value.trim().to_owned();
+        Some(value.clone()).filter(|value| !value.is_empty())
     }
-    let digest = Sha256::digest(key.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+
+    fn delivery_keys(&self, name: &str, own: Option<String>, record: &Record, line: u64) -> Result<Keys, String> {
+        let own = own.map(|value| value.trim().to_owned());
+        let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
+        if let Some(key) = mended {
+            return Ok((Some(key.to_owned()), None));
+        }
+        if self.plan.gives_delivery_key(name) {
+            let key = own.filter(|key| !key.is_empty());
+            return key.map(|key| (Some(key), None)).ok_or_else(|| format!("{name}: the key is missing"));
+        }
+        let stream = &self.plan.stream;
+        let tokens: Vec<&str> =
+            self.plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect();
+        let (key, earlier) = match tokens.is_empty() {
+            true => {
+                let delivery_id = self.manner.delivery_id.unwrap_or_default();
+                let earlier = (!self.manner.delivery_is_a_stream).then(|| earlier_line_key(delivery_id, line));
+                (line_key(delivery_id, line), earlier)
+            }
+            false => {
+                let values: Vec<String> = tokens.iter().filter_map(|token| key_text(token)).collect();
+                (delivery_key(stream, &values), Some(earlier_delivery_key(stream, &tokens)))
+            }
+        };
+        let earlier = earlier.filter(|earlier| *earlier != key);
+        Ok((Some(key), earlier))
+    }
 }
 
 /// The texts in a field: one, a list of them, or several with commas or semicolons between.

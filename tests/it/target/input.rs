@@ -164,7 +164,7 @@ fn a_line_that_cannot_be_read_is_rejected_and_the_run_goes_on() {
 fn without_a_file_of_rejects_an_unreadable_line_fails_the_run() {
     let portal = empty();
     let mut target = Target::of(&portal);
-    target.set("rejects_path", json!(null));
+    target.set("rejects_path", json!(null)).set("max_rejects", json!(null));
     let text = format!("{}{{\n", lines(&[schema("contacts", &[]), contact("a@x.example")]));
     let finished = target.deliver_text(&text, &[]);
     assert_eq!(finished.code, Some(9), "{}", finished.stderr);

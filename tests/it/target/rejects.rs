@@ -121,7 +121,9 @@ fn max_rejects_decides_when_a_run_fails() {
         (json!(null), json!(null), 9),
         (json!(1), json!("r.jsonl"), 9),
         (json!(2), json!(null), 0),
-        (json!(null), json!("r.jsonl"), 0),
+        (json!("60%"), json!("r.jsonl"), 9),
+        (json!("70%"), json!(null), 0),
+        (json!(null), json!("r.jsonl"), 9),
     ] {
         let mut target = Target::of(&portal);
         target.set("max_rejects", max_rejects).set("rejects_path", path);

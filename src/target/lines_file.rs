@@ -1,0 +1,93 @@
+//! A file that lines are added to: never half a line of a run that goes on, and none of one that was killed.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+/// Read at once when the end of the last whole line is looked for.
+const BLOCK_BYTES: u64 = 64 << 10;
+
+/// Lines are held until they are written, and then written at once.
+#[derive(Debug)]
+pub(super) struct LinesFile {
+    file: File,
+    lines: Vec<u8>,
+}
+
+impl LinesFile {
+    /// Opens a file to add to it. Half a line at its end, which a run that was killed left there, is cut off.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).create(true).append(true).open(path)?;
+        if file.metadata()?.is_file() {
+            cut_half_line(&mut file)?;
+        }
+        Ok(Self { file, lines: Vec::new() })
+    }
+
+    /// Adds a line to those that are held.
+    pub(super) fn add(&mut self, line: &str) {
+        self.lines.extend_from_slice(line.as_bytes());
+        self.lines.push(b'\n');
+    }
+
+    /// Writes the lines that are held.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        self.file.write_all(&self.lines)?;
+        self.lines.clear();
+        Ok(())
+    }
+}
+
+fn cut_half_line(file: &mut File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK_BYTES);
+        file.seek(SeekFrom::Start(begin))?;
+        let mut block = vec![0; usize::try_from(end - begin).map_err(io::Error::other)?];
+        file.read_exact(&mut block)?;
+        if let Some(at) = block.iter().rposition(|byte| *byte == b'\n') {
+            end = begin + at as u64 + 1;
+            break;
+        }
+        end = begin;
+    }
+    if end < length {
+        file.set_len(end)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_line_at_the_end_is_cut_off() {
+        let long = "x".repeat(100_000);
+        for (before, after) in [
+            (String::new(), String::new()),
+            ("whole\n".to_owned(), "whole\n".to_owned()),
+            ("whole\nhal".to_owned(), "whole\n".to_owned()),
+            ("hal".to_owned(), String::new()),
+            (format!("whole\n{long}"), "whole\n".to_owned()),
+            (long, String::new()),
+        ] {
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            std::fs::write(file.path(), before).expect("a writable file");
+            let mut lines = LinesFile::open(file.path()).expect("a file");
+            lines.add("next");
+            lines.flush().expect("a writable file");
+            assert_eq!(std::fs::read_to_string(file.path()).expect("text"), format!("{after}next\n"));
+        }
+    }
+}
