@@ -89,6 +89,7 @@ fn parse(text: &str, definition: &Value, variable: &str) -> Result<Value, Config
             return Ok(Value::Null);
         }
         let number = serde_json::from_str(text.trim()).ok().filter(Value::is_number);
+        let number = number.or_else(|| is("string").then(|| text.into()));
         return number.ok_or_else(|| refuse("a number"));
     }
     Ok(text.into())

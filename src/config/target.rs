@@ -72,18 +72,9 @@ pub struct TargetConfig {
 
     /// The run fails when more records than this are rejected: a number, or a share of all such as `10%`. Default: 0
     /// without rejects_path, with it `50%`.
-    #[schemars(with = "Option<NumberOrShare>")]
+    #[schemars(with = "Option<String>", extend("type" = ["integer", "string", "null"], "minimum" = 0),
+        regex(pattern = r"^ *([0-9]+|[0-9]{1,3}(\.[0-9]+)? *%) *$"))]
     pub max_rejects: Option<MaxRejects>,
-}
-
-/// The form of `max_rejects`.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "it is a schema alone")]
-enum NumberOrShare {
-    Number(u64),
-    Share(#[schemars(regex(pattern = r"^ *(100|[0-9]{1,2})(\.[0-9]+)? *%? *$"))] String),
 }
 
 /// How many records may be rejected before a run fails.

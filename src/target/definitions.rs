@@ -84,7 +84,13 @@ impl Definitions {
     pub(super) async fn read(client: &Client, object_type: &ObjectType) -> Result<Self, ClientError> {
         let plain = client.list_properties(object_type, "non_sensitive");
         let sensitive = join_all(SENSITIVE.iter().map(|kind| client.list_properties(object_type, kind)));
-        let (plain, sensitive) = futures_util::future::join(plain, sensitive).await;
+        let stages = async {
+            match stage_properties(object_type) {
+                Some(_) => client.list_pipelines(object_type).await,
+                None => Ok(Vec::new()),
+            }
+        };
+        let (plain, sensitive, stages) = futures_util::future::join3(plain, sensitive, stages).await;
         let mut properties = plain?;
         for answer in sensitive {
             match answer {
@@ -94,11 +100,7 @@ impl Definitions {
                 Err(error) => return Err(error),
             }
         }
-        let stages = match stage_properties(object_type) {
-            Some(_) => client.list_pipelines(object_type).await?,
-            None => Vec::new(),
-        };
-        Ok(Self::of(object_type, &properties, stages))
+        Ok(Self::of(object_type, &properties, stages?))
     }
 
     fn of(object_type: &ObjectType, properties: &[Property], mut pipelines: Vec<Pipeline>) -> Self {

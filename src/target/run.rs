@@ -18,7 +18,9 @@ const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Delivers stdin.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
-    let session = Session::open(arguments).await?;
+    let session = Session::open(arguments).await.inspect_err(|_| {
+        tracing::info!("nothing was delivered: the run ended before the first line");
+    })?;
     tracing::info!("delivery to portal {} begins", session.portal_id);
     let started = Instant::now();
     let mut delivery = Delivery::new(session, arguments.dry_run)?;

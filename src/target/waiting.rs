@@ -152,7 +152,10 @@ impl Waiting {
             }
         }
         for (one, taken) in self.held.iter().zip(&mut taken).filter(|(one, _)| of_type(one)) {
-            *taken |= one.identity.iter().any(|token| woken.contains(token));
+            if one.identity.iter().any(|token| woken.contains(token)) {
+                *taken = true;
+                woken.extend(&one.identity);
+            }
         }
         // Other types still have to see what arrived.
         self.arrived = arrived;
