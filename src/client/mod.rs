@@ -18,6 +18,7 @@ mod runtime;
 mod search;
 mod token;
 mod token_cache;
+mod validations;
 mod writes;
 
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use runtime::runtime;
 pub use search::{Criterion, Found, Search};
+pub use validations::{PropertyValidation, ValidationRule};
 pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, ValuesRead, WriteError};
 
 use answer::Answer;

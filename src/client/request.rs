@@ -38,6 +38,8 @@ pub enum Endpoint {
     Pipelines,
     /// All property definitions of a type.
     Properties,
+    /// The validation rules of the properties of a type.
+    PropertyValidations,
     /// A page of a search.
     Search,
     /// A new access token.
@@ -45,7 +47,7 @@ pub enum Endpoint {
 }
 
 /// Number of endpoints.
-pub(super) const ENDPOINTS: usize = 17;
+pub(super) const ENDPOINTS: usize = 18;
 
 /// The rate limits that HubSpot keeps apart.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
@@ -80,6 +82,7 @@ impl Endpoint {
             Self::Owners => "owners",
             Self::Pipelines => "pipelines",
             Self::Properties => "properties",
+            Self::PropertyValidations => "property validations",
             Self::Search => "search",
             Self::Token => "token",
         }
@@ -141,6 +144,11 @@ impl Paths {
         Self { base: base_url.trim_end_matches('/').to_owned(), date }
     }
 
+    /// The date of the version; none for v3.
+    pub(super) fn date(&self) -> Option<&str> {
+        self.date.as_deref()
+    }
+
     /// `/crm/objects/2026-03/tickets`, `/crm/v3/objects/tickets`.
     pub(super) fn objects(&self, object_type: &ObjectType) -> String {
         self.crm("objects", "v3", object_type.as_str())
@@ -148,6 +156,11 @@ impl Paths {
 
     pub(super) fn properties(&self, object_type: &ObjectType) -> String {
         self.crm("properties", "v3", object_type.as_str())
+    }
+
+    /// By the type's id: `/crm/property-validations/2026-09/0-1`.
+    pub(super) fn property_validations(&self, object_type: &ObjectType) -> String {
+        self.crm("property-validations", "v3", object_type.type_id())
     }
 
     pub(super) fn pipelines(&self, object_type: &ObjectType) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -324,6 +325,19 @@ impl Client {
             if last || found.len() >= 9_800 {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Asks whether the token may define properties: HubSpot looks at the scope before it refuses a definition without
+    /// anything in it.
+    ///
+    /// # Errors
+    /// [`ClientError::MissingScopes`] when it may not; any other.
+    pub async fn may_create_property(&self, object_type: &ObjectType) -> Result<(), ClientError> {
+        let request = Request::post_json(Endpoint::CreateProperty, self.paths.properties(object_type), b"{}".to_vec());
+        match self.call(request, |body: Bytes| decode::<IgnoredAny>(body)).await {
+            Ok(_) | Err(ClientError::Refused { status: 400, .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -247,6 +247,7 @@ impl Service {
             Endpoint::Properties(kind) => schema::properties(&scene, *kind, &parameters),
             Endpoint::Property(kind, name) => schema::property(&scene, *kind, name),
             Endpoint::PropertiesBatchRead(kind) => schema::properties_batch_read(&scene, *kind, body),
+            Endpoint::PropertyValidations(kind) => Ok(schema::property_validations(&scene, *kind)),
             Endpoint::Pipelines(kind) => Ok(schema::pipelines(&scene, *kind)),
             Endpoint::Pipeline(kind, id) => schema::pipeline(&scene, *kind, id, false),
             Endpoint::Stages(kind, id) => schema::pipeline(&scene, *kind, id, true),

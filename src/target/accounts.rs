@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::chunk::{Change, How, Link, is_fake};
 use super::exit::TargetError;
+use super::input::Unreadable;
 use super::lines_file::LinesFile;
 use super::plan::{Match, StreamPlan};
 use super::preview;
@@ -119,7 +120,27 @@ impl Accounts {
         id: Option<ObjectId>,
         refusal: &Refusal,
     ) -> Result<(), TargetError> {
-        let (stream, line) = (plan.stream.as_str(), source.line);
+        self.reject_line((&plan.stream, Some(&plan.object_type)), source, delivery_key, id, refusal)
+    }
+
+    /// Rejects a line that holds no message.
+    ///
+    /// # Errors
+    /// As [`Accounts::reject`].
+    pub(super) fn reject_unreadable(&mut self, line: u64, bad: Unreadable) -> Result<(), TargetError> {
+        let Unreadable { stream, text, reason } = bad;
+        self.reject_line((&stream, None), &Source { line, text }, None, None, &Refusal::new(reason))
+    }
+
+    fn reject_line(
+        &mut self,
+        (stream, object_type): (&str, Option<&ObjectType>),
+        source: &Source,
+        delivery_key: Option<&str>,
+        id: Option<ObjectId>,
+        refusal: &Refusal,
+    ) -> Result<(), TargetError> {
+        let line = source.line;
         let Refusal { reason, category, correlation_id } = refusal;
         let mut said = format!("line {line} of {stream} is rejected: {reason}");
         if !category.is_empty() || !correlation_id.is_empty() {
@@ -139,7 +160,7 @@ impl Accounts {
         if let Some(id) = id.filter(|id| !is_fake(*id)) {
             result["id"] = id.to_string().into();
         }
-        self.result(stream, Some(&plan.object_type), line, &result);
+        self.result(stream, object_type, line, &result);
         let schema = self.schemas.get(stream).map_or("", String::as_str);
         self.rejects
             .add(&Rejected { line, text: &source.text, stream, schema, delivery_key, refusal })

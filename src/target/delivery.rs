@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::accounts::Accounts;
@@ -105,7 +106,8 @@ impl Delivery {
     pub(super) async fn take(&mut self, line: Line) -> Result<(), TargetError> {
         let message = match parse(&line) {
             // A run that was killed while it wrote rejects leaves half a line at the end of the file.
-            Err(InputError::NotJson { line: number, .. }) if self.is_of_rejects && !line.text.ends_with('\n') => {
+            Ok(Message::Unreadable(_)) if self.is_of_rejects && is_cut(&line) => {
+                let number = line.number;
                 tracing::warn!(
                     "line {number}, the last one of this file of rejects, is cut off and left out: the run that wrote it was \
                      stopped; deliver the first input again to have its record"
@@ -128,6 +130,7 @@ impl Delivery {
                 self.writer.accounts.summary.activate_versions += 1;
                 Ok(())
             }
+            Message::Unreadable(bad) => self.writer.accounts.reject_unreadable(line.number, bad),
         }
     }
 
@@ -163,10 +166,14 @@ impl Delivery {
             return Ok(known.clone());
         }
         let client = &self.session.client;
-        let (read, is_empty) =
+        let (mut read, is_empty) =
             tokio::try_join!(Definitions::read(client, object_type), client.has_no_objects(object_type))?;
         if is_empty {
             self.writer.context.fresh.is_empty_of(object_type);
+        }
+        if self.writer.context.dry {
+            // A run leaves them to HubSpot, which may know of newer ones.
+            read.learn_portal_rules(&self.session.client, object_type).await?;
         }
         let read = Arc::new(read);
         self.definitions.insert(object_type.clone(), read.clone());
@@ -327,7 +334,7 @@ impl Delivery {
     /// Reads a line that was taken before; it is a record that can be written.
     fn read_again(&self, line: SpilledLine) -> Option<Wanted> {
         let SpilledLine { plan, source } = line;
-        let again = Line { number: source.line, text: source.text.clone() };
+        let again = Line { number: source.line, text: source.text.clone(), fault: None };
         let Ok(Message::Record(record)) = parse(&again) else { return None };
         match self.read(&plan, &record, source) {
             Reading::Wanted(wanted) => Some(*wanted),
@@ -370,4 +377,10 @@ impl Delivery {
         summary.waiting = self.writer.waiting.lines();
         summary.report(&self.session.client.ledger().tally(), elapsed, self.writer.context.dry);
     }
+}
+
+/// Whether a line ends in the middle and no other follows it.
+fn is_cut(line: &Line) -> bool {
+    let cut = serde_json::from_str::<IgnoredAny>(&line.text).is_err_and(|error| error.is_eof());
+    cut && line.fault.is_none() && !line.text.ends_with('\n')
 }

@@ -20,10 +20,17 @@ pub(super) enum TargetError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    #[error("{0}; what came before it is delivered")]
+    #[error("{0}{rest}", rest = .0.what_became_of_the_rest())]
     Input(#[from] InputError),
     #[error("stream {stream:?}: {reason}")]
     Stream { stream: String, reason: String },
+    #[error(
+        "the token lacks what a run needs: add these scopes to the private app, service key or OAuth app: {}",
+        scopes.join(", ")
+    )]
+    Lacking { scopes: Vec<String> },
+    #[error("the config does not fit the portal: {}", faults.join("; "))]
+    Mapping { faults: Vec<String> },
     #[error("{rejected} of {all} records are rejected, {allowed} are allowed (max_rejects); the first: {first}")]
     TooManyRejects { rejected: u64, all: u64, allowed: String, first: String },
     #[error(
@@ -53,8 +60,8 @@ impl TargetError {
     /// The exit code by consequence.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Input(_) | Self::Stream { .. } => USAGE,
-            Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
+            Self::Config(_) | Self::Input(_) | Self::Stream { .. } | Self::Mapping { .. } => USAGE,
+            Self::Discovery(DiscoveryError::OtherPortal { .. }) | Self::Lacking { .. } => REFUSED,
             Self::Discovery(DiscoveryError::Client(error)) | Self::Client(error) => of_client(error),
             Self::TooManyRejects { .. } | Self::RefusesAll { .. } => REJECTED,
             Self::Lock(error) => error.exit_code(),

@@ -56,7 +56,8 @@ impl Rejects {
     /// When its line is no message.
     pub(super) fn add(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        if !self.described.iter().any(|stream| stream == rejected.stream) {
+        // Lines that name no stream have no SCHEMA.
+        if !rejected.schema.is_empty() && !self.described.iter().any(|stream| stream == rejected.stream) {
             self.described.push(rejected.stream.to_owned());
             file.add(rejected.schema.trim());
         }

@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
     let outcome = tokio::select! {
         biased;
         stop = stop_signal() => Err(stop?),
-        result = read_and_deliver(&mut delivery, lines(io::stdin())) => result,
+        result = read_and_deliver(&mut delivery, lines(io::stdin(), arguments.format())) => result,
     };
     delivery.close(started.elapsed());
     outcome

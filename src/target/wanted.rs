@@ -7,11 +7,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::field::{Field, Mark};
-use super::identity::{decimal, delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
+use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
-use super::value::text_of;
+use super::value::{id_of, text_of};
 use crate::client::ObjectType;
+
+/// What to do about a field that is no property.
+const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unknown_fields";
 
 /// What a line asks for.
 #[derive(Debug)]
@@ -179,7 +182,8 @@ impl Reader<'_> {
             Field::Unknown if value.get() == "null" => {}
             Field::Unknown => {
                 let (of, portal) = (&self.plan.object_type, self.manner.portal_id);
-                return Err(format!("the {of} of portal {portal} have no property {field}"));
+                let hint = self.plan.definitions.hint(field);
+                return Err(format!("the {of} of portal {portal} have no property {field}{hint}; {WHERE_TO_MAP}"));
             }
         }
         Ok(())
@@ -187,7 +191,7 @@ impl Reader<'_> {
 
     fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
         let value = match mark {
-            Mark::Id => id_text(&value).ok_or_else(|| format!("{value:?} is no id of HubSpot's"))?,
+            Mark::Id => id_of(&value)?,
             Mark::Email | Mark::Domain => folded(&value),
             Mark::Name => value.trim().to_owned(),
         };
@@ -243,7 +247,7 @@ impl Reader<'_> {
                 key.ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())?
             }
             Match::Id => match self.own_id.take() {
-                Some(id) => id_text(&id).ok_or_else(|| format!("hs_object_id: {id:?} is no id of HubSpot's"))?,
+                Some(id) => id_of(&id).map_err(|reason| format!("hs_object_id: {reason}"))?,
                 None => return Err("hs_object_id: it is missing, and records are found by it".to_owned()),
             },
             Match::DealName => {
@@ -296,15 +300,6 @@ impl Reader<'_> {
         let earlier = earlier.filter(|earlier| *earlier != key);
         Ok((Some(key), earlier))
     }
-}
-
-/// An id of HubSpot's in its one form; `12345.0` is one, as spreadsheets write it.
-fn id_text(text: &str) -> Option<String> {
-    let text = text.trim();
-    let number = text.chars().all(|one| one.is_ascii_digit() || one == '.')
-        && text.starts_with(|one: char| one.is_ascii_digit());
-    let text = if number { decimal(text) } else { return None };
-    text.parse::<u64>().ok().filter(|id| *id > 0).map(|id| id.to_string())
 }
 
 /// The texts in a field: one, a list of them, or several with commas or semicolons between.

@@ -6,6 +6,7 @@ use super::breaker::{LEAST_RECORDS, kind_of};
 use super::chunk::Context;
 use super::exit::TargetError;
 use super::identity::folded;
+use super::wording::hubspot_words;
 use crate::client::{
     BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, Reason, WriteError,
 };
@@ -76,12 +77,12 @@ impl Refusal {
 
     pub(super) fn of(reason: &Reason) -> Self {
         let Reason { message, category, correlation_id } = reason;
-        Self { reason: message.clone(), category: category.clone(), correlation_id: correlation_id.clone() }
+        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.clone() }
     }
 
     fn of_error(error: &WriteError, correlation_id: &str) -> Self {
         let WriteError { message, category, .. } = error;
-        Self { reason: message.clone(), category: category.clone(), correlation_id: correlation_id.to_owned() }
+        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.to_owned() }
     }
 }
 
