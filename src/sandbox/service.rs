@@ -131,6 +131,7 @@ impl Service {
         let mut reply = match struck {
             Some(Fault::EmailRace) => writes::email_race(&mut self.portal_mut(), &errors, &incoming.body, self.now()),
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
+            None if fault == Some(Fault::IgnoreAfter) => self.regular(&incoming.without_cursors(), routed, &errors),
             None => {
                 if fault == Some(Fault::AssociationsDropped) {
                     writes::drop_associations(&mut incoming.body);
@@ -317,7 +318,9 @@ impl Service {
             | Fault::LostReply
             | Fault::ResetMidBody
             | Fault::EndlessBody
-            | Fault::AssociationsDropped => {}
+            | Fault::AssociationsDropped
+            | Fault::IgnoreAfter
+            | Fault::Date { .. } => {}
             Fault::StatusAfter(code) => *reply = errors.plain(*code, "internal error"),
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {
