@@ -10,7 +10,7 @@ use super::definitions::Definitions;
 use super::delivery::ORDER;
 use super::exit::TargetError;
 use super::plan::{Match, StreamPlan, object_type_of};
-use super::portal::{DELIVERY_KEY, Session};
+use super::portal::{DELIVERY_KEY, DOUBLE_DEALS, Session, definition_scope};
 use super::portal_rules::{PortalRules, RulesAnswer};
 use crate::client::{ClientError, ObjectType};
 use crate::config::{TargetConfig, UnknownFields};
@@ -100,6 +100,21 @@ impl Findings {
         Ok(None)
     }
 
+    /// Tells what became of a call that a run goes on without.
+    fn advised(&mut self, what: &str, result: Result<(), ClientError>, scope: &str) -> Result<(), TargetError> {
+        let scopes = match result {
+            Ok(()) => {
+                self.say(&format!("{what}: created on first use"));
+                return Ok(());
+            }
+            Err(ClientError::MissingScopes { scopes, .. }) if !scopes.is_empty() => scopes.join(" or "),
+            Err(ClientError::MissingScopes { .. } | ClientError::Refused { status: 403, .. }) => scope.to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        self.say(&format!("{what}: not needed, but advised: add the scope {scopes}; {DOUBLE_DEALS}"));
+        Ok(())
+    }
+
     async fn object_type(
         &mut self,
         session: &Session,
@@ -138,16 +153,16 @@ impl Findings {
             };
             match StreamPlan::new(&stream, object_type.clone(), keys, definitions.clone(), &session.config) {
                 Ok(plan) => {
-                    if let Match::Once(name) | Match::Domain(name) = plan.matched {
-                        key = Some(name);
-                    }
+                    // Deals are found without it.
+                    let is_needed = plan.matched != Match::DealName;
+                    key = plan.created_with().map(|name| (name.to_owned(), is_needed)).or(key);
                 }
                 Err(reason) => self.faults.push(format!("stream {stream:?}: {reason}")),
             }
             self.mapping(session, &stream, object_type, &definitions);
         }
-        if let Some(name) = key {
-            self.key(session, object_type, &definitions, &name).await?;
+        if let Some((name, is_needed)) = key {
+            self.key(session, object_type, &definitions, (&name, is_needed)).await?;
         }
         Ok(())
     }
@@ -176,22 +191,23 @@ impl Findings {
         session: &Session,
         object_type: &ObjectType,
         definitions: &Definitions,
-        name: &str,
+        (name, is_needed): (&str, bool),
     ) -> Result<(), TargetError> {
         let what = format!("{object_type} property {name}");
         match definitions.by_name.get(name) {
             Some(definition) if definition.unique => self.say(&format!("{what}: there")),
+            Some(_) if !is_needed => self.say(&format!("{what}: there, but its values are not unique; {DOUBLE_DEALS}")),
             Some(_) => {
                 let setting = if name == DELIVERY_KEY { "" } else { "; set ticket_key to another property" };
                 self.faults.push(format!("{what} is there, but its values are not unique{setting}"));
             }
             None => {
-                let scope = match object_type.as_str() {
-                    "tickets" => "tickets".to_owned(),
-                    of => format!("crm.schemas.{of}.write"),
-                };
+                let scope = definition_scope(object_type);
                 let created = session.client.may_create_property(object_type).await;
-                self.permitted(&what, created, ("created on first use", &scope))?;
+                match is_needed {
+                    true => drop(self.permitted(&what, created, ("created on first use", &scope))?),
+                    false => self.advised(&what, created, &scope)?,
+                }
             }
         }
         Ok(())

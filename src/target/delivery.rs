@@ -18,7 +18,7 @@ use super::identity::line_key;
 use super::input::{InputError, Line, Message, Record, parse};
 use super::known::Fresh;
 use super::plan::{Match, StreamPlan, object_type_of};
-use super::portal::{DELIVERY_KEY, Session, define_key};
+use super::portal::{DELIVERY_KEY, DOUBLE_DEALS, Session, define_key};
 use super::rejects::is_rejected_line;
 use super::waiting::SpilledLine;
 use super::wanted::{Manner, Reading, Source, Wanted, read};
@@ -256,10 +256,7 @@ impl Delivery {
         if needed {
             return Err(TargetError::Stream { stream: plan.stream.clone(), reason: problem });
         }
-        tracing::warn!(
-            "{}: {problem}; until then two deliveries at the same time can create a deal twice (lock_path keeps them apart)",
-            plan.stream
-        );
+        tracing::warn!("{}: {problem}; {DOUBLE_DEALS}", plan.stream);
         context.keyless.insert(plan.object_type.clone());
         Ok(())
     }

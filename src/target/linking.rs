@@ -172,7 +172,10 @@ async fn make(
             Err(error) => {
                 let Some(reason) = is_about_inputs(&error) else { return Err(error) };
                 if batch.len() == 1 {
-                    made.extend(batch.into_iter().map(|one| (one, Err(Refusal::of(reason)))));
+                    made.extend(batch.into_iter().map(|one| {
+                        let refusal = unassociated(to, &one, Refusal::of(reason));
+                        (one, Err(refusal))
+                    }));
                 } else {
                     let second = batch.split_off(batch.len() / 2);
                     waiting.extend([(second, tries), (batch, tries)]);
@@ -196,8 +199,8 @@ async fn make(
             match error.or(outcome.errors.first()) {
                 Some(error) if error.is_passing() && tries < MAX_TRIES => again.push(one),
                 Some(error) => {
-                    let reason = format!("it is written, but not associated with {to} {}: {}", one.to, error.message);
-                    made.push((one, Err(Refusal { category: error.category.clone(), ..Refusal::new(reason) })));
+                    let refusal = unassociated(to, &one, Refusal::of_error(error, &outcome.correlation_id));
+                    made.push((one, Err(refusal)));
                 }
                 None => left_out.push(one),
             }
@@ -212,12 +215,15 @@ async fn make(
     made.extend(left_out.into_iter().map(|one| {
         let outcome = match there.contains(&one) {
             true => Ok(()),
-            false => Err(Refusal::new(format!(
-                "it is written, but not associated with {to} {}: HubSpot dropped the association without a reason",
-                one.to
-            ))),
+            false => Err(unassociated(to, &one, Refusal::new("HubSpot dropped the association without a reason"))),
         };
         (one, outcome)
     }));
     Ok(made)
+}
+
+/// Why a record that is written lacks one of its associations.
+fn unassociated(to: &ObjectType, one: &NewAssociation, refusal: Refusal) -> Refusal {
+    let reason = format!("it is written, but not associated with {to} {}: {}", one.to, refusal.reason);
+    Refusal { reason, ..refusal }
 }

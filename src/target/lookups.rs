@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::wording::hubspot_words;
 use super::writing::Refusal;
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, StoredObject};
 
@@ -36,7 +37,8 @@ pub(super) async fn read(
     while let Some(read) = chunks.try_next().await? {
         answers.found.extend(read.found);
         answers.failed.extend(read.failed.into_iter().map(|(value, error)| {
-            let reason = format!("HubSpot does not say whether {object_type} has {value:?}: {}", error.message);
+            let said = hubspot_words(&error.message);
+            let reason = format!("HubSpot does not say whether {object_type} has {value:?}: {said}");
             (value, Refusal { category: error.category, ..Refusal::new(reason) })
         }));
     }

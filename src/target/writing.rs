@@ -80,7 +80,7 @@ impl Refusal {
         Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.clone() }
     }
 
-    fn of_error(error: &WriteError, correlation_id: &str) -> Self {
+    pub(super) fn of_error(error: &WriteError, correlation_id: &str) -> Self {
         let WriteError { message, category, .. } = error;
         Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.to_owned() }
     }

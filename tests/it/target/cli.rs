@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::{Options, read_scopes};
 
-use crate::support::delivery::{Target, contact, lines, schema};
+use crate::support::delivery::{Target, contact, lines, record, schema};
 use crate::support::portal::Portal;
 
 fn empty() -> Portal {
@@ -67,6 +67,22 @@ fn test_lists_every_scope_that_a_run_would_miss_and_ends_as_it_would() {
     target.finish(target.command(&["--test", "--stream", "tickets"])).succeeded();
     target.set("streams", json!({"contacts": null, "companies": null, "deals": null}));
     target.finish(target.command(&["--test"])).succeeded();
+}
+
+#[test]
+fn test_names_the_scope_that_keeps_deals_from_being_created_twice_and_a_run_goes_on_without_it() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    let objects = ["contacts", "deals"].map(|of| ["read", "write"].map(|may| format!("crm.objects.{of}.{may}")));
+    let mut scopes: Vec<&str> = objects.iter().flatten().map(String::as_str).collect();
+    scopes.extend(["oauth", "crm.schemas.contacts.read", "crm.schemas.deals.read"]);
+    portal.add_token("no schemas", &scopes);
+    target.set("access_token", json!("no schemas"));
+    let tested = target.finish(target.command(&["--test", "--stream", "deals"])).succeeded();
+    let says = "deals property tap_delivery_key: not needed, but advised: add the scope crm.schemas.deals.write";
+    assert!(tested.text().contains(says) && tested.text().contains("lock_path"), "{}", tested.text());
+    let deal = record("deals", json!({"dealname": "Plan", "contactEmail": "ann@x.example"}));
+    target.deliver(&[schema("contacts", &[]), schema("deals", &[]), contact("ann@x.example"), deal]).succeeded();
 }
 
 #[test]

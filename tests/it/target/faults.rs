@@ -162,12 +162,17 @@ fn a_portal_that_keeps_failing_ends_the_run_without_a_state() {
 }
 
 /// Contacts, a deal for every second one, two tickets for each, and a few records that no portal takes. Contacts stand
-/// before or, every third one, far behind what refers to them.
+/// before or, every third one, far behind what refers to them; every fourth one has an earlier line with another phone.
 fn big_delivery(contacts: u32) -> String {
     let mut messages = vec![schema("contacts", &["email"]), schema("deals", &[]), schema("tickets", &["number"])];
     let mut late = Vec::new();
     for number in 0..contacts {
         let email = format!("c{number}@x.example");
+        if number % 4 == 0 {
+            let mut earlier = contact(&email);
+            earlier["record"]["phone"] = json!("+1 555 0199");
+            messages.push(earlier);
+        }
         match number % 3 {
             0 => late.push(contact(&email)),
             _ => messages.push(contact(&email)),

@@ -339,6 +339,36 @@ fn associations_that_are_dropped_are_made_again_or_told() {
 }
 
 #[test]
+fn an_association_that_hubspot_refuses_is_told_in_its_words() {
+    let error = json!({
+        "status": "error", "category": "VALIDATION_ERROR", "correlationId": "0000-17",
+        "message": "Associations were not valid: [{\"message\":\"the limit of deal to contact is reached\",\"name\":\"3\"}]",
+    });
+    let several = json!({"status": "COMPLETE", "results": [], "errors": [error]});
+    for (code, body) in [(400, &error), (207, &several)] {
+        let portal = empty();
+        let mut target = Target::of(&portal);
+        target.set("results_path", json!("results.jsonl"));
+        portal.faults([
+            FaultRule::next("deals/batch/create", Fault::AssociationsDropped),
+            FaultRule::always(
+                "associations/2026-03/deals/contacts/batch/create",
+                Fault::Status { code, headers: Vec::new(), body: Some(body.to_string()) },
+            ),
+        ]);
+        let deal = record("deals", json!({"dealname": "Plan", "contactEmail": "ann@x.example"}));
+        target.deliver(&[contacts(), schema("deals", &[]), contact("ann@x.example"), deal]).succeeded();
+        let rejected = &target.rejects()[1]["rejected"];
+        let reason = rejected["reason"].as_str().expect("a reason");
+        assert!(reason.starts_with("it is written, but not associated with contacts "), "{reason}");
+        assert!(reason.ends_with(": 3: the limit of deal to contact is reached"), "{reason}");
+        assert_eq!(rejected["category"], "VALIDATION_ERROR");
+        assert!(rejected["correlation_id"].as_str().is_some_and(|id| !id.is_empty()), "{rejected}");
+        assert_eq!(live(&portal, "deals").len(), 1);
+    }
+}
+
+#[test]
 fn a_reason_that_hubspot_refuses_everything_for_stops_the_run() {
     let portal = empty();
     let target = Target::of(&portal);
