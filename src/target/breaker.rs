@@ -10,10 +10,13 @@ const BATCHES: u32 = 3;
 /// A batch with fewer records says nothing of the others.
 pub(super) const LEAST_RECORDS: usize = 20;
 
+/// An object type and what is done to its records.
+type Write = (ObjectType, &'static str);
+
 /// Counts batches of which HubSpot took no record, by object type and operation.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    refused: Mutex<HashMap<(ObjectType, &'static str), RefusedBatches>>,
+    refused: Mutex<HashMap<Write, RefusedBatches>>,
 }
 
 /// Batches in a row that were refused for one reason.

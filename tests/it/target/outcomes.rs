@@ -303,6 +303,17 @@ fn what_hubspot_fails_to_say_is_asked_again_and_never_taken_for_absent() {
 }
 
 #[test]
+fn one_empty_list_does_not_make_a_ticket_new() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    target.deliver(&[schema("tickets", &["number"]), ticket(1, "first")]).succeeded();
+    portal.faults([FaultRule::next("GET /crm/objects/2026-03/tickets", Fault::EmptyPage)]);
+    target.deliver(&[schema("tickets", &["number"]), ticket(1, "second")]).succeeded();
+    assert_eq!(live(&portal, "tickets")[0]["properties"]["subject"], "first");
+    assert!(portal.requests().iter().any(|one| one.fault.is_some()), "the empty list was given");
+}
+
+#[test]
 fn a_value_that_hubspot_does_not_take_is_told_and_not_counted_as_updated() {
     let portal = empty();
     portal.create("contacts", &[("email", "ann@x.example"), ("lifecyclestage", "customer"), ("city", "Bonn")]);
