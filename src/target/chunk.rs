@@ -86,6 +86,14 @@ pub(super) struct Written {
     pub(super) how: How,
     /// Values that HubSpot has in place of those that were sent.
     pub(super) kept: Vec<Change>,
+    /// Values that were sent and that HubSpot's answer leaves out, by property.
+    pub(super) untold: BTreeMap<String, String>,
+}
+
+impl Written {
+    pub(super) fn new(id: ObjectId, how: How) -> Self {
+        Self { id, how, kept: Vec::new(), untold: BTreeMap::new() }
+    }
 }
 
 /// What has to be sent for a record.

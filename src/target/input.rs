@@ -1,9 +1,10 @@
 //! Singer messages on the lines of stdin.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::{fmt, io};
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
@@ -96,6 +97,39 @@ struct Envelope<'l> {
     delivery_key: Option<String>,
 }
 
+/// The members of an object.
+#[derive(Debug, Default)]
+struct Fields {
+    values: BTreeMap<String, Box<RawValue>>,
+    /// A field that the object has twice, with two values.
+    twice: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+                let mut fields = Fields::default();
+                while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                    if fields.values.get(&name).is_some_and(|known| known.get() != value.get()) {
+                        fields.twice.get_or_insert_with(|| name.clone());
+                    }
+                    fields.values.insert(name, value);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
 impl InputError {
     /// Of an input that ends in the middle, what became of the lines before.
     pub(super) fn what_became_of_the_rest(&self) -> &'static str {
@@ -140,7 +174,13 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
             // What is wrong with it in particular could quote its values.
             let fields = envelope.record.and_then(|record| serde_json::from_str(record.get()).ok());
             match fields {
-                Some(fields) => Ok(Message::Record(Record { stream, fields, delivery_key: envelope.delivery_key })),
+                Some(Fields { twice: Some(field), .. }) => unreadable(
+                    &stream,
+                    format!("the field {field} stands twice with two values; leave one of them out"),
+                ),
+                Some(Fields { values, .. }) => {
+                    Ok(Message::Record(Record { stream, fields: values, delivery_key: envelope.delivery_key }))
+                }
                 None => unreadable(&stream, "its record is no object with names and values".to_owned()),
             }
         }
@@ -158,7 +198,7 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
 }
 
 /// What is wrong with a text that is no JSON object, or has members of other types than a message.
-fn of_json(text: &str, error: &serde_json::Error) -> String {
+pub(super) fn of_json(text: &str, error: &serde_json::Error) -> String {
     let reason = error.to_string();
     // The position is told as the line of the input, not as line 1 of itself.
     let reason = reason.split(" at line ").next().unwrap_or_default();
@@ -205,6 +245,7 @@ mod tests {
             (r#"{"type":"RECORD"}"#, "stdin", "needs a stream"),
             (r#"{"type":"RECORD","stream":"x"}"#, "x", "no object"),
             (r#"{"type":"RECORD","stream":"x","record":[1]}"#, "x", "no object"),
+            (r#"{"type":"RECORD","stream":"x","record":{"a":1,"b":2,"a":3}}"#, "x", "the field a stands twice"),
             (r#"{"type":"RECORD","stream":5,"record":{}}"#, "stdin", "expected a string"),
             (r#"{"type":"RECORD","stream":"x","record":{"a":-Infinity}}"#, "stdin", "Infinity is no value"),
             (r#"{"type":"RECORD","stream":"x","record":{"a":Infinity}}"#, "stdin", "Infinity is no value"),
@@ -216,6 +257,13 @@ mod tests {
             let Message::Unreadable(again) = again else { panic!("{}", found.text) };
             assert!(again.text == found.text && again.reason.contains("put the RECORD"), "{}", again.reason);
         }
+    }
+
+    #[test]
+    fn a_field_that_says_the_same_twice_is_taken() {
+        let text = r#"{"type":"RECORD","stream":"x","record":{"a":1,"a":1}}"#;
+        let Ok(Message::Record(record)) = parse(&line(text)) else { panic!("{text}") };
+        assert_eq!(record.fields.len(), 1);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::input::{InputError, Line, LineFault, STDIN};
+use super::input::{InputError, Line, LineFault, STDIN, of_json};
 use super::table;
 
 /// Lines read ahead of what is being delivered.
@@ -64,14 +64,14 @@ pub(super) fn read(input: impl BufRead, format: &Format, sink: &mut Sink<'_>) {
                     sink(Err(InputError::List));
                     return false;
                 }
-                let text = if is_singer(&text) { text } else { stream.record(text.trim()) };
+                let line = stream.line(number, text);
                 if !described {
                     described = true;
                     if !sink(Ok(stream.schema(number))) {
                         return false;
                     }
                 }
-                sink(Ok(Line { number, text, fault: None }))
+                sink(Ok(line))
             });
         }
     }
@@ -175,6 +175,20 @@ impl PlainStream {
         Line { number, text: message.to_string(), fault: None }
     }
 
+    /// The line of an object, or of a Singer message. What is no JSON is told as it stands in the input.
+    fn line(&self, number: u64, text: String) -> Line {
+        if is_singer(&text) {
+            return Line { number, text, fault: None };
+        }
+        match serde_json::from_str::<&RawValue>(&text) {
+            Ok(object) => Line { number, text: self.record(object.get()), fault: None },
+            Err(error) => {
+                let fault = LineFault { stream: self.name.clone(), reason: of_json(&text, &error) };
+                Line { number, text, fault: Some(fault) }
+            }
+        }
+    }
+
     /// The RECORD of an object, whose text is kept as it is.
     pub(super) fn record(&self, object: &str) -> String {
         format!(r#"{{"type":"RECORD","stream":{},"record":{object}}}"#, json!(self.name))
@@ -269,6 +283,22 @@ mod tests {
         );
         assert_eq!(lines[1], r#"{"type":"RECORD","stream":"contacts","record":{"email":"a@b.c","n":1.0}}"#);
         assert_eq!(lines[2], r#"{"type":"RECORD","stream":"contacts","record":{"type":"RECORD"}}"#);
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_as_it_stands_under_its_stream() {
+        for (text, says) in [
+            ("{'a': 1}", "\"{'a': 1}\" is not JSON: key must be a string at column 2"),
+            ("{\"a\": 1},", "is not JSON: trailing characters at column 9"),
+            ("{\"a\": 1", "it ends in the middle"),
+            ("{\"a\": Infinity}", "Infinity is no value"),
+        ] {
+            let lines = all(&records(), text.as_bytes());
+            let line = lines[1].as_ref().expect("a line");
+            let fault = line.fault.as_ref().expect("a fault");
+            assert_eq!((line.text.as_str(), fault.stream.as_str()), (text, "contacts"));
+            assert!(fault.reason.contains(says), "{}", fault.reason);
+        }
     }
 
     #[test]

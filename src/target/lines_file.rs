@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use serde::de::IgnoredAny;
+
 /// Read at once when the end of the last whole line is looked for.
 const BLOCK_BYTES: u64 = 64 << 10;
 
@@ -15,14 +17,15 @@ pub(super) struct LinesFile {
 }
 
 impl LinesFile {
-    /// Opens a file to add to it. Half a line at its end, which a run that was killed left there, is cut off.
+    /// Opens a file to add to it. Half a line at its end, which a run that was killed left there, is cut off; a whole one
+    /// without its line end, as some editors leave it, gets one.
     ///
     /// # Errors
     /// When it cannot be read or written.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let mut file = OpenOptions::new().read(true).create(true).append(true).open(path)?;
         if file.metadata()?.is_file() {
-            cut_half_line(&mut file)?;
+            mend_last_line(&mut file)?;
         }
         Ok(Self { file, lines: Vec::new() })
     }
@@ -47,7 +50,7 @@ impl LinesFile {
     }
 }
 
-fn cut_half_line(file: &mut File) -> io::Result<()> {
+fn mend_last_line(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut end = length;
     while end > 0 {
@@ -62,7 +65,13 @@ fn cut_half_line(file: &mut File) -> io::Result<()> {
         end = begin;
     }
     if end < length {
-        file.set_len(end)?;
+        file.seek(SeekFrom::Start(end))?;
+        let mut last = Vec::new();
+        file.read_to_end(&mut last)?;
+        match serde_json::from_slice::<IgnoredAny>(&last) {
+            Ok(_) => file.write_all(b"\n")?,
+            Err(_) => file.set_len(end)?,
+        }
     }
     Ok(())
 }
@@ -78,6 +87,8 @@ mod tests {
             (String::new(), String::new()),
             ("whole\n".to_owned(), "whole\n".to_owned()),
             ("whole\nhal".to_owned(), "whole\n".to_owned()),
+            ("whole\n{\"a\":1".to_owned(), "whole\n".to_owned()),
+            ("whole\n{\"a\":1}".to_owned(), "whole\n{\"a\":1}\n".to_owned()),
             ("hal".to_owned(), String::new()),
             (format!("whole\n{long}"), "whole\n".to_owned()),
             (long, String::new()),

@@ -1,11 +1,12 @@
 //! From HubSpot's answers to what became of each record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
 use super::chunk::{Change, Context, How, Written, creation, shown};
 use super::exit::TargetError;
 use super::groups::Group;
+use super::lookups;
 use super::matching::{Found, Stored, find, find_created};
 use super::plan::{Match, StreamPlan};
 use super::value::is_same;
@@ -43,6 +44,10 @@ pub(super) async fn deliver(
     let settled = match creates {
         true => settling.create(inputs).await,
         false => settling.update(inputs).await,
+    };
+    let settled = match settled {
+        Ok(mut settled) => settling.read_untold(&mut settled).await.map(|()| settled),
+        Err(error) => Err(error),
     };
     if settled.is_err() {
         context.stopped.store(true, Ordering::Relaxed);
@@ -88,7 +93,7 @@ impl Settling<'_> {
             again.properties.remove(property);
         }
         if again.properties.is_empty() {
-            return Ok(Ok(Written { id, how: How::Unchanged, kept: Vec::new() }));
+            return Ok(Ok(Written::new(id, How::Unchanged)));
         }
         let sent = send(self.context, &self.plan.object_type, Operation::Update, vec![again]).await?;
         Ok(match sent.verdicts.into_iter().next() {
@@ -144,7 +149,7 @@ impl Settling<'_> {
     /// A ticket that is there is never changed.
     async fn settle_holder(&self, id: ObjectId, pending: &Pending) -> Result<Result<Written, Refusal>, TargetError> {
         match &self.plan.matched {
-            Match::Once(_) => Ok(Ok(Written { id, how: How::Unchanged, kept: Vec::new() })),
+            Match::Once(_) => Ok(Ok(Written::new(id, How::Unchanged))),
             _ => self.update_one(id, pending).await,
         }
     }
@@ -165,7 +170,7 @@ impl Settling<'_> {
         let mut again = Vec::new();
         for (pending, found) in unknown.into_iter().zip(found) {
             let result = match found {
-                Found::Stored(stored) => Ok(Written { id: stored.id, how: How::Created, kept: Vec::new() }),
+                Found::Stored(stored) => Ok(Written::new(stored.id, How::Created)),
                 Found::Unsure(refusal) => Err(refusal),
                 Found::Absent => {
                     again.push(pending);
@@ -222,22 +227,56 @@ impl Settling<'_> {
         pending: &Pending,
         answered: &BTreeMap<String, Option<String>>,
     ) -> Written {
-        let stored = self.groups[pending.at].stored.as_ref();
-        let mut kept = Vec::new();
+        let mut written = Written::new(id, how);
         for (name, sent) in &pending.properties {
-            let Some(now) = answered.get(name) else { continue };
-            let definition = self.plan.definitions.by_name.get(name);
-            let old = stored.and_then(|stored| stored.properties.get(name)).cloned().flatten();
-            let was_kept = is_same(definition, now.as_deref(), old.as_deref().unwrap_or_default());
-            // What is neither the old value nor the new one is a form of the new one that HubSpot prefers.
-            if was_kept
-                && !is_same(definition, now.as_deref(), sent.trim())
-                && sent.trim() != now.as_deref().unwrap_or_default().trim()
-            {
-                kept.push(Change { property: name.clone(), old: now.clone(), new: sent.clone() });
+            match answered.get(name) {
+                Some(now) => written.kept.extend(self.kept(pending.at, name, sent, now.as_deref())),
+                // HubSpot may leave out what has no value.
+                None if sent.is_empty() => {}
+                None => drop(written.untold.insert(name.clone(), sent.clone())),
             }
         }
-        Written { id, how, kept }
+        written
+    }
+
+    /// What HubSpot has in place of a value that was sent.
+    fn kept(&self, at: usize, name: &str, sent: &str, now: Option<&str>) -> Option<Change> {
+        let definition = self.plan.definitions.by_name.get(name);
+        let stored = self.groups[at].stored.as_ref();
+        let old = stored.and_then(|stored| stored.properties.get(name)).and_then(Option::as_deref);
+        // What is neither the old value nor the new one is a form of the new one that HubSpot prefers.
+        let was_kept = is_same(definition, now, old.unwrap_or_default());
+        let was_taken = is_same(definition, now, sent.trim()) || sent.trim() == now.unwrap_or_default().trim();
+        (was_kept && !was_taken).then(|| Change {
+            property: name.to_owned(),
+            old: now.map(str::to_owned),
+            new: sent.to_owned(),
+        })
+    }
+
+    /// Reads the values back that answers leave out.
+    async fn read_untold(&self, settled: &mut [Settled]) -> Result<(), TargetError> {
+        let untold = settled.iter().filter_map(|(_, result)| result.as_ref().ok()).filter(|one| !one.untold.is_empty());
+        let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
+        for one in untold {
+            ids.insert(one.id.to_string());
+            names.extend(one.untold.keys().cloned());
+        }
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = lookups::read(&self.context.client, &self.plan.object_type, None, &ids, &names).await?.found;
+        let now: HashMap<ObjectId, _> = found.into_iter().map(|object| (object.id, object.properties)).collect();
+        for (at, result) in settled {
+            let Ok(written) = result else { continue };
+            let Some(now) = now.get(&written.id) else { continue };
+            for (name, sent) in std::mem::take(&mut written.untold) {
+                let now = now.get(&name).and_then(Option::as_deref);
+                written.kept.extend(self.kept(*at, &name, &sent, now));
+            }
+        }
+        Ok(())
     }
 
     /// A refusal that names both records where they want one unique value.

@@ -10,7 +10,8 @@ use super::field::{Field, Mark};
 use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
-use super::value::{id_of, text_of};
+use super::value::{id_of, is_same, text_of};
+use super::wording::quoted;
 use crate::client::ObjectType;
 
 /// What to do about a field that is no property.
@@ -78,6 +79,7 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
         plan,
         manner,
         properties: BTreeMap::new(),
+        given: BTreeMap::new(),
         wishes: Vec::new(),
         labels: BTreeMap::new(),
         own_id: None,
@@ -128,6 +130,8 @@ struct Reader<'r> {
     plan: &'r StreamPlan,
     manner: Manner<'r>,
     properties: BTreeMap<String, String>,
+    /// The first field of each property that has a value.
+    given: BTreeMap<String, String>,
     wishes: Vec<Wish>,
     labels: BTreeMap<ObjectType, String>,
     own_id: Option<String>,
@@ -143,12 +147,8 @@ impl Reader<'_> {
     fn take(&mut self, field: &str, value: &RawValue) -> Result<(), String> {
         match self.plan.meaning(field) {
             Field::Property(name) => {
-                let definition = self.plan.definitions.by_name.get(&name);
-                match text_of(definition, value.get())? {
-                    Some(text) => drop(self.properties.insert(name, text)),
-                    None if self.manner.clear_nulls => drop(self.properties.insert(name, String::new())),
-                    None => {}
-                }
+                let text = text_of(self.plan.definitions.by_name.get(&name), value.get())?;
+                self.property(field, name, text)?;
             }
             Field::Reference(reference) => {
                 let values = texts(value, reference.several)?;
@@ -186,6 +186,29 @@ impl Reader<'_> {
                 return Err(format!("the {of} of portal {portal} have no property {field}{hint}; {WHERE_TO_MAP}"));
             }
         }
+        Ok(())
+    }
+
+    /// Takes a property's value. Two fields may mean one property where they agree.
+    fn property(&mut self, field: &str, name: String, text: Option<String>) -> Result<(), String> {
+        let Some(text) = text else {
+            if self.manner.clear_nulls {
+                self.properties.entry(name).or_default();
+            }
+            return Ok(());
+        };
+        let definition = self.plan.definitions.by_name.get(&name);
+        if let Some(other) = self.given.get(&name)
+            && let Some(known) = self.properties.get(&name)
+            && !is_same(definition, Some(known), &text)
+        {
+            let (known, text) = (quoted(known), quoted(&text));
+            return Err(format!(
+                "the property {name} is {text} here and {known} in the field {other}; leave one of them out"
+            ));
+        }
+        self.given.entry(name.clone()).or_insert_with(|| field.to_owned());
+        self.properties.insert(name, text);
         Ok(())
     }
 
@@ -312,7 +335,9 @@ fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
         other => Err(format!("{other} is neither a text nor a number")),
     };
     let texts = match &value {
-        Value::Array(members) if several => members.iter().map(plain).collect::<Result<Vec<_>, _>>()?,
+        Value::Array(members) if several || members.len() <= 1 => {
+            members.iter().map(plain).collect::<Result<Vec<_>, _>>()?
+        }
         Value::String(text) if several => text.split([',', ';']).map(|one| one.trim().to_owned()).collect(),
         value => vec![plain(value)?],
     };

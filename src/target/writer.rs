@@ -121,7 +121,7 @@ impl Writer {
         for (at, group) in groups.iter().enumerate() {
             let (step, changed) = step(&self.context, group, at);
             changes.push(changed);
-            let foreseen = |id, how| Some(Ok(Written { id, how, kept: Vec::new() }));
+            let foreseen = |id, how| Some(Ok(Written::new(id, how)));
             match step {
                 Step::Nothing(id) => outcomes[at] = foreseen(id, How::Unchanged),
                 Step::Update(_) if self.context.dry => {

@@ -318,3 +318,65 @@ fn options_are_told_with_their_labels_up_to_twenty() {
     let reason = reasons(&target).remove(0);
     assert!(reason.contains("\"Nowhere\" is none of its options") && reason.contains("1 (New"), "{reason}");
 }
+
+#[test]
+fn fields_that_mean_one_property_must_agree() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    target.set("clear_nulls", json!(true));
+    let text = [
+        person("a@x.example", &json!({"Email": "b@x.example"})),
+        person("c@x.example", &json!({"E-Mail": " C@x.example"})),
+        person("d@x.example", &json!({"first_name": Value::Null})),
+        person("e@x.example", &json!({"First Name": "Eve", "first_name": "Eva"})),
+    ];
+    target.deliver_text(&lines(&text), &["--stream", "contacts"]).succeeded();
+    let reasons = reasons(&target);
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    for (reason, says) in reasons.iter().zip([
+        "email: the property email is \"a@x.example\" here and \"b@x.example\" in the field Email; leave one of them out",
+        "the property firstname is ",
+    ]) {
+        assert!(reason.contains(says), "{reason}");
+    }
+    assert_eq!(with(&portal, "contacts", "email", "d@x.example")["properties"]["firstname"], "Ann");
+    assert_eq!(live(&portal, "contacts").len(), 2);
+}
+
+#[test]
+fn a_list_of_one_id_is_that_id() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    target.deliver(&[schema("contacts", &[]), contact("a@x.example"), contact("b@x.example")]).succeeded();
+    let id = |email: &str| with(&portal, "contacts", "email", email)["id"].clone();
+    let ticket = |number: u32, ids: Value| json!({"no": number, "subject": number, "contactId": ids});
+    let text = [ticket(1, json!([id("a@x.example")])), ticket(2, json!([id("a@x.example"), id("b@x.example")]))];
+    target.deliver_text(&lines(&text), &["--stream", "tickets", "--key", "no"]).succeeded();
+    assert_eq!(json!(ends(&with(&portal, "tickets", "subject", "1"), "contacts")), json!([id("a@x.example")]));
+    assert!(reasons(&target)[0].starts_with("contactId: "), "{:?}", reasons(&target));
+}
+
+#[test]
+fn a_plain_line_that_is_no_json_is_told_and_kept_as_it_stands() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    target.set("results_path", json!("results.jsonl"));
+    let text = format!("{{'email': 'a@x.example'}}\n{}\n", person("b@x.example", &json!({})));
+    target.deliver_text(&text, &["--stream", "contacts"]).succeeded();
+    let result = &target.results()[0];
+    assert_eq!((&result["stream"], &result["line"]), (&json!("contacts"), &json!(1)));
+    assert!(result["reason"].as_str().expect("a reason").contains("key must be a string at column 2"), "{result}");
+    let kept = target.rejects().into_iter().find(|one| one["type"] == "UNREADABLE").expect("a line");
+    assert_eq!(kept["text"], "{'email': 'a@x.example'}");
+    assert_eq!(live(&portal, "contacts").len(), 1);
+}
+
+#[test]
+fn separators_at_the_end_of_a_row_add_nothing() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let text = "email;firstname;lastname;phone\na@x.example;\"Ann\nMarie\";Abel;1;\nb@x.example;B;B;1;; \nc@x.example;C;C;1;x\n";
+    target.deliver_text(text, &["--stream", "contacts", "--csv"]).succeeded();
+    assert_eq!(live(&portal, "contacts").len(), 2);
+    assert_eq!(reasons(&target).len(), 1, "{:?}", reasons(&target));
+}

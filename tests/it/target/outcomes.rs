@@ -330,6 +330,22 @@ fn a_value_that_hubspot_does_not_take_is_told_and_not_counted_as_updated() {
 }
 
 #[test]
+fn a_value_that_the_answer_leaves_out_is_read_back() {
+    let portal = empty();
+    let ann = portal.create("contacts", &[("email", "ann@x.example"), ("city", "Bonn")]);
+    let target = Target::of(&portal);
+    let line = record("contacts", json!({"email": "ann@x.example", "city": "Ulm"}));
+    // HubSpot answers as if it had written, and has not.
+    let body = json!({"status": "COMPLETE", "results": [{"id": ann.to_string(), "properties": {}}]});
+    let nothing = Fault::Status { code: 200, headers: Vec::new(), body: Some(body.to_string()) };
+    portal.faults([FaultRule::next("batch/update", nothing)]);
+    let finished = target.deliver(&[contacts(), line.clone()]).succeeded();
+    assert_eq!(finished.said("HubSpot did not take \"Ulm\" and kept \"Bonn\""), 1, "{}", finished.stderr);
+    let finished = target.deliver(&[contacts(), line]).succeeded();
+    assert_eq!(finished.said("contacts: 0 created, 1 updated"), 1, "{}", finished.stderr);
+}
+
+#[test]
 fn associations_that_are_dropped_are_made_again_or_told() {
     let messages = [
         contacts(),
