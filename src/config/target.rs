@@ -72,8 +72,7 @@ pub struct TargetConfig {
 
     /// The run fails when more records than this are rejected: a number, or a share of all such as `10%`. Default: 0
     /// without rejects_path, with it `50%`.
-    #[schemars(with = "Option<String>", extend("type" = ["integer", "string", "null"], "minimum" = 0),
-        regex(pattern = r"^ *([0-9]+|[0-9]{1,3}(\.[0-9]+)? *%) *$"))]
+    #[schemars(with = "Option<String>", extend("type" = ["integer", "string", "null"]))]
     pub max_rejects: Option<MaxRejects>,
 }
 
@@ -106,11 +105,15 @@ impl TryFrom<Value> for MaxRejects {
     type Error = String;
 
     fn try_from(value: Value) -> Result<Self, String> {
-        let wrong = || format!("max_rejects must be a number, or a share such as \"10%\"; given {value}");
+        let wrong =
+            || format!("max_rejects must be a whole number from 0 on, or a share such as \"10%\"; given {value}");
         match &value {
             Value::Number(number) => number.as_u64().map(Self::Number).ok_or_else(wrong),
             Value::String(text) => match text.trim().strip_suffix('%') {
-                Some(share) => share.trim().parse().map(Self::Share).map_err(|_| wrong()),
+                Some(share) => {
+                    let share = share.trim().parse().ok().filter(|share| (0.0..=100.0).contains(share));
+                    share.map(Self::Share).ok_or_else(wrong)
+                }
                 None => text.trim().parse().map(Self::Number).map_err(|_| wrong()),
             },
             _ => Err(wrong()),
@@ -192,6 +195,8 @@ fn default_ticket_key() -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -202,7 +207,10 @@ mod tests {
         }
         assert!(!MaxRejects::Share(100.0).is_exceeded(7, 7));
         assert_eq!(MaxRejects::try_from(Value::from("7")), Ok(MaxRejects::Number(7)), "as environment variables are");
-        assert!(MaxRejects::try_from(Value::from("some")).is_err());
+        for wrong in [json!("some"), json!("101%"), json!("-1"), json!(-1), json!(0.5), json!("NaN%"), json!("")] {
+            let said = MaxRejects::try_from(wrong.clone()).expect_err("no number of rejects");
+            assert!(said.contains("a share such as \"10%\"") && said.ends_with(&wrong.to_string()), "{said}");
+        }
     }
 
     #[test]

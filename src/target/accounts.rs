@@ -45,6 +45,10 @@ impl Accounts {
         let path = config.rejects_path.as_deref().filter(|_| !dry);
         let rejects = Rejects::open(path).map_err(TargetError::Rejects)?;
         let path = config.results_path.as_deref().filter(|_| !dry);
+        if path.is_some() && path == config.rejects_path.as_deref() {
+            let reason = "rejects_path names the same file, whose lines are input again; name another file";
+            return Err(TargetError::Results(io::Error::other(reason)));
+        }
         let results = path.map(LinesFile::open).transpose().map_err(TargetError::Results)?;
         Ok(Self {
             summary: Summary::default(),

@@ -161,6 +161,10 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
     }
     let envelope: Envelope<'_> = match serde_json::from_str(&line.text) {
         Ok(envelope) => envelope,
+        // A run that went on without it would tell records apart by other keys.
+        Err(error) if error.is_data() && is_no_record(&line.text) => {
+            return Err(refuse(&of_json(&line.text, &error)));
+        }
         Err(error) => return unreadable(STDIN, of_json(&line.text, &error)),
     };
     let kind =
@@ -197,6 +201,16 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
     }
 }
 
+/// Whether a text is a SCHEMA or STATE, be it with members of wrong types.
+fn is_no_record(text: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    serde_json::from_str::<Kind>(text).is_ok_and(|one| ["SCHEMA", "STATE"].contains(&one.kind.as_str()))
+}
+
 /// What is wrong with a text that is no JSON object, or has members of other types than a message.
 pub(super) fn of_json(text: &str, error: &serde_json::Error) -> String {
     let reason = error.to_string();
@@ -231,6 +245,7 @@ mod tests {
             (r#"{"type":"LOG","stream":"x"}"#, r#"the type "LOG""#),
             (r#"{"type":"STATE"}"#, "needs a value"),
             (r#"{"type":"SCHEMA","stream":"x"}"#, "needs a schema"),
+            (r#"{"type":"SCHEMA","stream":"x","schema":{},"key_properties":"id"}"#, "expected a sequence"),
         ] {
             let found = parse(&line(text)).expect_err(text).to_string();
             assert!(found.contains("line 7") && found.contains(says), "{text}: {found}");

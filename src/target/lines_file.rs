@@ -23,7 +23,14 @@ impl LinesFile {
     /// # Errors
     /// When it cannot be read or written.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).create(true).append(true).open(path)?;
+        let unusable = |error: io::Error| {
+            let reason = format!(
+                "{} cannot be opened: {error}; name a file in a folder that is there and may be written to",
+                path.display()
+            );
+            io::Error::new(error.kind(), reason)
+        };
+        let mut file = OpenOptions::new().read(true).create(true).append(true).open(path).map_err(unusable)?;
         if file.metadata()?.is_file() {
             mend_last_line(&mut file)?;
         }

@@ -119,6 +119,15 @@ impl StreamPlan {
         configured || matches!(self.key_properties.as_slice(), [key] if key == property)
     }
 
+    /// The property whose value tells the records apart, where a field of the record holds it.
+    pub(super) fn key_property(&self) -> Option<&str> {
+        match &self.matched {
+            Match::Unique(property) => Some(property),
+            Match::DealName => Some("dealname"),
+            Match::Domain(_) | Match::Once(_) | Match::Id | Match::Never => None,
+        }
+    }
+
     /// Whether a new record is made with a key that no second writer can use.
     pub(super) fn created_with(&self) -> Option<&str> {
         match &self.matched {

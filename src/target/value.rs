@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::SecondsFormat;
 
 use super::definitions::Definition;
+use super::identity::decimal;
 use super::moment;
 use super::wording::quoted;
 use crate::property::{Fit, Kind, encode_value};
@@ -99,6 +100,14 @@ fn members(text: &str) -> Option<String> {
     let members: Vec<&str> = text.split(';').map(str::trim).filter(|member| !member.is_empty()).collect();
     let adds = if text.starts_with(';') { ";" } else { "" };
     (!members.is_empty()).then(|| format!("{adds}{}", members.join(";")))
+}
+
+/// A text that records are found by: of a number its value, so that 17.0 and 1.7e1 are `17`. A text of digits stays as
+/// it is, unless the property holds numbers.
+pub(super) fn key_value(definition: Option<&Definition>, token: &str, text: String) -> String {
+    let is_number = !token.trim_start().starts_with('"')
+        || definition.is_some_and(|definition| matches!(definition.kind, Kind::Number));
+    number(&text).filter(|_| is_number).map_or(text, |number| decimal(&number))
 }
 
 /// The number with all its digits, in the form that JSON has.
@@ -251,6 +260,24 @@ mod tests {
         ] {
             let definition = property(json!({"name": "p", "type": kind, "fieldType": "text"}));
             assert_eq!(taken(&definition, token).as_deref(), expected, "{kind} {token}");
+        }
+    }
+
+    #[test]
+    fn keys_are_values_of_numbers_and_texts_as_they_are() {
+        let text = property(json!({"name": "no", "type": "string"}));
+        let number = property(json!({"name": "no", "type": "number"}));
+        for (definition, token, expected) in [
+            (&text, "17.0", "17"),
+            (&text, "1.7e1", "17"),
+            (&text, "\"17.0\"", "17.0"),
+            (&text, "\"007\"", "007"),
+            (&text, "true", "true"),
+            (&number, "\"17.0\"", "17"),
+            (&number, "\"seven\"", "seven"),
+        ] {
+            let given = taken(definition, token).expect("a value");
+            assert_eq!(key_value(Some(definition), token, given), expected, "{token}");
         }
     }
 

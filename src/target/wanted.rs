@@ -7,10 +7,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::field::{Field, Mark};
-use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
+use super::identity::{decimal, delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
-use super::value::{id_of, is_same, text_of};
+use super::value::{id_of, is_same, key_value, text_of};
 use super::wording::quoted;
 use crate::client::ObjectType;
 
@@ -147,7 +147,13 @@ impl Reader<'_> {
     fn take(&mut self, field: &str, value: &RawValue) -> Result<(), String> {
         match self.plan.meaning(field) {
             Field::Property(name) => {
-                let text = text_of(self.plan.definitions.by_name.get(&name), value.get())?;
+                let definition = self.plan.definitions.by_name.get(&name);
+                let text = text_of(definition, value.get())?;
+                // What records are found by is a value: 17.0 is the customer 17.
+                let text = match self.plan.key_property() == Some(&name) {
+                    true => text.map(|text| key_value(definition, value.get(), text)),
+                    false => text,
+                };
                 self.property(field, name, text)?;
             }
             Field::Reference(reference) => {
@@ -232,7 +238,7 @@ impl Reader<'_> {
         for one in listed.into_iter().flatten() {
             let text = |member: &str| match &one[member] {
                 Value::String(text) => Some(text.trim().to_owned()),
-                Value::Number(number) => Some(number.to_string()),
+                Value::Number(number) => Some(decimal(&number.to_string())),
                 _ => None,
             };
             let to = text("object_type").map(|name| ObjectType::named(&name));
@@ -330,7 +336,7 @@ fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
     let value: Value = serde_json::from_str(value.get()).map_err(|error| error.to_string())?;
     let plain = |value: &Value| match value {
         Value::String(text) => Ok(text.trim().to_owned()),
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(number) => Ok(decimal(&number.to_string())),
         Value::Null => Ok(String::new()),
         other => Err(format!("{other} is neither a text nor a number")),
     };

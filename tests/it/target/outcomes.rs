@@ -99,6 +99,36 @@ fn keys_are_values_and_two_records_have_two_of_them() {
 }
 
 #[test]
+fn a_number_that_records_are_found_by_is_a_value() {
+    let portal = empty();
+    for (name, of, kind) in [("customer_no", "contacts", "string"), ("deal_no", "deals", "number")] {
+        let field = if kind == "number" { "number" } else { "text" };
+        portal.define_property(of, PropertyDef { has_unique_value: true, ..PropertyDef::new(name, kind, field) });
+    }
+    let mut target = Target::of(&portal);
+    target.set("streams", json!({"contacts": {"id_property": "customer_no"}, "deals": {"id_property": "deal_no"}}));
+    let mut text = lines(&[schema("contacts", &["customer_no"]), schema("deals", &["deal_no"])]);
+    for (phone, number) in ["17", "17.0", "1.7e1", "\"17\"", "\" 17 \""].into_iter().enumerate() {
+        let person = format!("\"email\":\"a@x.example\",\"firstname\":\"A\",\"lastname\":\"A\",\"phone\":\"{phone}\"");
+        text.push_str(&format!(
+            "{{\"type\":\"RECORD\",\"stream\":\"contacts\",\"record\":{{\"customer_no\":{number},{person}}}}}\n\
+             {{\"type\":\"RECORD\",\"stream\":\"deals\",\"record\":{{\"deal_no\":{number},\"dealname\":\"{phone}\"}}}}\n",
+        ));
+    }
+    for round in ["5 records", "again"] {
+        target.deliver_text(&text, &[]).succeeded();
+        assert!(target.rejects().is_empty(), "{round}: {:?}", target.rejects());
+        let (people, deals) = (live(&portal, "contacts"), live(&portal, "deals"));
+        assert_eq!((people.len(), deals.len()), (1, 1), "{round}");
+        assert_eq!(people[0]["properties"]["customer_no"], "17");
+        assert_eq!(
+            (&people[0]["properties"]["phone"], &deals[0]["properties"]["dealname"]),
+            (&json!("4"), &json!("4"))
+        );
+    }
+}
+
+#[test]
 fn keys_of_earlier_releases_are_still_known() {
     let portal = empty();
     let unique = PropertyDef { has_unique_value: true, ..PropertyDef::new("tap_delivery_key", "string", "text") };

@@ -219,3 +219,36 @@ fn streams_can_be_left_out() {
     assert_eq!(finished.said("1 records of streams that the config leaves out"), 1, "{}", finished.stderr);
     assert_eq!(live(&portal, "contacts").len(), 1);
 }
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    for (rejects, results, says) in [
+        ("nowhere/rejects.jsonl", "results.jsonl", "rejects_path: nowhere/rejects.jsonl cannot be opened"),
+        ("rejects.jsonl", ".", "results_path: . cannot be opened"),
+        ("same.jsonl", "same.jsonl", "results_path: rejects_path names the same file"),
+    ] {
+        target.set("rejects_path", json!(rejects)).set("results_path", json!(results));
+        let finished = target.deliver(&[schema("contacts", &[]), contact("a@x.example")]);
+        assert_eq!(finished.code, Some(7), "{}", finished.stderr);
+        assert!(
+            finished.last_line().contains(says) && finished.last_line().contains("; name a"),
+            "{}",
+            finished.stderr
+        );
+    }
+    assert!(live(&portal, "contacts").is_empty());
+}
+
+#[test]
+fn a_schema_that_cannot_be_read_ends_the_run_before_its_records() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let ticket = |number: u32| record("tickets", json!({"number": number, "subject": "s"}));
+    let bad = json!({"type": "SCHEMA", "stream": "tickets", "schema": {}, "key_properties": "subject"});
+    let finished = target.deliver(&[schema("tickets", &["number"]), ticket(1), bad, ticket(2)]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.last_line().contains("line 3 is no Singer message"), "{}", finished.stderr);
+    assert_eq!(live(&portal, "tickets").len(), 1);
+}
