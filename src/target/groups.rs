@@ -142,7 +142,15 @@ impl Group {
     fn join(&mut self, ready: Ready) {
         // A ticket that is there is never changed: its first line stands.
         if !matches!(self.plan.matched, Match::Once(_)) {
-            self.properties.extend(ready.wanted.properties.clone());
+            for (name, new) in &ready.wanted.properties {
+                let several = self.plan.definitions.by_name.get(name).is_some_and(|definition| definition.several);
+                let value = self.properties.entry(name.clone()).or_default();
+                match new.strip_prefix(';') {
+                    // It adds to what earlier lines want.
+                    Some(added) if several && !value.is_empty() => *value = format!("{value};{added}"),
+                    _ => new.clone_into(value),
+                }
+            }
         }
         self.links.extend(ready.links.iter().cloned());
         self.links.sort();

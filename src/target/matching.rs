@@ -9,7 +9,7 @@ use super::identity::{deal_key, folded};
 use super::lookups::{self, Answers, REQUESTS_AT_ONCE};
 use super::plan::{Match, StreamPlan};
 use super::writing::Refusal;
-use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType, StoredObject};
+use crate::client::{Associations, Client, ClientError, MAX_BATCH, ObjectId, ObjectType, StoredObject};
 
 /// Contacts whose deals are asked for in one call.
 const CONTACTS_AT_ONCE: usize = 500;
@@ -248,21 +248,23 @@ pub(super) async fn deals_of_contacts(
     // A contact that only a dry run knows has no deals.
     let contacts: Vec<ObjectId> = contacts.iter().copied().filter(|contact| !is_fake(*contact)).collect();
     let (contact, deal) = (&ObjectType::CONTACTS, &ObjectType::DEALS);
-    let read: Vec<BTreeSet<(ObjectId, ObjectId)>> = stream::iter(contacts.chunks(CONTACTS_AT_ONCE))
-        .map(async |contacts: &[ObjectId]| {
-            let links = client.batch_read_associations(contact, deal, contacts).await?.links;
-            Ok::<_, ClientError>(links.into_iter().map(|link| (link.from, link.to)).collect())
-        })
+    let read: Vec<Associations> = stream::iter(contacts.chunks(CONTACTS_AT_ONCE))
+        .map(async |contacts: &[ObjectId]| client.batch_read_associations(contact, deal, contacts).await)
         .buffer_unordered(REQUESTS_AT_ONCE)
         .try_collect()
         .await?;
-    let pairs: BTreeSet<(ObjectId, ObjectId)> = read.into_iter().flatten().collect();
+    let pairs: BTreeSet<(ObjectId, ObjectId)> =
+        read.iter().flat_map(|read| &read.links).map(|link| (link.from, link.to)).collect();
     let ids: BTreeSet<String> = pairs.iter().map(|(_, deal)| deal.to_string()).collect();
     let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
     names.push("dealname");
     let Answers { found, failed } = lookups::read(client, deal, None, &ids, &names).await?;
     let stored: HashMap<ObjectId, Stored> = found.into_iter().map(|object| (object.id, object.into())).collect();
     let mut deals = DealsOfContacts::default();
+    for contact in read.iter().flat_map(|read| &read.refused) {
+        let reason = format!("HubSpot refuses to say which deals contact {contact} has");
+        deals.failed.insert(*contact, Refusal::new(reason));
+    }
     for (contact, deal) in pairs {
         if let Some(deal) = stored.get(&deal) {
             deals.by_contact.entry(contact).or_default().push(deal.clone());

@@ -333,6 +333,52 @@ fn what_hubspot_fails_to_say_is_asked_again_and_never_taken_for_absent() {
 }
 
 #[test]
+fn a_contact_whose_deals_hubspot_refuses_to_tell_gets_no_second_deal() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let deal =
+        |amount: u32| record("deals", json!({"dealname": "Plan", "contactEmail": "a@x.example", "amount": amount}));
+    target.deliver(&[contacts(), schema("deals", &[]), contact("a@x.example"), deal(1)]).succeeded();
+    let refusal = json!({"status": "error", "message": "This record cannot be read", "category": "VALIDATION_ERROR"});
+    let refusal = Fault::Status { code: 400, headers: Vec::new(), body: Some(refusal.to_string()) };
+    let id = id_of(&with(&portal, "contacts", "email", "a@x.example"));
+    portal.faults([
+        FaultRule::always("contacts/deals/batch/read", refusal.clone()),
+        FaultRule::always(&format!("contacts/{id}/associations"), refusal),
+    ]);
+    let finished = target.deliver(&[schema("deals", &[]), deal(2)]).succeeded();
+    assert_eq!(finished.said("HubSpot refuses to say which deals contact"), 1, "{}", finished.stderr);
+    let deals = live(&portal, "deals");
+    assert_eq!((deals.len(), &deals[0]["properties"]["amount"]), (1, &json!("1")));
+}
+
+#[test]
+fn members_that_two_lines_add_to_a_multi_select_are_both_added() {
+    let property = PropertyDef::new("tags", "enumeration", "checkbox").with_options(&["a=A", "b=B", "c=C"]);
+    let line = |tags: &str| {
+        let mut line = contact("a@x.example");
+        line["record"]["tags"] = json!(tags);
+        line
+    };
+    let messages = [line("c"), line(";a"), line(";b;a")];
+    let together = empty();
+    together.define_property("contacts", property.clone());
+    let mut all = vec![contacts()];
+    all.extend(messages.clone());
+    Target::of(&together).deliver(&all).succeeded();
+    let apart = empty();
+    apart.define_property("contacts", property);
+    for message in messages {
+        Target::of(&apart).deliver(&[contacts(), message]).succeeded();
+    }
+    for portal in [together, apart] {
+        let tags = live(&portal, "contacts")[0]["properties"]["tags"].as_str().expect("tags").to_owned();
+        let members: std::collections::BTreeSet<&str> = tags.split(';').collect();
+        assert_eq!(members, ["a", "b", "c"].into(), "{tags}");
+    }
+}
+
+#[test]
 fn one_empty_list_does_not_make_a_ticket_new() {
     let portal = empty();
     let target = Target::of(&portal);
