@@ -34,10 +34,10 @@ pub(super) enum TargetError {
     #[error("{rejected} of {all} records are rejected, {allowed} are allowed (max_rejects); the first: {first}")]
     TooManyRejects { rejected: u64, all: u64, allowed: String, first: String },
     #[error(
-        "HubSpot refuses every record of {object_type} for one reason, so that the run stops; what it took before is \
+        "HubSpot refuses every {what} for one reason, so that the run stops; what it took before is \
          delivered: {reason}"
     )]
-    RefusesAll { object_type: String, reason: String },
+    RefusesAll { what: String, reason: String },
     #[error("rejects_path: {0}")]
     Rejects(#[source] io::Error),
     #[error("results_path: {0}")]

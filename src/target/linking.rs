@@ -5,13 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::breaker::kind_of;
 use super::chunk::{Link, is_fake};
+use super::exit::TargetError;
 use super::lookups::REQUESTS_AT_ONCE;
 use super::writing::{Refusal, is_about_inputs};
 use crate::client::{Client, ClientError, MAX_ASSOCIATIONS, NewAssociation, ObjectId, ObjectType};
 
 /// How often associations are sent that HubSpot fails on.
 const MAX_TRIES: u32 = 4;
+/// A refused batch with fewer associations says nothing of the others.
+const LEAST_PROBED: usize = 100;
+/// Associations of a refused batch that tell whether the reason is common to all: as many as stop a run of records.
+const PROBES: usize = 9;
 
 /// A record and the associations that it is to have.
 #[derive(Debug)]
@@ -53,7 +59,7 @@ pub(super) async fn link(
     client: &Client,
     from: &ObjectType,
     records: Vec<(usize, Unlinked<'_>)>,
-) -> Result<Linked, ClientError> {
+) -> Result<Linked, TargetError> {
     let records = records.as_slice();
     let of_types = try_join_all(targets(records).into_iter().map(|to| link_to(client, from, to, records))).await?;
     let mut linked = Linked::default();
@@ -91,10 +97,10 @@ async fn link_to(
     from: &ObjectType,
     to: &ObjectType,
     records: &[(usize, Unlinked<'_>)],
-) -> Result<Linked, ClientError> {
+) -> Result<Linked, TargetError> {
     let missing = missing(client, from, to, records).await?;
     let inputs: Vec<NewAssociation> = missing.keys().cloned().collect();
-    let outcomes: Vec<Vec<(NewAssociation, Result<(), Refusal>)>> = stream::iter(inputs.chunks(MAX_ASSOCIATIONS))
+    let outcomes: Vec<Made> = stream::iter(inputs.chunks(MAX_ASSOCIATIONS))
         .map(async |inputs: &[NewAssociation]| make(client, from, to, inputs.to_vec()).await)
         .buffer_unordered(REQUESTS_AT_ONCE)
         .try_collect()
@@ -156,21 +162,28 @@ async fn there(
     Ok(there)
 }
 
+/// What became of each association.
+type Made = Vec<(NewAssociation, Result<(), Refusal>)>;
+
 /// Makes associations; a batch that is refused as a whole is halved until the bad one stands alone.
 async fn make(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
     inputs: Vec<NewAssociation>,
-) -> Result<Vec<(NewAssociation, Result<(), Refusal>)>, ClientError> {
+) -> Result<Made, TargetError> {
     let mut made = Vec::with_capacity(inputs.len());
     let mut left_out = Vec::new();
     let mut waiting = vec![(inputs, 0)];
+    let mut is_probed = false;
     while let Some((mut batch, tries)) = waiting.pop() {
         let outcome = match client.batch_create_associations(from, to, &batch).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                let Some(reason) = is_about_inputs(&error) else { return Err(error) };
+                let Some(reason) = is_about_inputs(&error) else { return Err(error.into()) };
+                if !std::mem::replace(&mut is_probed, true) && batch.len() >= LEAST_PROBED {
+                    probe(client, from, to, &batch).await?;
+                }
                 if batch.len() == 1 {
                     made.extend(batch.into_iter().map(|one| {
                         let refusal = unassociated(to, &one, Refusal::of(reason));
@@ -196,7 +209,8 @@ async fn make(
                 error.named("fromObjectId").any(|text| names(one.from, text))
                     && error.named("toObjectId").any(|text| names(one.to, text))
             });
-            match error.or(outcome.errors.first()) {
+            let nameless = || outcome.errors.iter().find(|error| error.named("fromObjectId").next().is_none());
+            match error.or_else(nameless) {
                 Some(error) if error.is_passing() && tries < MAX_TRIES => again.push(one),
                 Some(error) => {
                     let refusal = unassociated(to, &one, Refusal::of_error(error, &outcome.correlation_id));
@@ -220,6 +234,36 @@ async fn make(
         (one, outcome)
     }));
     Ok(made)
+}
+
+/// Makes some associations of a refused batch alone, far apart from each other.
+///
+/// # Errors
+/// When HubSpot refuses each of them for one reason, which then is about none of them.
+async fn probe(
+    client: &Client,
+    from: &ObjectType,
+    to: &ObjectType,
+    batch: &[NewAssociation],
+) -> Result<(), TargetError> {
+    let mut reasons: Vec<String> = Vec::new();
+    for one in batch.iter().step_by(batch.len() / PROBES).take(PROBES) {
+        match client.batch_create_associations(from, to, std::slice::from_ref(one)).await {
+            Ok(_) => return Ok(()),
+            Err(error) => match is_about_inputs(&error) {
+                Some(reason) => reasons.push(Refusal::of(reason).reason),
+                None => return Err(error.into()),
+            },
+        }
+    }
+    let kind = kind_of(&reasons[0]);
+    match reasons.iter().all(|reason| kind_of(reason) == kind) {
+        true => Err(TargetError::RefusesAll {
+            what: format!("association of {from} with {to}"),
+            reason: reasons.swap_remove(0),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Why a record that is written lacks one of its associations.

@@ -217,7 +217,7 @@ impl Writer {
                 },
                 Some(made) = linking.next(), if !linking.is_empty() => match made {
                     Ok(made) => linked.add(made),
-                    Err(error) => failed = failed.and(Err(error.into())),
+                    Err(error) => failed = failed.and(Err(error)),
                 },
             }
         }
@@ -275,8 +275,12 @@ impl Writer {
                     refused += 1;
                     self.accounts.reject_wanted(wanted, Some(written.id), &refusal)?;
                 } else {
-                    // The first line created the record, the others changed it.
-                    let how = if nth > 0 && written.how == How::Created { How::Updated } else { written.how };
+                    // The first line created the record, the others changed it; a ticket is never changed.
+                    let how = match (&group.plan.matched, written.how) {
+                        (Match::Once(_), How::Created) if nth > 0 => How::Unchanged,
+                        (_, How::Created) if nth > 0 => How::Updated,
+                        (_, how) => how,
+                    };
                     self.accounts.done(wanted, written.id, how, &line.links);
                 }
             }

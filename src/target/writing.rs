@@ -188,7 +188,7 @@ fn stop_if_common(
     let kind = kind_of(first);
     let common = reasons.all(|reason| kind_of(reason) == kind);
     if common && context.breaker.refused(object_type, operation.name(), first) {
-        return Err(TargetError::RefusesAll { object_type: object_type.to_string(), reason: first.to_owned() });
+        return Err(TargetError::RefusesAll { what: format!("record of {object_type}"), reason: first.to_owned() });
     }
     Ok(())
 }

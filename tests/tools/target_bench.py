@@ -147,7 +147,7 @@ def main():
     parser.add_argument("records", type=int, nargs="?", default=10_000)
     parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--latency", type=int, default=100)
-    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--share", type=float, default=0.9)
     given = parser.parse_args()
     root = pathlib.Path(__file__).resolve().parents[2]
     programs = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", root / "target")) / os.environ.get("PROFILE", "release")

@@ -493,6 +493,39 @@ fn a_reason_that_hubspot_refuses_everything_for_stops_the_run() {
 }
 
 #[test]
+fn a_reason_that_hubspot_refuses_every_association_for_stops_the_run() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let ids: Vec<u64> =
+        (0..500).map(|number| portal.create("contacts", &[("email", &format!("c{number}@x.example"))])).collect();
+    let mut messages = vec![schema("tickets", &["number"])];
+    for (number, id) in ids.iter().enumerate() {
+        let mut line = ticket(number, "s");
+        line["record"]["contactId"] = json!(id);
+        messages.push(line);
+    }
+    messages.push(state(json!(1)));
+    let body = json!({
+        "status": "error", "message": "Associations of this type are switched off", "category": "VALIDATION_ERROR",
+    });
+    let refusal = Fault::Status { code: 400, headers: Vec::new(), body: Some(body.to_string()) };
+    portal.faults([FaultRule::always("tickets/contacts/batch/create", refusal)]);
+    let finished = target.deliver(&messages);
+    assert_eq!((finished.code, finished.text()), (Some(9), ""), "{}", finished.stderr);
+    let says = "HubSpot refuses every association of tickets with contacts for one reason";
+    assert!(
+        finished.last_line().contains(says) && finished.last_line().contains("switched off"),
+        "{}",
+        finished.stderr
+    );
+    let calls = portal.requests().iter().filter(|one| one.path.contains("tickets/contacts/batch/create")).count();
+    assert!(calls < 20, "{calls} calls");
+    portal.clear_faults();
+    target.deliver(&messages).succeeded();
+    assert!(live(&portal, "tickets").iter().all(|one| ends(one, "contacts").len() == 1));
+}
+
+#[test]
 fn a_run_whose_records_are_all_rejected_fails() {
     let portal = empty();
     let mut target = Target::of(&portal);
@@ -522,6 +555,7 @@ fn every_line_has_its_result() {
         record("contacts", json!({"email": "bad"})),
         record("contacts", json!({"email": "b@x.example", "archived": true})),
         record("owners", json!({"id": 1})),
+        ticket("7", "A ticket that is there is never changed"),
     ];
     target.deliver(&messages).succeeded();
     target.deliver(&messages).succeeded();
@@ -535,6 +569,7 @@ fn every_line_has_its_result() {
         (7, ["rejected", "rejected"]),
         (8, ["deleted, ignored", "deleted, ignored"]),
         (9, ["left out", "left out"]),
+        (10, ["unchanged", "unchanged"]),
     ] {
         let found: Vec<&str> = of_line(line).iter().map(|one| one["result"].as_str().expect("a result")).collect();
         assert_eq!(found[0], words[0], "line {line}");
