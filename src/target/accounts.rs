@@ -221,6 +221,13 @@ impl Accounts {
         Err(TargetError::TooManyRejects { rejected, all, allowed, first })
     }
 
+    /// Whether something is told of that is in no file and not printed yet.
+    pub(super) fn holds_lines(&self) -> bool {
+        !self.preview.is_empty()
+            || self.rejects.holds_lines()
+            || self.results.as_ref().is_some_and(LinesFile::holds_lines)
+    }
+
     /// Hands everything to the system, before a STATE says that it is dealt with.
     ///
     /// # Errors

@@ -91,7 +91,8 @@ impl Delivery {
 
     /// Whether nothing was taken since the last delivery.
     pub(super) fn is_empty(&self) -> bool {
-        self.segment.is_empty() && (self.states.is_empty() || self.writer.waiting.first_line().is_some())
+        let states = self.states.is_empty() || self.writer.waiting.first_line().is_some();
+        self.segment.is_empty() && states && !self.writer.accounts.holds_lines()
     }
 
     /// Whether the segment should be delivered before more is taken.

@@ -9,11 +9,16 @@ use serde::de::IgnoredAny;
 /// Read at once when the end of the last whole line is looked for.
 const BLOCK_BYTES: u64 = 64 << 10;
 
+/// Bytes of lines that are held: an input may have nothing but faults.
+const MAX_HELD_BYTES: usize = 1 << 20;
+
 /// Lines are held until they are written, and then written at once.
 #[derive(Debug)]
 pub(super) struct LinesFile {
     file: File,
     lines: Vec<u8>,
+    /// Why lines could not be written before they were to be.
+    failed: Option<io::Error>,
 }
 
 impl LinesFile {
@@ -34,20 +39,33 @@ impl LinesFile {
         if file.metadata()?.is_file() {
             mend_last_line(&mut file)?;
         }
-        Ok(Self { file, lines: Vec::new() })
+        Ok(Self { file, lines: Vec::new(), failed: None })
     }
 
-    /// Adds a line to those that are held.
+    /// Adds a line to those that are held, and writes them once they are many.
     pub(super) fn add(&mut self, line: &str) {
         self.lines.extend_from_slice(line.as_bytes());
         self.lines.push(b'\n');
+        if self.lines.len() >= MAX_HELD_BYTES {
+            let written = self.file.write_all(&self.lines);
+            self.lines.clear();
+            self.failed = self.failed.take().or(written.err());
+        }
+    }
+
+    /// Whether lines are held.
+    pub(super) fn holds_lines(&self) -> bool {
+        !self.lines.is_empty()
     }
 
     /// Writes the lines that are held.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or could not.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.lines.is_empty() {
             return Ok(());
         }
@@ -86,6 +104,25 @@ fn mend_last_line(file: &mut File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_held_up_to_a_bound_and_a_failure_is_told_later() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut lines = LinesFile::open(file.path()).expect("a file");
+        let line = "x".repeat(99_999);
+        for _ in 0..25 {
+            lines.add(&line);
+            assert!(lines.lines.len() < MAX_HELD_BYTES);
+        }
+        lines.flush().expect("a writable file");
+        assert_eq!(std::fs::read_to_string(file.path()).expect("text"), format!("{line}\n").repeat(25));
+        let mut full = LinesFile::open(Path::new("/dev/full")).expect("a file");
+        for _ in 0..25 {
+            full.add(&line);
+        }
+        assert!(full.lines.len() < MAX_HELD_BYTES);
+        assert_eq!(full.flush().expect_err("a full disk").kind(), io::ErrorKind::StorageFull);
+    }
 
     #[test]
     fn half_a_line_at_the_end_is_cut_off() {

@@ -77,6 +77,11 @@ impl Rejects {
         Ok(())
     }
 
+    /// Whether rejected records are not in the file yet.
+    pub(super) fn holds_lines(&self) -> bool {
+        self.file.as_ref().is_some_and(LinesFile::holds_lines)
+    }
+
     /// Hands everything to the system, before a STATE says that it is dealt with.
     ///
     /// # Errors

@@ -1,6 +1,9 @@
 //! What cannot be written, and lines that are none.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
@@ -251,4 +254,23 @@ fn a_schema_that_cannot_be_read_ends_the_run_before_its_records() {
     assert_eq!(finished.code, Some(2), "{}", finished.stderr);
     assert!(finished.last_line().contains("line 3 is no Singer message"), "{}", finished.stderr);
     assert_eq!(live(&portal, "tickets").len(), 1);
+}
+
+#[test]
+fn what_is_rejected_is_in_the_file_while_a_source_is_quiet() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let mut child = target.command(&[]).stdin(Stdio::piped()).spawn().expect("the target runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let bad = record("contacts", json!({"email": "bad"}));
+    input.write_all(lines(&[schema("contacts", &["email"]), bad]).as_bytes()).expect("a reading target");
+    for _ in 0..3_000 {
+        if target.rejects().len() == 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(target.rejects().len(), 2, "the SCHEMA and the record: {}", target.log());
+    drop(input);
+    assert!(child.wait().expect("a child").success());
 }
