@@ -230,14 +230,19 @@ impl Reader<'_> {
 
     /// `[{"object_type": "contacts", "id" | "email" | "domain" | "name": "…", "label": "…"}]`
     fn associations(&mut self, value: &RawValue) -> Result<(), String> {
-        let listed: Option<Vec<Value>> =
-            serde_json::from_str(value.get()).map_err(|_| "it is no list of associations".to_owned())?;
-        if listed.as_ref().is_some_and(|listed| !listed.is_empty()) {
+        let unreadable = |_| "it is no list of associations".to_owned();
+        let listed = match serde_json::from_str(value.get()).map_err(unreadable)? {
+            Value::Null => Vec::new(),
+            Value::Array(listed) => listed,
+            one @ Value::Object(_) => vec![one],
+            _ => return Err("it is no list of associations".to_owned()),
+        };
+        if !listed.is_empty() {
             self.referring.push(Field::Associations);
         }
-        for one in listed.into_iter().flatten() {
+        for one in listed {
             let text = |member: &str| match &one[member] {
-                Value::String(text) => Some(text.trim().to_owned()),
+                Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
                 Value::Number(number) => Some(decimal(&number.to_string())),
                 _ => None,
             };
@@ -246,9 +251,10 @@ impl Reader<'_> {
             let to = to.ok_or_else(|| {
                 format!("object_type of {one} is nothing that comes before {}", self.plan.object_type)
             })?;
-            let marks = [("id", Mark::Id), ("email", Mark::Email), ("domain", Mark::Domain), ("name", Mark::Name)];
-            let named = marks.into_iter().find_map(|(member, mark)| Some((mark, text(member)?)));
-            let (mark, value) = named.ok_or_else(|| format!("{one} names no id, email, domain or name"))?;
+            let (member, mark) = mark_of(&to);
+            let named = text("id").map(|id| (Mark::Id, id)).or_else(|| Some((mark, text(member)?)));
+            let (mark, value) =
+                named.ok_or_else(|| format!("{one} names neither id nor {member}, which {to} are found by"))?;
             self.wish(to, mark, value, text("label"))?;
         }
         Ok(())
@@ -348,4 +354,13 @@ fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
         value => vec![plain(value)?],
     };
     Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
+/// The member of an association that names a record of a type beside its id.
+fn mark_of(object_type: &ObjectType) -> (&'static str, Mark) {
+    match object_type.as_str() {
+        "companies" => ("domain", Mark::Domain),
+        "deals" => ("name", Mark::Name),
+        _ => ("email", Mark::Email),
+    }
 }

@@ -161,6 +161,7 @@ fn deliver(messages: &[Value], cuts: &[usize]) -> Outcome {
     portal.merge("contacts", winner, loser);
     let mut target = Target::of(&portal);
     target.set("streams", json!({"people": {"object_type": "contacts", "properties": {"mail": "email"}}}));
+    target.set("results_path", json!("results.jsonl"));
     let streams = [("companies", "domain"), ("contacts", "email"), ("people", "mail")];
     let mut head: Vec<Value> = streams.iter().map(|(stream, key)| schema(stream, &[key])).collect();
     head.extend([schema("deals", &[]), schema("tickets", &["number"])]);
@@ -183,6 +184,9 @@ fn deliver(messages: &[Value], cuts: &[usize]) -> Outcome {
     input.write_all(lines(&messages[begun..]).as_bytes()).expect("a reading target");
     drop(input);
     assert!(child.wait().expect("a child").success(), "{}", target.log());
+    // Each line has its result, and one alone.
+    let told: BTreeSet<u64> = target.results().iter().map(|one| one["line"].as_u64().expect("a line")).collect();
+    assert_eq!((told.len(), target.results().len()), (messages.len() + cuts.len(), messages.len() + cuts.len()));
     let mut outcome = outcome(&portal, &target);
     outcome.records.retain(|one| !one.contains("marker"));
     outcome

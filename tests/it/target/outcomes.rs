@@ -379,6 +379,58 @@ fn members_that_two_lines_add_to_a_multi_select_are_both_added() {
 }
 
 #[test]
+fn a_value_that_hubspot_refuses_to_look_for_rejects_its_lines_alone() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let body = json!({"status": "error", "message": "Invalid input", "category": "VALIDATION_ERROR"});
+    let refusal = Fault::Status { code: 400, headers: Vec::new(), body: Some(body.to_string()) };
+    portal.faults([FaultRule::always("contacts/batch/read", refusal).with_body("c33@x.example")]);
+    let mut messages = vec![contacts(), schema("tickets", &["number"]), contact("marker@x.example")];
+    for number in 0..90 {
+        portal.create("contacts", &[("email", &format!("c{number}@x.example"))]);
+        let mut line = ticket(number, &format!("Case {number}"));
+        line["record"]["contactEmail"] = json!(format!("c{number}@x.example"));
+        messages.push(line);
+    }
+    let finished = target.deliver(&messages).succeeded();
+    assert_eq!(finished.said("HubSpot does not say whether contacts has \"c33@x.example\": Invalid input"), 1);
+    assert_eq!((live(&portal, "tickets").len(), target.rejects().len()), (89, 2), "{}", finished.stderr);
+}
+
+#[test]
+fn associations_name_records_by_what_their_type_is_found_by() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    target.deliver(&[contacts(), contact("a@x.example")]).succeeded();
+    let wrong = [
+        json!([{"object_type": "contacts", "email": " "}]),
+        json!([{"object_type": "contacts", "name": "Ann"}]),
+        json!([{"object_type": "contacts", "domain": "x.example"}]),
+        json!([{"object_type": "companies", "email": "a@x.example"}]),
+        json!([{"object_type": "deals", "domain": "x.example"}]),
+        json!([{"object_type": "tickets", "id": 1}]),
+        json!([null]),
+        json!("contacts"),
+    ];
+    let right = [
+        json!([{"object_type": "contacts", "email": "a@x.example"}]),
+        json!({"object_type": "Contact", "id": "", "email": " A@x.example"}),
+        json!([{"object_type": "contacts", "email": "a@x.example", "label": ""}]),
+    ];
+    let mut messages = vec![schema("tickets", &["number"])];
+    for (number, associations) in wrong.iter().chain(&right).enumerate() {
+        let mut line = ticket(number, "s");
+        line["record"]["associations"] = associations.clone();
+        messages.push(line);
+    }
+    let finished = target.deliver(&messages).succeeded();
+    assert_eq!(target.rejects().len(), 1 + wrong.len(), "{}", finished.stderr);
+    assert_eq!(finished.said("names neither id nor domain, which companies are found by"), 1, "{}", finished.stderr);
+    let tickets = live(&portal, "tickets");
+    assert!(tickets.len() == right.len() && tickets.iter().all(|one| ends(one, "contacts").len() == 1));
+}
+
+#[test]
 fn one_empty_list_does_not_make_a_ticket_new() {
     let portal = empty();
     let target = Target::of(&portal);
@@ -417,6 +469,8 @@ fn a_value_that_the_answer_leaves_out_is_read_back() {
     portal.faults([FaultRule::next("batch/update", nothing)]);
     let finished = target.deliver(&[contacts(), line.clone()]).succeeded();
     assert_eq!(finished.said("HubSpot did not take \"Ulm\" and kept \"Bonn\""), 1, "{}", finished.stderr);
+    // It has, and does not say so.
+    portal.faults([FaultRule::next("batch/update", Fault::RemoveMember("results/*/properties".to_owned()))]);
     let finished = target.deliver(&[contacts(), line]).succeeded();
     assert_eq!(finished.said("contacts: 0 created, 1 updated"), 1, "{}", finished.stderr);
 }
