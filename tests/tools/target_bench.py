@@ -2,10 +2,10 @@
 
     target_bench.py [RECORDS] [--latency MS] [--share SHARE] [contacts] [deals] [tickets]
 
-The portal takes 190 requests in ten seconds and answers after 100 ms unless told otherwise. For contacts, for deals with
-their contacts, and for tickets with a contact and a deal each that are in the portal already, printed are the calls for a
-record, the seconds over those that the quota alone takes for as many calls, and the target's CPU time and peak memory.
-Nothing is left behind.
+The portal takes 190 requests in ten seconds, of which the target uses 0.9, and answers after 100 ms unless told
+otherwise. For contacts, for deals with their contacts, and for tickets with a contact and a deal each that are in the
+portal already, printed are the calls for a record, the seconds over those that the quota alone takes for as many calls,
+and the target's CPU time and peak memory. Nothing is left behind.
 """
 
 import argparse
