@@ -78,9 +78,15 @@ fn fault(fault: &Value) -> Option<String> {
     Some(said)
 }
 
+/// The beginning and the end of long words: which record has a value already stands behind the value.
 fn cut(words: &str) -> String {
-    let cut: String = words.chars().take(MAX_WORDS).collect();
-    if cut.len() < words.len() { format!("{cut}…") } else { cut }
+    let count = words.chars().count();
+    if count <= MAX_WORDS {
+        return words.to_owned();
+    }
+    let begin: String = words.chars().take(MAX_WORDS * 2 / 3).collect();
+    let end: String = words.chars().skip(count - MAX_WORDS / 3).collect();
+    format!("{begin}…{end}")
 }
 
 #[cfg(test)]
@@ -106,6 +112,14 @@ mod tests {
         assert_eq!(listed(&[choice("1", "New"), choice("HIGH", "HIGH")]), "1 (New), HIGH");
         let many: Vec<Choice> = (0..27).map(|number| choice(&number.to_string(), "")).collect();
         assert!(listed(&many).ends_with("18, 19 and 7 more"), "{}", listed(&many));
+    }
+
+    #[test]
+    fn long_words_keep_their_beginning_and_their_end() {
+        let long = format!("Cannot set {} on 5. 77 already has that value.", "x".repeat(5_000));
+        let said = hubspot_words(&long);
+        assert!(said.starts_with("Cannot set xx") && said.ends_with("xx on 5. 77 already has that value."), "{said}");
+        assert_eq!(said.chars().count(), MAX_WORDS + 1);
     }
 
     #[test]
