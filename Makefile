@@ -54,6 +54,6 @@ advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetch
 $(DENY):
 	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build
 
-bench-target: ## Load 200,000 contacts into an empty sandbox portal and hold the time against HubSpot's quota
+bench-target: ## Load contacts, deals and tickets into a sandbox portal and hold the time against HubSpot's quota
 	@$(CARGO) build --release --locked --quiet
 	@python3 $(TOOLS)/target_bench.py

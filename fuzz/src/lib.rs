@@ -9,12 +9,14 @@ use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state,
 pub type Target = fn(&[u8]);
 
 /// All targets by name; each has a seed corpus in `fuzz/corpus/NAME`.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("associations", associations),
     ("catalog", catalog),
     ("config", config),
+    ("csv", csv),
     ("page", page),
     ("properties", properties),
+    ("records", records),
     ("singer", singer),
     ("state", state),
 ];
@@ -81,11 +83,35 @@ pub fn associations(bytes: &[u8]) {
     }
 }
 
-/// Lines for `target-hubspot`: one that is refused is told by its number.
+/// Singer messages for `target-hubspot`.
 pub fn singer(bytes: &[u8]) {
-    for (number, line) in (1..).zip(String::from_utf8_lossy(bytes).lines()) {
-        if let Err(sentence) = target::check_line(number, line) {
-            assert!(sentence.starts_with(&format!("line {number} ")), "{sentence}");
+    input(target::InputForm::Singer, bytes);
+}
+
+/// JSON objects for `target-hubspot --stream`: each line is taken or rejected once.
+pub fn records(bytes: &[u8]) {
+    let blank = |line: &&[u8]| !line.trim_ascii().is_empty();
+    let lines = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).split(|byte| *byte == b'\n').filter(blank).count();
+    if let Some(numbers) = input(target::InputForm::Records, bytes) {
+        assert_eq!(numbers.len(), lines);
+    }
+}
+
+/// A CSV file for `target-hubspot --stream --csv`.
+pub fn csv(bytes: &[u8]) {
+    input(target::InputForm::Csv, bytes);
+}
+
+/// Reads to the end. No line is told twice, all in their order; what ends a run is told in a sentence.
+fn input(form: target::InputForm, bytes: &[u8]) -> Option<Vec<u64>> {
+    match target::check_input(form, bytes) {
+        Ok(numbers) => {
+            assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
+            Some(numbers)
+        }
+        Err(sentence) => {
+            assert!(!sentence.is_empty());
+            None
         }
     }
 }

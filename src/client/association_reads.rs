@@ -134,7 +134,7 @@ impl Client {
                 ids.join(", ")
             );
         }
-        Ok(reading.found)
+        Ok(Associations { refused: reading.refused, ..reading.found })
     }
 
     /// Asks for the associations of one id that need not exist, to see whether they can be read.

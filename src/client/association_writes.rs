@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::associations::AssociationType;
 use super::objects::json as decode;
 use super::request::{Endpoint, Request};
@@ -34,6 +35,8 @@ pub struct AssociationOutcome {
     pub done: Vec<(ObjectId, ObjectId)>,
     /// Why others are not.
     pub errors: Vec<WriteError>,
+    /// The answer's id, which HubSpot's support asks for.
+    pub correlation_id: String,
 }
 
 impl Client {
@@ -48,7 +51,7 @@ impl Client {
         inputs: &[NewAssociation],
     ) -> Result<AssociationOutcome, ClientError> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct Pairs {
             #[serde(default)]
             results: Vec<Pair>,
             #[serde(default)]
@@ -75,9 +78,12 @@ impl Client {
         let url = format!("{}/batch/create", self.paths.associations(from, to));
         let body = json!({ "inputs": inputs }).to_string().into_bytes();
         let request = Request::post_json(Endpoint::CreateAssociations, url, body);
-        let answer = self.call(request, |body: Bytes| decode::<Answer>(body)).await?;
-        let done = answer.results.into_iter().map(|pair| (pair.from, pair.to)).collect();
-        Ok(AssociationOutcome { done, errors: answer.errors })
+        let outcome = |answer: Answer| {
+            let Pairs { results, errors } = decode::<Pairs>(answer.body)?;
+            let done = results.into_iter().map(|pair| (pair.from, pair.to)).collect();
+            Ok(AssociationOutcome { done, errors, correlation_id: answer.correlation_id.unwrap_or_default() })
+        };
+        self.call_whole(request, outcome).await
     }
 
     /// The association types from one object type to another: HubSpot's own and the portal's labels.

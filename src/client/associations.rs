@@ -19,6 +19,8 @@ pub struct Associations {
     pub links: Vec<Link>,
     /// The types that `links` point at.
     pub types: Vec<AssociationType>,
+    /// Records that HubSpot refuses to read: whether they have associations is not known.
+    pub refused: Vec<ObjectId>,
 }
 
 /// That one record is associated with another.

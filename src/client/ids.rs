@@ -74,6 +74,11 @@ impl ObjectType {
         }
     }
 
+    /// The id of a standard type, such as `0-1`; of others what they are named by.
+    pub fn type_id(&self) -> &str {
+        STANDARD.iter().find(|(plural, ..)| *plural == self.0).map_or(&self.0, |(.., id)| id)
+    }
+
     /// The name in paths.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -48,6 +48,7 @@ const ALL: [Endpoint; ENDPOINTS] = [
     Endpoint::Owners,
     Endpoint::Pipelines,
     Endpoint::Properties,
+    Endpoint::PropertyValidations,
     Endpoint::Search,
     Endpoint::Token,
 ];

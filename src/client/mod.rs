@@ -23,6 +23,7 @@ mod scopes;
 mod search;
 mod token;
 mod token_cache;
+mod validations;
 mod writes;
 
 use std::path::PathBuf;
@@ -49,7 +50,8 @@ pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
 pub use runtime::runtime;
 pub use search::{Criterion, Found, Search};
-pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, WriteError};
+pub use validations::{PropertyValidation, ValidationRule};
+pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, ValuesRead, WriteError};
 
 use answer::Answer;
 use association_reads::AssociationBatches;
@@ -112,6 +114,8 @@ pub struct Client {
 /// Connections that are kept for the next requests: as many as HubSpot's quota takes at a second of latency. Each may keep
 /// nearly half a megabyte.
 const MAX_IDLE_CONNECTIONS: usize = 16;
+/// No pause between two questions about the same records is longer.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// No offset from UTC.
 const UNKNOWN: i64 = i64::MIN;
 /// A clock of HubSpot that is further ahead of this machine's is told.
@@ -177,6 +181,12 @@ impl Client {
                 drift.num_seconds()
             );
         }
+    }
+
+    /// Waits as long as before the given repeat of a request, counted from 1.
+    pub async fn pause(&self, repeat: u32) {
+        let doubled = self.retry.delay.saturating_mul(1 << repeat.saturating_sub(1).min(4));
+        tokio::time::sleep(doubled.min(MAX_PAUSE)).await;
     }
 
     /// Requests per ten seconds of the general pool, as far as is known.

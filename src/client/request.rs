@@ -40,6 +40,8 @@ pub enum Endpoint {
     Pipelines,
     /// All property definitions of a type.
     Properties,
+    /// The validation rules of the properties of a type.
+    PropertyValidations,
     /// A page of a search.
     Search,
     /// A new access token.
@@ -47,7 +49,7 @@ pub enum Endpoint {
 }
 
 /// Number of endpoints.
-pub(super) const ENDPOINTS: usize = 17;
+pub(super) const ENDPOINTS: usize = 18;
 
 /// The rate limits that HubSpot keeps apart.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
@@ -82,6 +84,7 @@ impl Endpoint {
             Self::Owners => "owners",
             Self::Pipelines => "pipelines",
             Self::Properties => "properties",
+            Self::PropertyValidations => "property validations",
             Self::Search => "search",
             Self::Token => "token",
         }
@@ -98,9 +101,10 @@ impl Endpoint {
 
     /// Whether sending it twice does what sending it once does. Batch reads and searches are POSTs that read; a token request whose
     /// answer was lost may have rotated the refresh token, but sending it again is the only way to find out. Updates,
-    /// upserts and associations set what they set; a create that is sent twice creates twice.
+    /// upserts and associations set what they set, and a property that is there already answers 409; a batch of records that is
+    /// sent twice is created twice.
     pub(super) fn is_idempotent(self) -> bool {
-        !matches!(self, Self::BatchCreate | Self::CreateProperty)
+        !matches!(self, Self::BatchCreate)
     }
 }
 
@@ -131,7 +135,9 @@ impl Request {
     pub(super) fn object_types(&self) -> Vec<ObjectType> {
         let path = self.url.split('?').next().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').collect();
-        let is_area = |segment: &&str| ["objects", "properties", "pipelines", "associations"].contains(segment);
+        let is_area = |segment: &&str| {
+            ["objects", "properties", "property-validations", "pipelines", "associations"].contains(segment)
+        };
         let Some(area) = segments.iter().position(is_area) else { return Vec::new() };
         // The date stands behind the area, `v3` and `v4` before it.
         let is_date = |segment: &&&str| segment.len() == 7 && segment.as_bytes()[4] == b'-';
@@ -173,6 +179,11 @@ impl Paths {
         Self { base: base_url.trim_end_matches('/').to_owned(), date }
     }
 
+    /// The date of the version; none for v3.
+    pub(super) fn date(&self) -> Option<&str> {
+        self.date.as_deref()
+    }
+
     /// `/crm/objects/2026-03/tickets`, `/crm/v3/objects/tickets`.
     pub(super) fn objects(&self, object_type: &ObjectType) -> String {
         self.crm("objects", "v3", object_type.as_str())
@@ -180,6 +191,11 @@ impl Paths {
 
     pub(super) fn properties(&self, object_type: &ObjectType) -> String {
         self.crm("properties", "v3", object_type.as_str())
+    }
+
+    /// By the type's id: `/crm/property-validations/2026-09/0-1`.
+    pub(super) fn property_validations(&self, object_type: &ObjectType) -> String {
+        self.crm("property-validations", "v3", object_type.type_id())
     }
 
     pub(super) fn pipelines(&self, object_type: &ObjectType) -> String {
@@ -232,10 +248,9 @@ mod tests {
 
     #[test]
     fn creations_alone_are_not_sent_twice_blindly() {
-        for endpoint in [Endpoint::BatchCreate, Endpoint::CreateProperty] {
-            assert!(!endpoint.is_idempotent(), "{}", endpoint.label());
-        }
+        assert!(!Endpoint::BatchCreate.is_idempotent());
         for endpoint in [
+            Endpoint::CreateProperty,
             Endpoint::BatchRead,
             Endpoint::BatchUpdate,
             Endpoint::BatchUpsert,

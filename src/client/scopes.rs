@@ -47,7 +47,9 @@ pub(super) fn scope_of(request: &Request) -> Option<String> {
         | Endpoint::Search
         | Endpoint::Associations
         | Endpoint::AssociationTypes => object_type().map(|one| one.read_scope()),
-        Endpoint::Pipelines | Endpoint::Properties => object_type().map(|one| one.schema_scope()),
+        Endpoint::Pipelines | Endpoint::Properties | Endpoint::PropertyValidations => {
+            object_type().map(|one| one.schema_scope())
+        }
         Endpoint::BatchCreate | Endpoint::BatchUpdate | Endpoint::BatchUpsert | Endpoint::CreateAssociations => {
             object_type().map(|one| one.scope("objects", "write"))
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
@@ -76,6 +77,24 @@ pub struct BatchOutcome {
     pub correlation_id: String,
 }
 
+/// What a batch read came to. What is in neither list is not in the portal.
+#[derive(Debug, Clone, Default)]
+pub struct ValuesRead {
+    /// The records that are there.
+    pub found: Vec<StoredObject>,
+    /// The values of which HubSpot did not say whether they are there, to the last try, and why.
+    pub failed: Vec<(String, WriteError)>,
+}
+
+/// The values that a batch read's answer leaves open.
+#[derive(Debug, Default)]
+struct Doubt {
+    /// HubSpot failed on them.
+    failed: Vec<(String, Option<WriteError>)>,
+    /// The answer leaves them out.
+    silent: Vec<String>,
+}
+
 /// A property to define.
 #[derive(Debug, Clone, Copy)]
 pub struct NewProperty<'p> {
@@ -89,7 +108,60 @@ pub struct NewProperty<'p> {
     pub description: &'p str,
 }
 
+impl StoredObject {
+    /// Whether it is the record that a batch read asked for by this value. A contact answers to its further addresses.
+    fn answers(&self, id_property: Option<&str>, value: &str) -> bool {
+        let Some(name) = id_property else { return self.id.to_string() == value };
+        let same = |text: &str| text.trim().to_lowercase() == value.trim().to_lowercase();
+        let text = |name: &str| self.properties.get(name).cloned().flatten().unwrap_or_default();
+        same(&text(name)) || name == "email" && text("hs_additional_emails").split(';').any(same)
+    }
+}
+
+impl BatchOutcome {
+    /// Sorts the values of a batch read into those that are answered and those that are not.
+    fn doubt(&self, id_property: Option<&str>, asked: Vec<String>) -> Doubt {
+        let named = |error: &WriteError, value: &str| {
+            error.named("ids").chain(error.named("id")).any(|id| id.trim().eq_ignore_ascii_case(value.trim()))
+        };
+        let nameless = self
+            .errors
+            .iter()
+            .find(|error| !error.is_absence() && error.named("ids").chain(error.named("id")).next().is_none());
+        // The id of a survivor of a merge stands for one that was asked for; which one, the answer does not tell.
+        let merged = id_property.is_none()
+            && self.results.iter().any(|object| !asked.iter().any(|value| object.answers(None, value)));
+        let mut doubt = Doubt::default();
+        for value in asked {
+            if self.results.iter().any(|object| object.answers(id_property, &value)) {
+                continue;
+            }
+            match self.errors.iter().find(|error| named(error, &value)).or(nameless) {
+                Some(error) if error.is_absence() => {}
+                Some(error) => doubt.failed.push((value, Some(error.clone()))),
+                None if merged => {}
+                // Older answers list absent values without naming them.
+                None if self.errors.iter().any(WriteError::is_absence) => {}
+                None => doubt.silent.push(value),
+            }
+        }
+        doubt
+    }
+}
+
 impl WriteError {
+    /// Whether it says that a record is not there, and nothing else.
+    pub fn is_absence(&self) -> bool {
+        let category = self.category.to_ascii_uppercase();
+        category.contains("NOT_FOUND") || category.is_empty() && self.message.to_lowercase().contains("not found")
+    }
+
+    /// Whether the same input may be taken when it is sent again.
+    pub fn is_passing(&self) -> bool {
+        ["INTERNAL_ERROR", "RATE_LIMITS", "TIMEOUT", "SERVICE_UNAVAILABLE", "LOCKED"]
+            .contains(&self.category.to_ascii_uppercase().as_str())
+    }
+
     /// The texts of one member of the context.
     pub fn named(&self, member: &str) -> impl Iterator<Item = &str> {
         self.context.get(member).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
@@ -154,8 +226,9 @@ impl Client {
         self.call_whole(request, outcome).await
     }
 
-    /// Up to 100 live objects by id, or by the values of a unique property. Those that are not there are missing; one
-    /// that was merged away answers with the record that it was merged into.
+    /// Up to 100 live objects by id, or by the values of a unique property. Those that HubSpot says are not there are
+    /// missing; one that was merged away answers with the record that it was merged into. Values that HubSpot fails on
+    /// are asked for again.
     ///
     /// # Errors
     /// Any [`ClientError`]; [`ClientError::Refused`] when the property is not unique.
@@ -163,18 +236,43 @@ impl Client {
         &self,
         object_type: &ObjectType,
         id_property: Option<&str>,
-        ids: &[String],
+        values: &[String],
         properties: &[&str],
-    ) -> Result<Vec<StoredObject>, ClientError> {
-        debug_assert!(ids.len() <= MAX_BATCH, "HubSpot reads at most 100 objects at once");
-        let inputs: Vec<_> = ids.iter().map(|id| json!({"id": id})).collect();
-        let mut body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
-        if let Some(id_property) = id_property {
-            body["idProperty"] = id_property.into();
-        }
+    ) -> Result<ValuesRead, ClientError> {
+        debug_assert!(values.len() <= MAX_BATCH, "HubSpot reads at most 100 objects at once");
         let url = format!("{}/batch/read?archived=false", self.paths.objects(object_type));
-        let request = Request::post_json(Endpoint::BatchRead, url, body.to_string().into_bytes());
-        Ok(self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await?.results)
+        let mut read = ValuesRead::default();
+        let mut asked: Vec<String> = values.to_vec();
+        let mut silent_once = false;
+        for attempt in 0.. {
+            let inputs: Vec<_> = asked.iter().map(|id| json!({"id": id})).collect();
+            let mut body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+            if let Some(id_property) = id_property {
+                body["idProperty"] = id_property.into();
+            }
+            let request = Request::post_json(Endpoint::BatchRead, url.clone(), body.to_string().into_bytes());
+            let outcome = self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await?;
+            let mut doubt = outcome.doubt(id_property, asked);
+            read.found.extend(outcome.results);
+            if !silent_once {
+                silent_once = true;
+                doubt.failed.extend(doubt.silent.drain(..).map(|value| (value, None)));
+            }
+            if attempt >= self.retry.attempts {
+                read.failed = doubt.failed.into_iter().filter_map(|(value, error)| Some((value, error?))).collect();
+                break;
+            }
+            if doubt.failed.is_empty() {
+                break;
+            }
+            if doubt.failed.iter().any(|(_, error)| error.is_some()) {
+                self.pause(attempt + 1).await;
+            }
+            asked = doubt.failed.into_iter().map(|(value, _)| value).collect();
+        }
+        read.found.sort_by_key(|object| object.id);
+        read.found.dedup_by_key(|object| object.id);
+        Ok(read)
     }
 
     /// One live object by id, also by the id of one that was merged away; none when there is none.
@@ -227,6 +325,19 @@ impl Client {
             if last || found.len() >= 9_800 {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Asks whether the token may define properties: HubSpot looks at the scope before it refuses a definition without
+    /// anything in it.
+    ///
+    /// # Errors
+    /// [`ClientError::MissingScopes`] when it may not; any other.
+    pub async fn may_create_property(&self, object_type: &ObjectType) -> Result<(), ClientError> {
+        let request = Request::post_json(Endpoint::CreateProperty, self.paths.properties(object_type), b"{}".to_vec());
+        match self.call(request, |body: Bytes| decode::<IgnoredAny>(body)).await {
+            Ok(_) | Err(ClientError::Refused { status: 400, .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

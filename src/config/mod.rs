@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
 pub use load::{ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_target, parse, settings_schema};
-pub use target::{StreamConfig, TargetConfig, UnknownFields, target_schema};
+pub use target::{MaxRejects, StreamConfig, TargetConfig, UnknownFields, target_schema};
 pub use unknown::nearest_of;
 
 use target::shared_settings;

@@ -1,6 +1,7 @@
 //! The settings that the target has besides those it shares with the tap.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use super::settings_schema;
 
 /// The tap's settings that say how to reach a portal: the target has the same, with the same definitions.
-const SHARED: [&str; 15] = [
+const SHARED: [&str; 16] = [
     "access_token",
     "client_id",
     "client_secret",
@@ -24,6 +25,7 @@ const SHARED: [&str; 15] = [
     "rate_limit",
     "rate_limit_share",
     "daily_reserve",
+    "lock_path",
     "retry_attempts",
     "retry_delay_secs",
     "user_agent",
@@ -63,8 +65,69 @@ pub struct TargetConfig {
     #[schemars(with = "Option<String>", length(min = 1))]
     pub rejects_path: Option<PathBuf>,
 
-    /// The run fails when more records than this are rejected. Default: 0 without rejects_path, with it any number.
-    pub max_rejects: Option<u64>,
+    /// File that one line of JSON is added to for each record of the input, with its line, id, what was done, its
+    /// associations, and why it was rejected.
+    #[schemars(with = "Option<String>", length(min = 1))]
+    pub results_path: Option<PathBuf>,
+
+    /// The run fails when more records than this are rejected: a number, or a share of all such as `10%`. Default: 0
+    /// without rejects_path, with it `50%`.
+    #[schemars(with = "Option<String>", extend("type" = ["integer", "string", "null"]))]
+    pub max_rejects: Option<MaxRejects>,
+}
+
+/// How many records may be rejected before a run fails.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(try_from = "Value")]
+pub enum MaxRejects {
+    /// So many.
+    Number(u64),
+    /// So many in a hundred of all.
+    Share(f64),
+}
+
+impl MaxRejects {
+    /// Of a run with a file of rejects: when most records are rejected, something is wrong with all of them.
+    const WITH_A_FILE: Self = Self::Share(50.0);
+
+    /// Whether so many rejected records of so many are more than is allowed.
+    pub fn is_exceeded(self, rejected: u64, all: u64) -> bool {
+        match self {
+            Self::Number(allowed) => rejected > allowed,
+            // Counts of records are far below 2^52.
+            #[expect(clippy::cast_precision_loss, reason = "below 2^52")]
+            Self::Share(allowed) => rejected as f64 * 100.0 > all as f64 * allowed,
+        }
+    }
+}
+
+impl TryFrom<Value> for MaxRejects {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        let wrong =
+            || format!("max_rejects must be a whole number from 0 on, or a share such as \"10%\"; given {value}");
+        match &value {
+            Value::Number(number) => number.as_u64().map(Self::Number).ok_or_else(wrong),
+            Value::String(text) => match text.trim().strip_suffix('%') {
+                Some(share) => {
+                    let share = share.trim().parse().ok().filter(|share| (0.0..=100.0).contains(share));
+                    share.map(Self::Share).ok_or_else(wrong)
+                }
+                None => text.trim().parse().map(Self::Number).map_err(|_| wrong()),
+            },
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for MaxRejects {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(formatter, "{number}"),
+            Self::Share(share) => write!(formatter, "{share}%"),
+        }
+    }
 }
 
 /// What one stream is in HubSpot.
@@ -100,9 +163,10 @@ pub enum UnknownFields {
 }
 
 impl TargetConfig {
-    /// How many records may be rejected before the run fails; none: any number.
-    pub fn max_rejects(&self) -> Option<u64> {
-        self.max_rejects.or_else(|| self.rejects_path.is_none().then_some(0))
+    /// How many records may be rejected before the run fails.
+    pub fn max_rejects(&self) -> MaxRejects {
+        let default = if self.rejects_path.is_none() { MaxRejects::Number(0) } else { MaxRejects::WITH_A_FILE };
+        self.max_rejects.unwrap_or(default)
     }
 
     /// The unique property of tickets; none when doubles are accepted.
@@ -137,7 +201,23 @@ fn default_ticket_key() -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_share_of_rejects_is_one_of_all_records() {
+        let share = MaxRejects::try_from(Value::from("10%")).expect("a share");
+        for (rejected, all, exceeded) in [(0, 0, false), (1, 10, false), (2, 11, true), (10, 10, true)] {
+            assert_eq!(share.is_exceeded(rejected, all), exceeded, "{rejected} of {all}");
+        }
+        assert!(!MaxRejects::Share(100.0).is_exceeded(7, 7));
+        assert_eq!(MaxRejects::try_from(Value::from("7")), Ok(MaxRejects::Number(7)), "as environment variables are");
+        for wrong in [json!("some"), json!("101%"), json!("-1"), json!(-1), json!(0.5), json!("NaN%"), json!("")] {
+            let said = MaxRejects::try_from(wrong.clone()).expect_err("no number of rejects");
+            assert!(said.contains("a share such as \"10%\"") && said.ends_with(&wrong.to_string()), "{said}");
+        }
+    }
 
     #[test]
     fn shared_settings_are_the_taps() {

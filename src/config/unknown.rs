@@ -31,11 +31,11 @@ pub(super) struct Unknown {
 }
 
 impl Unknown {
-    /// A key of a config file.
-    pub(super) fn key(key: &str, schema: &Value) -> Self {
+    /// A key of a config file, which stands below `path`.
+    fn key(path: &str, key: &str, schema: &Value) -> Self {
         let setting = nearest(key, schema);
         let nearest = setting.as_ref().map(|setting| format!("{setting:?}"));
-        Self { what: format!("config key {key:?}"), setting, nearest }
+        Self { what: format!("config key {:?}", format!("{path}{key}")), setting, nearest }
     }
 
     /// An environment variable, whose name begins with `prefix`.
@@ -67,11 +67,25 @@ impl Unknown {
 
 /// The keys of a config file that are no settings.
 pub(super) fn unknown_keys(settings: &Map<String, Value>, schema: &Value) -> Vec<Unknown> {
+    let mut unknown = unknown_within("", settings, schema);
+    // Settings of single streams have keys of their own.
+    let of_stream = &schema["properties"]["streams"]["additionalProperties"];
+    let of_stream = of_stream["anyOf"].as_array().and_then(|forms| forms.first()).unwrap_or(of_stream);
+    if of_stream["properties"].is_object() {
+        for (stream, entry) in settings.get("streams").and_then(Value::as_object).into_iter().flatten() {
+            let keys = entry.as_object().into_iter();
+            unknown.extend(keys.flat_map(|keys| unknown_within(&format!("streams.{stream}."), keys, of_stream)));
+        }
+    }
+    unknown
+}
+
+fn unknown_within(path: &str, settings: &Map<String, Value>, schema: &Value) -> Vec<Unknown> {
     let known = schema["properties"].as_object();
     settings
         .keys()
         .filter(|key| known.is_none_or(|known| !known.contains_key(*key)))
-        .map(|key| Unknown::key(key, schema))
+        .map(|key| Unknown::key(path, key, schema))
         .collect()
 }
 
@@ -111,7 +125,7 @@ mod tests {
             ("page_sise", "page_size"),
             ("hub_id", "organization_id"),
         ] {
-            let unknown = Unknown::key(key, settings_schema());
+            let unknown = Unknown::key("", key, settings_schema());
             assert_eq!(
                 unknown.sentence(),
                 format!("config key {key:?} is unknown and ignored; did you mean {nearest:?}?")
@@ -124,7 +138,7 @@ mod tests {
              TAP_HUBSPOT_TICKETS_ACCESS_TOKEN?"
         );
         assert!(variable.credential_hint().is_some());
-        assert_eq!(Unknown::key("zzz", settings_schema()).sentence(), "config key \"zzz\" is unknown and ignored");
-        assert_eq!(Unknown::key("page_sise", settings_schema()).credential_hint(), None);
+        assert_eq!(Unknown::key("", "zzz", settings_schema()).sentence(), "config key \"zzz\" is unknown and ignored");
+        assert_eq!(Unknown::key("", "page_sise", settings_schema()).credential_hint(), None);
     }
 }

@@ -22,7 +22,8 @@ pub(super) struct Links {
 
 impl Links {
     pub(super) fn new(associations: Associations) -> Self {
-        let Associations { mut links, types } = associations;
+        // A record that HubSpot refuses to read counts as one without associations, which the client warns of.
+        let Associations { mut links, types, refused: _ } = associations;
         links.sort_unstable();
         links.dedup();
         Self { links, types }
@@ -142,7 +143,7 @@ mod tests {
                 association_type: *association_type,
             })
             .collect();
-        Links::new(Associations { links, types })
+        Links::new(Associations { links, types, ..Associations::default() })
     }
 
     #[test]

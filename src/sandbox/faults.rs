@@ -43,6 +43,8 @@ pub enum Fault {
     StatusAfter(u16),
     /// Somebody else creates a contact with the first address of a write just before it: 400, nothing is written.
     EmailRace,
+    /// Writes the records of a batch, but none of the associations that they are sent with.
+    AssociationsDropped,
     /// Cuts the connection in the middle of the body.
     ResetMidBody,
     /// Sends half of the JSON as if it were all.

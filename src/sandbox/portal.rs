@@ -1,5 +1,6 @@
 //! The portal: all records, definitions and associations, and the changes they can go through.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -166,10 +167,29 @@ impl Portal {
                 "createdate" => record.created = instant(name, value)?,
                 "hs_object_id" => {}
                 _ if *name == kind.modified_property() => record.updated = instant(name, value)?,
-                _ => self.write(kind, record, name, &json_text(value), now)?,
+                _ => {
+                    let value = self.with_members(kind, record, name, value);
+                    self.write(kind, record, name, &json_text(&value), now)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// What a property of several options holds after a write: members behind a leading semicolon are added to those there.
+    /// <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
+    fn with_members<'v>(&self, kind: ObjectType, record: &Record, name: &str, value: &'v str) -> Cow<'v, str> {
+        let properties = self.properties(kind);
+        let slot = properties.slot(name).filter(|slot| properties.def(*slot).field_type == "checkbox");
+        let (Some(slot), Some(added)) = (slot, value.strip_prefix(';')) else { return Cow::Borrowed(value) };
+        let there = record.values.get(slot).map(decode).unwrap_or_default();
+        let mut members: Vec<&str> = Vec::new();
+        for member in there.split(';').chain(added.split(';')).filter(|member| !member.is_empty()) {
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
+        Cow::Owned(members.join(";"))
     }
 
     fn write(

@@ -45,6 +45,8 @@ pub struct PropertyDef {
     pub data_sensitivity: String,
     /// `OWNER`, `COMPANY`, ...
     pub referenced_object_type: Option<String>,
+    /// Type and arguments of each validation rule that the portal's admins set: `MIN_LENGTH` and `["3"]`.
+    pub validations: Vec<(String, Vec<String>)>,
     /// Whether the property was archived, and when (epoch milliseconds).
     #[serde(skip)]
     pub archived_at: Option<i64>,
@@ -74,6 +76,7 @@ impl Default for PropertyDef {
             read_only: false,
             data_sensitivity: "non_sensitive".to_owned(),
             referenced_object_type: None,
+            validations: Vec::new(),
             archived_at: None,
             created_at: None,
             updated_at: None,

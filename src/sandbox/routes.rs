@@ -16,6 +16,7 @@ pub(super) enum Endpoint {
     Properties(ObjectType),
     Property(ObjectType, String),
     PropertiesBatchRead(ObjectType),
+    PropertyValidations(ObjectType),
     Pipelines(ObjectType),
     Pipeline(ObjectType, String),
     Stages(ObjectType, String),
@@ -84,6 +85,7 @@ pub(super) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
         ("crm", "properties", [t]) => ("GET", Endpoint::Properties(kind(t)?)),
         ("crm", "properties", [t, "batch", "read"]) => ("POST", Endpoint::PropertiesBatchRead(kind(t)?)),
         ("crm", "properties", [t, name]) => ("GET", Endpoint::Property(kind(t)?, (*name).to_owned())),
+        ("crm", "property-validations", [t]) => ("GET", Endpoint::PropertyValidations(kind(t)?)),
         ("crm", "pipelines", [t]) => ("GET", Endpoint::Pipelines(kind(t)?)),
         ("crm", "pipelines", [t, id]) => ("GET", Endpoint::Pipeline(kind(t)?, (*id).to_owned())),
         ("crm", "pipelines", [t, id, "stages"]) => ("GET", Endpoint::Stages(kind(t)?, (*id).to_owned())),
@@ -160,6 +162,7 @@ impl Endpoint {
             Self::Properties(kind) | Self::Property(kind, _) | Self::PropertiesBatchRead(kind) => {
                 format!("properties {}", kind.plural())
             }
+            Self::PropertyValidations(kind) => format!("property_validations {}", kind.plural()),
             Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {
                 format!("pipelines {}", kind.plural())
             }
@@ -208,7 +211,10 @@ impl Endpoint {
             Self::RecordAssociations(from, _, to)
             | Self::AssociationsBatchRead(from, to)
             | Self::AssociationLabels(from, to) => vec![from.read_scope(), to.read_scope()],
-            Self::Properties(kind) | Self::Property(kind, _) | Self::PropertiesBatchRead(kind) => {
+            Self::Properties(kind)
+            | Self::Property(kind, _)
+            | Self::PropertiesBatchRead(kind)
+            | Self::PropertyValidations(kind) => {
                 vec![kind.schema_scope()]
             }
             Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {

@@ -85,6 +85,20 @@ pub(super) fn properties_batch_read(scene: &Scene<'_>, kind: ObjectType, body: &
     Ok(Reply::json(if missing > 0 { 207 } else { 200 }, &body))
 }
 
+/// The properties that have validation rules, with these.
+pub(super) fn property_validations(scene: &Scene<'_>, kind: ObjectType) -> Reply {
+    let ruled = scene.portal.properties(kind).iter(false).filter(|(_, def)| !def.validations.is_empty());
+    let results: Vec<Value> = ruled
+        .map(|(_, def)| {
+            let rules = def.validations.iter().map(|(rule_type, arguments)| {
+                json!({"ruleType": rule_type, "ruleArguments": arguments, "shouldApplyNormalization": false})
+            });
+            json!({"propertyName": def.name, "propertyValidationRules": rules.collect::<Vec<_>>()})
+        })
+        .collect();
+    Reply::json(200, &json!({"results": results}))
+}
+
 pub(super) fn pipelines(scene: &Scene<'_>, kind: ObjectType) -> Reply {
     let all = scene.portal.pipelines(kind).iter().enumerate();
     let results: Vec<Value> = all.map(|(order, pipeline)| pipeline.to_json(order)).collect();

@@ -112,7 +112,7 @@ impl Service {
     }
 
     /// Answers one API request.
-    pub(super) async fn answer(&self, incoming: Incoming, scissors: &Scissors) -> Response<Body> {
+    pub(super) async fn answer(&self, mut incoming: Incoming, scissors: &Scissors) -> Response<Body> {
         let errors = Errors::new();
         let routed = route(&incoming.method, &incoming.path);
         let label = routed.as_ref().map_or_else(|_| "unroutable".to_owned(), Endpoint::label);
@@ -132,7 +132,12 @@ impl Service {
             Some(Fault::EmailRace) => writes::email_race(&mut self.portal_mut(), &errors, &incoming.body, self.now()),
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
             None if fault == Some(Fault::IgnoreAfter) => self.regular(&incoming.without_cursors(), routed, &errors),
-            None => self.regular(&incoming, routed, &errors),
+            None => {
+                if fault == Some(Fault::AssociationsDropped) {
+                    writes::drop_associations(&mut incoming.body);
+                }
+                self.regular(&incoming, routed, &errors)
+            }
         };
         if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
             self.distort(fault, &label, &errors, &mut reply);
@@ -243,6 +248,7 @@ impl Service {
             Endpoint::Properties(kind) => schema::properties(&scene, *kind, &parameters),
             Endpoint::Property(kind, name) => schema::property(&scene, *kind, name),
             Endpoint::PropertiesBatchRead(kind) => schema::properties_batch_read(&scene, *kind, body),
+            Endpoint::PropertyValidations(kind) => Ok(schema::property_validations(&scene, *kind)),
             Endpoint::Pipelines(kind) => Ok(schema::pipelines(&scene, *kind)),
             Endpoint::Pipeline(kind, id) => schema::pipeline(&scene, *kind, id, false),
             Endpoint::Stages(kind, id) => schema::pipeline(&scene, *kind, id, true),
@@ -312,6 +318,7 @@ impl Service {
             | Fault::LostReply
             | Fault::ResetMidBody
             | Fault::EndlessBody
+            | Fault::AssociationsDropped
             | Fault::IgnoreAfter
             | Fault::Date { .. } => {}
             Fault::StatusAfter(code) => *reply = errors.plain(*code, "internal error"),

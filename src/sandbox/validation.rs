@@ -88,7 +88,32 @@ fn one(portal: &Portal, kind: ObjectType, name: &str, value: &str) -> Result<Str
     if ["hs_pipeline_stage", "dealstage"].contains(&name) {
         return stage(portal, kind, name, value);
     }
-    typed(def, value)
+    typed(def, value).and_then(|value| ruled(def, value))
+}
+
+/// What the portal's admins ask of a value, as far as the sandbox knows their rules.
+fn ruled(def: &PropertyDef, value: String) -> Result<String, Problem> {
+    let length = value.chars().count();
+    for (rule_type, arguments) in &def.validations {
+        let bound = arguments.first().and_then(|text| text.parse::<f64>().ok());
+        let number = value.parse::<f64>().ok();
+        let broken = match (rule_type.as_str(), bound) {
+            ("MIN_LENGTH", Some(least)) => (length as f64) < least,
+            ("MAX_LENGTH", Some(most)) => (length as f64) > most,
+            ("MIN_NUMBER", Some(least)) => number.is_some_and(|number| number < least),
+            ("MAX_NUMBER", Some(most)) => number.is_some_and(|number| number > most),
+            ("ALPHANUMERIC", _) if arguments.iter().any(|one| one == "NUMERIC_ONLY") => {
+                !value.bytes().all(|byte| byte.is_ascii_digit())
+            }
+            ("WHITESPACE", _) => value.contains(char::is_whitespace),
+            _ => false,
+        };
+        if broken {
+            let message = format!("{value} does not satisfy the validation rule {rule_type} of {}", def.name);
+            return Err(Problem::new(&def.name, "FAILED_VALIDATION_RULE", message));
+        }
+    }
+    Ok(value)
 }
 
 fn email(value: &str) -> Result<String, Problem> {

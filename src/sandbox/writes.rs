@@ -292,13 +292,39 @@ fn carry_out(portal: &mut Portal, kind: ObjectType, step: &Step, now: Millis) ->
             (id, true)
         }
         Step::Update { id, values } => {
-            let values = pairs(values);
+            let mut values = pairs(values);
+            values.retain(|(name, value)| !moves_back(portal, kind, *id, name, value));
             let borrowed: Vec<(&str, &str)> = values.iter().map(|(name, value)| (&**name, &**value)).collect();
             portal.update(kind, *id, &borrowed, true, now).ok()?;
             (*id, false)
         }
     };
     portal.get(kind, id).map(|record| (record, new))
+}
+
+/// A lifecycle stage only moves forward, in the order of its options; another one is left without a word, unless it was
+/// cleared first.
+fn moves_back(portal: &Portal, kind: ObjectType, id: u64, name: &str, value: &str) -> bool {
+    let properties = portal.properties(kind);
+    let Some(slot) = properties.slot(name).filter(|_| name == "lifecyclestage" && !value.is_empty()) else {
+        return false;
+    };
+    let options = &properties.def(slot).options;
+    let place = |stage: &str| options.iter().position(|(known, _)| known == stage);
+    let old = portal.get(kind, id).and_then(|record| record.values.text(slot));
+    match (old.and_then(|old| place(&old)), place(value)) {
+        (Some(old), Some(new)) => new < old,
+        _ => false,
+    }
+}
+
+/// Takes the associations out of the inputs of a batch.
+pub(super) fn drop_associations(body: &mut Vec<u8>) {
+    let Ok(mut batch) = serde_json::from_slice::<Value>(body) else { return };
+    for input in batch["inputs"].as_array_mut().into_iter().flatten() {
+        input.as_object_mut().map(|input| input.shift_remove("associations"));
+    }
+    *body = batch.to_string().into_bytes();
 }
 
 fn render(scene: &Scene<'_>, kind: ObjectType, record: &Record, input: &Input) -> Vec<u8> {

@@ -13,12 +13,12 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a portal, in a folder that is made where it is missing.
+    /// Takes a program's lock of a portal, in a folder that is made where it is missing.
     ///
     /// # Errors
     /// [`TapError::Locked`] when another run has it; [`TapError::LockUnusable`] when the folder cannot be used.
-    pub(super) fn take(folder: &Path, portal_id: &str) -> Result<Self, TapError> {
-        let path = folder.join(format!("tap-hubspot-tickets.{portal_id}.lock"));
+    pub fn take(folder: &Path, program: &str, portal_id: &str) -> Result<Self, TapError> {
+        let path = folder.join(format!("{program}.{portal_id}.lock"));
         let unusable = |path, reason| TapError::LockUnusable { path, reason };
         match fs::create_dir_all(folder) {
             Ok(()) => Self::of(path, format!("portal {portal_id}"), unusable),

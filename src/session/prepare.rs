@@ -50,7 +50,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
     let surveyed = session.survey(catalog, incoming.as_ref()).await?;
     let Surveyed { portal_id, portal_failure, catalog, access, denied, definitions } = surveyed;
     let lock = match &config.lock_path {
-        Some(folder) if !shares => Some(Lock::take(folder, &portal_id)?),
+        Some(folder) if !shares => Some(Lock::take(folder, "tap-hubspot-tickets", &portal_id)?),
         _ => None,
     };
     let streams = STREAMS.map(|stream| stream.name);

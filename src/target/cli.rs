@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
+use super::lines::{Format, PlainStream};
 use crate::about::AboutFormat;
 use crate::exit;
 
@@ -20,7 +21,23 @@ pub(super) struct Arguments {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Check the connection and what the token may write
+    /// Take plain records of this stream instead of Singer messages: one JSON object a line, or CSV with --csv
+    #[arg(long, value_name = "NAME")]
+    pub(super) stream: Option<String>,
+
+    /// Field of --stream that tells its records apart; may be repeated
+    #[arg(long, value_name = "FIELD", requires = "stream", value_delimiter = ',')]
+    pub(super) key: Vec<String>,
+
+    /// Take a CSV file with a header
+    #[arg(long, requires = "stream")]
+    pub(super) csv: bool,
+
+    /// What separates the columns of --csv, where the header does not show it
+    #[arg(long, value_name = "CHAR|tab", requires = "csv", value_parser = delimiter)]
+    pub(super) delimiter: Option<u8>,
+
+    /// Check the connection, what the token may do and what the config names, and end as a run would
     #[arg(long)]
     pub(super) test: bool,
 
@@ -37,6 +54,26 @@ pub(super) struct Arguments {
     pub(super) version: bool,
 }
 
+impl Arguments {
+    /// The form that stdin has.
+    pub(super) fn format(&self) -> Format {
+        let Some(name) = &self.stream else { return Format::Singer };
+        let stream = PlainStream { name: name.clone(), key_properties: self.key.clone() };
+        match self.csv {
+            true => Format::Table(stream, self.delimiter),
+            false => Format::Records(stream),
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() && !one.is_ascii_alphanumeric() && *one != b'"' => Ok(*one),
+        _ => Err("it must be one character such as , or ; or the word tab".to_owned()),
+    }
+}
+
 /// Writes the help that was asked for, or what is wrong with the arguments; returns the exit code.
 pub(super) fn report(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
@@ -45,7 +82,9 @@ pub(super) fn report(error: &clap::Error) -> u8 {
         return 0;
     }
     let text = error.render().to_string();
-    let cause = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What is missing stands on lines of its own.
+    let cause: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let cause = cause.join(" ").trim_start_matches("error: ").to_owned();
     // The last line of stderr is what orchestrators show.
     let _ = writeln!(io::stderr(), "ERROR {cause}; see --help");
     exit::USAGE

@@ -1,31 +1,31 @@
-//! A delivery: lines are collected into a segment, a segment is brought into the portal type by type, and only then the
-//! STATE that came with it goes out.
+//! A delivery: lines are collected into a segment, a segment is brought into the portal type by type, and STATE goes out
+//! once every record before it is in the portal or among the rejects.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::chunk::{self, Context, Done, How, Ready, Settled};
+use super::accounts::Accounts;
+use super::breaker::Breaker;
+use super::chunk::Context;
 use super::definitions::Definitions;
 use super::exit::TargetError;
-use super::field::Mark;
+use super::identity::line_key;
 use super::input::{InputError, Line, Message, Record, parse};
-use super::known::{Fresh, Known};
-use super::linking::link;
+use super::known::Fresh;
 use super::plan::{Match, StreamPlan, object_type_of};
-use super::portal::{Session, define_key};
-use super::preview;
-use super::references::resolve;
-use super::rejects::{Rejected, Rejects};
-use super::summary::Summary;
+use super::portal::{DELIVERY_KEY, DOUBLE_DEALS, Session, define_key};
+use super::rejects::is_rejected_line;
+use super::waiting::SpilledLine;
 use super::wanted::{Manner, Reading, Source, Wanted, read};
+use super::writer::Writer;
 use super::writing::Refusal;
-use crate::client::{MAX_BATCH, ObjectId, ObjectType};
-use crate::config::TargetConfig;
+use crate::client::ObjectType;
+use crate::config::{TargetConfig, nearest_of};
 
 /// The order in which types are written: a record refers to those of types before its own.
 pub(super) const ORDER: [ObjectType; 4] =
@@ -34,11 +34,8 @@ pub(super) const ORDER: [ObjectType; 4] =
 const SEGMENT_RECORDS: usize = 10_000;
 /// Bytes of a segment's lines; a ticket may hold a megabyte.
 const SEGMENT_BYTES: usize = 32 << 20;
-/// Chunks on their way at once. At 19 requests a second each may take half a second without a pause.
-const CHUNKS_AT_ONCE: usize = 10;
-
-/// Rejected records that are told in the log; all of them stand in the file of rejects.
-const MAX_TOLD: u64 = 100;
+/// STATEs held back; of more only every second one is kept.
+const MAX_STATES: usize = 64;
 
 /// The place of a type in [`ORDER`].
 pub(super) fn rank(object_type: &ObjectType) -> usize {
@@ -48,67 +45,54 @@ pub(super) fn rank(object_type: &ObjectType) -> usize {
 /// A delivery under way.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    config: TargetConfig,
-    portal_id: String,
-    context: Context,
+    session: Session,
+    writer: Writer,
     definitions: HashMap<ObjectType, Arc<Definitions>>,
     /// None: the config leaves the stream out.
     plans: HashMap<String, Option<Arc<StreamPlan>>>,
-    /// The SCHEMA line of each stream.
-    schemas: HashMap<String, String>,
     /// Types whose unique property for delivery keys was seen to.
     keyed: HashSet<ObjectType>,
-    known: Known,
-    rejects: Rejects,
-    summary: Summary,
-    /// What a dry run prints of the segment, by line.
-    preview: BTreeMap<(u64, usize), String>,
     segment: Vec<Wanted>,
     bytes: usize,
-    state: Option<Box<RawValue>>,
+    /// STATEs that are not out yet, each with the number of its line.
+    states: Vec<(u64, Box<RawValue>)>,
+    /// The input is a file of rejects.
+    is_of_rejects: bool,
 }
 
 impl Delivery {
     /// A delivery that has not begun.
     ///
     /// # Errors
-    /// When the file of rejects cannot be opened.
+    /// When a file that the settings name cannot be opened.
     pub(super) fn new(session: Session, dry: bool) -> Result<Self, TargetError> {
-        let Session { config, client, portal_id, .. } = session;
-        let path = config.rejects_path.as_deref().filter(|_| !dry);
-        let rejects = Rejects::open(path).map_err(TargetError::Rejects)?;
+        let accounts = Accounts::open(&session.config, dry)?;
         let context = Context {
-            client,
+            client: session.client.clone(),
             dry,
             keyless: HashSet::new(),
             next_fake: AtomicU64::new(u64::MAX),
             fresh: Fresh::default(),
+            breaker: Breaker::default(),
+            stopped: AtomicBool::new(false),
         };
         Ok(Self {
-            config,
-            portal_id,
-            context,
+            session,
+            writer: Writer::new(context, accounts),
             definitions: HashMap::new(),
             plans: HashMap::new(),
-            schemas: HashMap::new(),
             keyed: HashSet::new(),
-            known: Known::default(),
-            rejects,
-            summary: Summary::default(),
-            preview: BTreeMap::new(),
             segment: Vec::new(),
             bytes: 0,
-            state: None,
+            states: Vec::new(),
+            is_of_rejects: false,
         })
     }
 
-    pub(super) fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// Whether there is nothing to deliver.
+    /// Whether nothing was taken since the last delivery.
     pub(super) fn is_empty(&self) -> bool {
-        self.segment.is_empty() && self.state.is_none()
+        let states = self.states.is_empty() || self.writer.waiting.first_line().is_some();
+        self.segment.is_empty() && states && !self.writer.accounts.holds_lines()
     }
 
     /// Whether the segment should be delivered before more is taken.
@@ -121,21 +105,45 @@ impl Delivery {
     /// # Errors
     /// When the line is no message, or its stream cannot be written.
     pub(super) async fn take(&mut self, line: Line) -> Result<(), TargetError> {
-        match parse(&line)? {
+        let message = match parse(&line) {
+            // A run that was killed while it wrote rejects leaves half a line at the end of the file.
+            Ok(Message::Unreadable(_)) if self.is_of_rejects && is_cut(&line) => {
+                let number = line.number;
+                tracing::warn!(
+                    "line {number}, the last one of this file of rejects, is cut off and left out: the run that wrote it was \
+                     stopped; deliver the first input again to have its record"
+                );
+                return Ok(());
+            }
+            parsed => parsed?,
+        };
+        match message {
             Message::Schema { stream, key_properties } => {
-                self.schemas.insert(stream.clone(), line.text);
+                self.writer.accounts.schemas.insert(stream.clone(), line.text);
                 self.plan(&stream, key_properties).await
             }
             Message::Record(record) => self.take_record(record, line).await,
             Message::State(value) => {
-                self.state = Some(value);
+                self.hold_state(line.number, value);
                 Ok(())
             }
             Message::ActivateVersion => {
-                self.summary.activate_versions += 1;
+                self.writer.accounts.summary.activate_versions += 1;
                 Ok(())
             }
+            Message::Unreadable(bad) => self.writer.accounts.reject_unreadable(line.number, bad),
         }
+    }
+
+    fn hold_state(&mut self, line: u64, value: Box<RawValue>) {
+        if self.states.len() >= MAX_STATES {
+            let mut place = 0;
+            self.states.retain(|_| {
+                place += 1;
+                place % 2 == 0
+            });
+        }
+        self.states.push((line, value));
     }
 
     async fn plan(&mut self, stream: &str, key_properties: Vec<String>) -> Result<(), TargetError> {
@@ -144,12 +152,12 @@ impl Delivery {
         if known.is_some_and(|plan| plan.key_properties == key_properties) {
             return Ok(());
         }
-        let Some(object_type) = object_type_of(stream, &self.config).map_err(of_stream)? else {
+        let Some(object_type) = object_type_of(stream, &self.session.config).map_err(of_stream)? else {
             self.plans.insert(stream.to_owned(), None);
             return Ok(());
         };
         let definitions = self.definitions(&object_type).await?;
-        let plan = StreamPlan::new(stream, object_type, key_properties, definitions, &self.config);
+        let plan = StreamPlan::new(stream, object_type, key_properties, definitions, &self.session.config);
         self.plans.insert(stream.to_owned(), Some(Arc::new(plan.map_err(of_stream)?)));
         Ok(())
     }
@@ -158,10 +166,18 @@ impl Delivery {
         if let Some(known) = self.definitions.get(object_type) {
             return Ok(known.clone());
         }
-        let read = Arc::new(Definitions::read(&self.context.client, object_type).await?);
-        if self.context.client.has_no_objects(object_type).await? {
-            self.context.fresh.is_empty_of(object_type);
+        let client = &self.session.client;
+        let (mut read, is_empty) =
+            tokio::try_join!(Definitions::read(client, object_type), client.has_no_objects(object_type))?;
+        // HubSpot answers with an empty list now and then; records taken for new would be written over.
+        if is_empty && client.has_no_objects(object_type).await? {
+            self.writer.context.fresh.is_empty_of(object_type);
         }
+        if self.writer.context.dry {
+            // A run leaves them to HubSpot, which may know of newer ones.
+            read.learn_portal_rules(&self.session.client, object_type).await?;
+        }
+        let read = Arc::new(read);
         self.definitions.insert(object_type.clone(), read.clone());
         Ok(read)
     }
@@ -171,268 +187,199 @@ impl Delivery {
         let plan = match self.plans.get(&record.stream) {
             Some(Some(plan)) => plan.clone(),
             Some(None) => {
-                self.summary.left_out += 1;
+                self.writer.accounts.left_out(&record.stream, number);
                 return Ok(());
             }
             None => return Err(InputError::NoSchema { line: number, stream: record.stream }.into()),
         };
         self.see_to_key(&plan).await?;
-        let bytes = line.text.len();
-        let manner = Manner {
-            clear_nulls: self.config.clear_nulls,
-            delivery_id: self.config.delivery_id.as_deref(),
-            portal_id: &self.portal_id,
-        };
-        let source = Source { line: number, text: line.text.clone() };
-        match read(&plan, &record, source, manner) {
+        self.is_of_rejects = self.is_of_rejects || is_rejected_line(&line.text);
+        let source = Source { line: number, text: line.text };
+        match self.read(&plan, &record, source.clone()) {
             Reading::Wanted(wanted) => {
+                self.bytes += source.text.len();
                 self.segment.push(*wanted);
-                self.bytes += bytes;
                 Ok(())
             }
             Reading::Archived => {
-                self.summary.of(&plan.stream).archived += 1;
+                self.writer.accounts.archived(&plan, number);
                 Ok(())
             }
             Reading::Faulty(reason) => {
-                let refusal = Refusal::new(reason);
                 // Its position in the delivery is lost in the file of rejects.
                 let key = match (&plan.matched, plan.key_properties.is_empty(), &record.delivery_key) {
                     (Match::Once(_), true, None) => {
-                        self.config.delivery_id.as_ref().map(|delivery| format!("{delivery}/{number}"))
+                        self.session.config.delivery_id.as_ref().map(|delivery| line_key(delivery, number))
                     }
                     (.., key) => key.clone(),
                 };
-                self.reject(&plan.stream, number, &line.text, key.as_deref(), &refusal)
+                self.writer.accounts.reject(&plan, &source, key.as_deref(), None, &Refusal::new(reason))
             }
         }
+    }
+
+    fn read(&self, plan: &Arc<StreamPlan>, record: &Record, source: Source) -> Reading {
+        let config: &TargetConfig = &self.session.config;
+        let is_a_stream =
+            |name: &str| name == "tickets" || self.plans.contains_key(name) || config.streams.contains_key(name);
+        let manner = Manner {
+            clear_nulls: config.clear_nulls,
+            delivery_id: config.delivery_id.as_deref(),
+            delivery_is_a_stream: config.delivery_id.as_deref().is_some_and(is_a_stream),
+            portal_id: &self.session.portal_id,
+        };
+        read(plan, record, source, manner)
     }
 
     /// Creates the unique property for delivery keys on first use.
     async fn see_to_key(&mut self, plan: &StreamPlan) -> Result<(), TargetError> {
-        let (Match::Once(name) | Match::Domain(name)) = &plan.matched else { return Ok(()) };
+        let (name, needed) = match &plan.matched {
+            Match::Once(name) | Match::Domain(name) => (name.as_str(), true),
+            // Deals are found without it; it keeps two deliveries at once from creating a deal twice.
+            Match::DealName => (DELIVERY_KEY, false),
+            Match::Unique(_) | Match::Id | Match::Never => return Ok(()),
+        };
         if !self.keyed.insert(plan.object_type.clone()) {
             return Ok(());
         }
-        let of_stream = |reason| TargetError::Stream { stream: plan.stream.clone(), reason };
-        match plan.definitions.by_name.get(name) {
-            Some(definition) if definition.unique => Ok(()),
-            Some(_) => Err(of_stream(format!("the property {name} is there, but its values are not unique"))),
-            None if self.context.dry => {
-                self.context.keyless.insert(plan.object_type.clone());
-                Ok(())
+        let context = &mut self.writer.context;
+        let problem = match plan.definitions.by_name.get(name) {
+            Some(definition) if definition.unique => return Ok(()),
+            Some(_) => format!("the property {name} is there, but its values are not unique"),
+            None if context.dry => {
+                context.keyless.insert(plan.object_type.clone());
+                return Ok(());
             }
-            None => define_key(&self.context.client, &plan.object_type, name).await?.map_err(of_stream),
+            None => match define_key(&context.client, &plan.object_type, name).await? {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
+            },
+        };
+        if needed {
+            return Err(TargetError::Stream { stream: plan.stream.clone(), reason: problem });
         }
-    }
-
-    fn reject(
-        &mut self,
-        stream: &str,
-        line: u64,
-        text: &str,
-        delivery_key: Option<&str>,
-        refusal: &Refusal,
-    ) -> Result<(), TargetError> {
-        let Refusal { reason, category, correlation_id } = refusal;
-        let mut said = format!("line {line} of {stream} is rejected: {reason}");
-        if !category.is_empty() || !correlation_id.is_empty() {
-            said.push_str(&format!(" ({category}; correlationId {correlation_id})"));
-        }
-        match self.summary.rejected() {
-            told if told < MAX_TOLD => tracing::warn!("{said}"),
-            MAX_TOLD => tracing::warn!("{MAX_TOLD} records are rejected; further ones are counted, not told"),
-            _ => {}
-        }
-        self.summary.first_rejection.get_or_insert(said);
-        self.summary.of(stream).rejected += 1;
-        if self.context.dry {
-            let place = self.preview.len();
-            self.preview.insert((line, place), preview::line_of_rejected(stream, line, refusal));
-        }
-        let schema = self.schemas.get(stream).map_or("", String::as_str);
-        self.rejects
-            .add(&Rejected { line, text, stream, schema, delivery_key, refusal })
-            .map_err(TargetError::Rejects)?;
-        self.check_rejects()
-    }
-
-    fn check_rejects(&self) -> Result<(), TargetError> {
-        let rejected = self.summary.rejected();
-        match self.config.max_rejects() {
-            Some(allowed) if rejected > allowed && !self.context.dry => Err(TargetError::TooManyRejects {
-                rejected,
-                allowed,
-                first: self.summary.first_rejection.clone().unwrap_or_default(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    fn reject_wanted(&mut self, wanted: &Wanted, refusal: &Refusal) -> Result<(), TargetError> {
-        let key = matches!(wanted.plan.matched, Match::Once(_)).then(|| wanted.key.clone()).flatten();
-        for source in &wanted.sources {
-            self.reject(&wanted.plan.stream, source.line, &source.text, key.as_deref(), refusal)?;
-        }
+        tracing::warn!("{}: {problem}; {DOUBLE_DEALS}", plan.stream);
+        context.keyless.insert(plan.object_type.clone());
         Ok(())
     }
 
-    /// Brings everything taken so far into the portal, then lets the STATE out that came with it.
+    /// Brings everything taken so far into the portal, apart from what waits for later lines, then lets the STATEs out
+    /// that this covers.
     ///
     /// # Errors
     /// What is about no single record, and too many rejected ones; then no STATE goes out.
     pub(super) async fn deliver(&mut self) -> Result<(), TargetError> {
-        let mut by_type: BTreeMap<usize, Vec<Wanted>> = BTreeMap::new();
+        let outcome = self.deliver_segment().await;
+        // Even of a run that fails the reasons are kept.
+        self.writer.accounts.flush()?;
+        outcome?;
+        self.let_states_out()
+    }
+
+    async fn deliver_segment(&mut self) -> Result<(), TargetError> {
+        let mut by_type: [Vec<Wanted>; ORDER.len()] = Default::default();
         for wanted in std::mem::take(&mut self.segment) {
-            by_type.entry(rank(&wanted.plan.object_type)).or_default().push(wanted);
+            by_type[rank(&wanted.plan.object_type)].push(wanted);
         }
         self.bytes = 0;
-        let mut outcome = Ok(());
-        for (_, wanted) in by_type {
-            outcome = self.deliver_type(wanted).await;
-            if outcome.is_err() {
-                break;
-            }
+        for (rank, mut lines) in by_type.into_iter().enumerate() {
+            lines.extend(self.writer.waiting.take_arrived(rank));
+            lines.sort_by_key(|one| one.source.line);
+            self.writer.deliver(lines, false).await?;
         }
-        // Even of a run that fails the reasons are kept.
-        self.rejects.flush().map_err(TargetError::Rejects)?;
-        self.print_preview()?;
+        self.writer.waiting.forget_arrived();
+        Ok(())
+    }
+
+    /// Delivers everything, what waits included: no line comes any more.
+    ///
+    /// # Errors
+    /// As [`Delivery::deliver`].
+    pub(super) async fn finish(&mut self) -> Result<(), TargetError> {
+        let mut outcome = self.deliver_segment().await;
+        if outcome.is_ok() {
+            outcome = self.deliver_waiting().await;
+        }
+        self.writer.accounts.flush()?;
         outcome?;
-        // Too many rejects of earlier lines end the run before a STATE covers them.
-        self.check_rejects()?;
-        if let Some(state) = self.state.take().filter(|_| !self.context.dry) {
-            // Safe here: every record before it is in the portal or among the rejects.
-            let mut out = io::stdout().lock();
-            writeln!(out, "{}", state.get()).and_then(|()| out.flush()).map_err(TargetError::Output)?;
+        self.warn_of_absent_streams();
+        self.writer.accounts.check()?;
+        self.let_states_out()
+    }
+
+    async fn deliver_waiting(&mut self) -> Result<(), TargetError> {
+        for rank in 0..ORDER.len() {
+            let mut lines = self.writer.waiting.take_all(rank);
+            lines.sort_by_key(|one| one.source.line);
+            self.writer.deliver(lines, true).await?;
+            let Some(mut spilled) = self.writer.waiting.take_spilled(rank)? else { continue };
+            loop {
+                let mut lines = Vec::new();
+                while lines.len() < SEGMENT_RECORDS
+                    && let Some(line) = spilled.next()?
+                {
+                    lines.extend(self.read_again(line));
+                }
+                if lines.is_empty() {
+                    break;
+                }
+                self.writer.deliver(lines, true).await?;
+            }
         }
+        self.writer.waiting.forget_spilled();
         Ok(())
     }
 
-    fn print_preview(&mut self) -> Result<(), TargetError> {
+    /// Reads a line that was taken before; it is a record that can be written.
+    fn read_again(&self, line: SpilledLine) -> Option<Wanted> {
+        let SpilledLine { plan, source } = line;
+        let again = Line { number: source.line, text: source.text.clone(), fault: None };
+        let Ok(Message::Record(record)) = parse(&again) else { return None };
+        match self.read(&plan, &record, source) {
+            Reading::Wanted(wanted) => Some(*wanted),
+            Reading::Archived | Reading::Faulty(_) => None,
+        }
+    }
+
+    fn let_states_out(&mut self) -> Result<(), TargetError> {
+        // Too many rejects of earlier lines end the run, or hold STATE back, before it covers them.
+        if self.writer.context.dry || self.writer.accounts.check().is_err() {
+            return Ok(());
+        }
+        let first_waiting = self.writer.waiting.first_line().unwrap_or(u64::MAX);
+        let covered = self.states.partition_point(|(line, _)| *line < first_waiting);
+        let Some((_, state)) = self.states.drain(..covered).next_back() else { return Ok(()) };
+        // Safe here: every record before it is in the portal or among the rejects.
         let mut out = io::stdout().lock();
-        for (_, line) in std::mem::take(&mut self.preview) {
-            writeln!(out, "{line}").map_err(TargetError::Output)?;
-        }
-        out.flush().map_err(TargetError::Output)
+        writeln!(out, "{}", state.get()).and_then(|()| out.flush()).map_err(TargetError::Output)
     }
 
-    async fn deliver_type(&mut self, wanted: Vec<Wanted>) -> Result<(), TargetError> {
-        let (ready, refused) = resolve(&self.context, &mut self.known, wanted).await?;
-        for (wanted, refusal) in refused {
-            self.reject_wanted(&wanted, &refusal)?;
-        }
-        let mut by_stream: Vec<(Arc<StreamPlan>, Vec<Ready>)> = Vec::new();
-        for ready in ready {
-            let plan = ready.wanted.plan.clone();
-            match by_stream.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &plan)) {
-                Some((_, of_stream)) => of_stream.push(ready),
-                None => by_stream.push((plan, vec![ready])),
+    fn warn_of_absent_streams(&self) {
+        let seen: BTreeSet<&str> = self.plans.keys().map(String::as_str).collect();
+        let config = &self.session.config.streams;
+        let absent = config.keys().filter(|name| !seen.is_empty() && !seen.contains(name.as_str()));
+        let unnamed = || seen.iter().copied().filter(|name| !config.contains_key(*name));
+        for name in absent {
+            // Streams that are not part of this input are no mistake; names that nearly are, may be one.
+            if let Some(near) = nearest_of(name, unnamed()) {
+                tracing::warn!("streams names {name:?}, which the input does not have; did you mean {near:?}?");
             }
         }
-        for (plan, ready) in by_stream {
-            let ready = self.joined(&plan, ready);
-            let mut chunks: Vec<Vec<Ready>> = Vec::new();
-            for one in ready {
-                match chunks.last_mut().filter(|chunk| chunk.len() < MAX_BATCH) {
-                    Some(chunk) => chunk.push(one),
-                    None => chunks.push(vec![one]),
-                }
-            }
-            let (context, of) = (&self.context, &plan);
-            let settled: Vec<Vec<Settled>> = stream::iter(chunks)
-                .map(|chunk| chunk::deliver(context, of, chunk))
-                .buffered(CHUNKS_AT_ONCE)
-                .try_collect()
-                .await?;
-            self.account(&plan, settled.into_iter().flatten().collect()).await?;
-        }
-        Ok(())
     }
 
-    /// Joins the records of a segment that mean one in the portal: a later line's values win. Of a ticket the first line
-    /// stands.
-    fn joined(&mut self, plan: &StreamPlan, ready: Vec<Ready>) -> Vec<Ready> {
-        let mut places: HashMap<(Option<ObjectId>, String), usize> = HashMap::new();
-        let mut joined: Vec<Ready> = Vec::with_capacity(ready.len());
-        for mut one in ready {
-            let Some(key) = one.wanted.key.clone() else {
-                joined.push(one);
-                continue;
-            };
-            let contact = one.contact().filter(|_| plan.matched == Match::DealName);
-            match places.get(&(contact, key.clone())) {
-                None => {
-                    places.insert((contact, key), joined.len());
-                    joined.push(one);
-                }
-                Some(place) => {
-                    let first = &mut joined[*place];
-                    self.summary.of(&plan.stream).joined += 1;
-                    first.wanted.sources.append(&mut one.wanted.sources);
-                    if !matches!(plan.matched, Match::Once(_)) {
-                        first.wanted.properties.append(&mut one.wanted.properties);
-                    }
-                    first.links.append(&mut one.links);
-                    first.links.sort();
-                    first.links.dedup();
-                }
-            }
+    /// Ends a run, however it went: what is known of its lines is kept and told.
+    pub(super) fn close(&mut self, elapsed: std::time::Duration) {
+        if let Err(error) = self.writer.accounts.flush() {
+            tracing::error!("{error}");
         }
-        joined
+        let summary = &mut self.writer.accounts.summary;
+        summary.waiting = self.writer.waiting.lines();
+        summary.report(&self.session.client.ledger().tally(), elapsed, self.writer.context.dry);
     }
+}
 
-    /// Counts what became of the records, remembers them for those that refer to them, and associates them.
-    async fn account(&mut self, plan: &StreamPlan, settled: Vec<Settled>) -> Result<(), TargetError> {
-        let mut done: Vec<Done> = Vec::with_capacity(settled.len());
-        for one in settled {
-            match one {
-                Settled::Done(one) => done.push(one),
-                Settled::Refused(ready, refusal) => self.reject_wanted(&ready.wanted, &refusal)?,
-            }
-        }
-        for one in &done {
-            self.learn(plan, one);
-            if one.linked {
-                let links = u64::try_from(one.ready.links.len()).unwrap_or(u64::MAX);
-                self.summary.of(&plan.stream).associated += links;
-            }
-        }
-        let mut refused = BTreeMap::new();
-        if self.context.dry {
-            for one in &done {
-                let line = one.ready.wanted.sources[0].line;
-                let place = self.preview.len();
-                self.preview.extend(preview::line_of(one).map(|text| ((line, place), text)));
-            }
-        } else {
-            let linked = link(&self.context.client, &plan.object_type, &done).await?;
-            self.summary.of(&plan.stream).associated += u64::try_from(linked.made.len()).unwrap_or(u64::MAX);
-            refused = linked.refused;
-        }
-        for (index, one) in done.iter().enumerate() {
-            match refused.get(&index) {
-                Some(refusal) => self.reject_wanted(&one.ready.wanted, refusal)?,
-                None => self.summary.count(&plan.stream, one.how),
-            }
-        }
-        Ok(())
-    }
-
-    fn learn(&mut self, plan: &StreamPlan, done: &Done) {
-        let of = &plan.object_type;
-        let value = |name: &str| done.ready.wanted.properties.get(name).map(|value| value.trim());
-        self.known.learn(of, Mark::Id, &done.id.to_string(), done.id);
-        if let (Some(email), "contacts") = (value("email"), of.as_str()) {
-            self.known.learn(of, Mark::Email, &email.to_lowercase(), done.id);
-        }
-        if let (Some(domain), "companies") = (value("domain"), of.as_str()) {
-            self.known.learn(of, Mark::Domain, &domain.to_lowercase(), done.id);
-        }
-        if let (Some(name), "deals") = (value("dealname"), of.as_str()) {
-            self.known.learn(of, Mark::Name, name, done.id);
-            if let Some(contact) = done.ready.contact().filter(|_| done.how != How::Unchanged || self.context.dry) {
-                self.known.learn_deal(contact, name, done.id);
-            }
-        }
-    }
+/// Whether a line ends in the middle and no other follows it.
+fn is_cut(line: &Line) -> bool {
+    let cut = serde_json::from_str::<IgnoredAny>(&line.text).is_err_and(|error| error.is_eof());
+    cut && line.fault.is_none() && !line.text.ends_with('\n')
 }

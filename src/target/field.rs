@@ -142,9 +142,9 @@ fn unheard_of(name: &str, unknown: UnknownFields) -> Field {
     }
 }
 
-/// `contactId`, `contact_id` and `CONTACTID` are one name.
-fn folded(field: &str) -> String {
-    field.chars().filter(|one| *one != '_' && *one != '-').collect::<String>().to_lowercase()
+/// `contactId`, `contact_id`, `Contact ID` and `CONTACTID` are one name.
+pub(super) fn folded(field: &str) -> String {
+    field.chars().filter(|one| !['_', '-', ' '].contains(one)).collect::<String>().to_lowercase()
 }
 
 /// References lead from what is delivered later to what is delivered before it.

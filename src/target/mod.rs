@@ -1,5 +1,7 @@
 //! The Singer target: the command line, what each of its ways of running does, and how it ends.
 
+mod accounts;
+mod breaker;
 mod check;
 mod chunk;
 mod cli;
@@ -7,19 +9,32 @@ mod definitions;
 mod delivery;
 mod exit;
 mod field;
+mod groups;
+mod identity;
 mod input;
 mod known;
+mod lines;
+mod lines_file;
 mod linking;
+mod lookups;
 mod matching;
+mod memory;
+mod moment;
 mod plan;
 mod portal;
+mod portal_rules;
 mod preview;
 mod references;
 mod rejects;
 mod run;
+mod settling;
 mod summary;
+mod table;
 mod value;
+mod waiting;
 mod wanted;
+mod wording;
+mod writer;
 mod writing;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,13 +52,41 @@ use crate::log;
 /// What the target can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 2] = ["about", "activate-version"];
 
-/// Reads a line of input as a run does, and forgets it: for those that hold the reader against any text.
+/// A form of input, for [`check_input`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputForm {
+    /// Singer messages.
+    Singer,
+    /// JSON objects, one a line.
+    Records,
+    /// A CSV file.
+    Csv,
+}
+
+/// Reads input as a run does, and forgets it: for those that hold the reader against any bytes. Returns the number of
+/// each line that a run takes or rejects.
 ///
 /// # Errors
-/// The sentence that a run would end or reject the line with.
-pub fn check_line(number: u64, text: &str) -> Result<(), String> {
-    let line = input::Line { number, text: text.to_owned() };
-    input::parse(&line).map(drop).map_err(|error| error.to_string())
+/// The sentence that a run would end with.
+pub fn check_input(form: InputForm, input: &[u8]) -> Result<Vec<u64>, String> {
+    let stream = || lines::PlainStream { name: "contacts".to_owned(), key_properties: Vec::new() };
+    let format = match form {
+        InputForm::Singer => lines::Format::Singer,
+        InputForm::Records => lines::Format::Records(stream()),
+        InputForm::Csv => lines::Format::Table(stream(), None),
+    };
+    let mut numbers = Ok(Vec::new());
+    lines::read(input, &format, &mut |line| {
+        let message = line.and_then(|line| Ok((line.number, input::parse(&line)?)));
+        match (message, &mut numbers) {
+            // The SCHEMA that is made for a stream has the number of the line behind it.
+            (Ok((number, _)), Ok(numbers)) if numbers.last() != Some(&number) => numbers.push(number),
+            (Err(error), numbers) => *numbers = Err(error.to_string()),
+            (Ok(_), _) => {}
+        }
+        numbers.is_ok()
+    });
+    numbers
 }
 
 /// Runs the target with the process's arguments; returns the exit code.

@@ -38,6 +38,8 @@ pub(super) struct StreamPlan {
     pub(super) definitions: Arc<Definitions>,
     pub(super) for_update: Rules,
     pub(super) for_create: Rules,
+    /// Fields that refer to other records, at least one, in each new record.
+    pub(super) required_references: Vec<String>,
     config: StreamConfig,
     unknown: UnknownFields,
     meanings: Mutex<HashMap<String, Field>>,
@@ -84,8 +86,16 @@ impl StreamPlan {
             (None, "tickets") => vec!["subject".to_owned()],
             (None, _) => vec!["name".to_owned()],
         };
-        if let Some(missing) = required.iter().find(|name| !definitions.by_name.contains_key(*name)) {
-            return Err(format!("required: the portal has no property {missing}"));
+        let (required, references): (Vec<String>, Vec<String>) =
+            required.into_iter().partition(|name| definitions.by_name.contains_key(name));
+        let refers = |name: &str| {
+            let meaning = meaning(name, &object_type, &definitions, &entry, &key_properties, config.unknown_fields);
+            matches!(meaning, Field::Reference(_) | Field::Associations)
+        };
+        if let Some(missing) = references.iter().find(|name| !refers(name)) {
+            return Err(format!(
+                "required: {missing} is neither a property of the portal nor a field that refers to another record"
+            ));
         }
         let (for_update, for_create) = (definitions.rules(&[]), definitions.rules(&required));
         Ok(Self {
@@ -96,10 +106,35 @@ impl StreamPlan {
             definitions,
             for_update,
             for_create,
+            required_references: references,
             config: entry,
             unknown: config.unknown_fields,
             meanings: Mutex::default(),
         })
+    }
+
+    /// Whether a field holds the delivery key itself: the stream's settings or its only key name the property.
+    pub(super) fn gives_delivery_key(&self, property: &str) -> bool {
+        let configured = self.config.properties.values().flatten().any(|name| name == property);
+        configured || matches!(self.key_properties.as_slice(), [key] if key == property)
+    }
+
+    /// The property whose value tells the records apart, where a field of the record holds it.
+    pub(super) fn key_property(&self) -> Option<&str> {
+        match &self.matched {
+            Match::Unique(property) => Some(property),
+            Match::DealName => Some("dealname"),
+            Match::Domain(_) | Match::Once(_) | Match::Id | Match::Never => None,
+        }
+    }
+
+    /// Whether a new record is made with a key that no second writer can use.
+    pub(super) fn created_with(&self) -> Option<&str> {
+        match &self.matched {
+            Match::Domain(property) | Match::Once(property) => Some(property),
+            Match::DealName => Some(super::portal::DELIVERY_KEY),
+            Match::Unique(_) | Match::Id | Match::Never => None,
+        }
     }
 
     /// What a field means.
@@ -109,7 +144,16 @@ impl StreamPlan {
             return known.clone();
         }
         let Self { object_type, definitions, config, key_properties, .. } = self;
-        let found = meaning(field, object_type, definitions, config, key_properties, self.unknown);
+        let found = match self.created_with() {
+            // The portal need not have it yet.
+            Some(property) if property == field && !config.properties.contains_key(field) => {
+                Field::Property(field.to_owned())
+            }
+            Some(property) if config.properties.get(field).and_then(Option::as_deref) == Some(property) => {
+                Field::Property(property.to_owned())
+            }
+            _ => meaning(field, object_type, definitions, config, key_properties, self.unknown),
+        };
         meanings.insert(field.to_owned(), found.clone());
         found
     }

@@ -7,9 +7,14 @@ use super::exit::TargetError;
 use crate::client::{Client, ClientError, Connection, NewProperty, ObjectType};
 use crate::config::{ConfigSource, LoadedTarget, TargetConfig, load_target};
 use crate::discovery::discover_account;
+use crate::session::Lock;
 
-/// Unique property of companies that this target creates; tickets have the one that `ticket_key` names.
+/// Unique property of companies and deals that this target creates; tickets have the one that `ticket_key` names.
 pub(super) const DELIVERY_KEY: &str = "tap_delivery_key";
+
+/// What deals without a delivery key come to.
+pub(super) const DOUBLE_DEALS: &str =
+    "until then two deliveries at the same time can create a deal twice (lock_path keeps them apart)";
 
 /// A config and the client made of it, whose token is known to belong to the right portal.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) portal_id: String,
     pub(super) account_type: Option<String>,
+    /// Held until the run ends.
+    _lock: Option<Lock>,
 }
 
 impl Session {
@@ -44,7 +51,12 @@ impl Session {
         })?;
         // Nothing is written to a portal that nobody knows.
         let account = discover_account(&client, connection.organization_id.as_deref()).await??;
+        // What is only read and told may run beside a delivery.
+        let locks = connection.lock_path.as_deref().filter(|_| !arguments.test && !arguments.dry_run);
+        let lock =
+            locks.map(|folder| Lock::take(folder, "target-hubspot", &account.portal_id.to_string())).transpose()?;
         Ok(Self {
+            _lock: lock,
             config: target,
             client: Arc::new(client),
             portal_id: account.portal_id.to_string(),
@@ -64,6 +76,7 @@ pub(super) async fn define_key(
 ) -> Result<Result<(), String>, ClientError> {
     let group = match object_type.as_str() {
         "companies" => "companyinformation",
+        "deals" => "dealinformation",
         _ => "ticketinformation",
     };
     let new = NewProperty {
@@ -74,15 +87,31 @@ pub(super) async fn define_key(
     };
     match client.create_unique_property(object_type, new).await {
         Ok(_) => Ok(Ok(())),
-        Err(ClientError::MissingScopes { scopes, .. }) => Ok(Err(format!(
-            "the portal has no property {name} and the token may not create it: add the scope {} to the token, or create \
-             the property in HubSpot (single-line text, unique values), {}",
-            if scopes.is_empty() { "for its schemas".to_owned() } else { scopes.join(" or ") },
-            match object_type.as_str() {
-                "tickets" => "or set ticket_key to another unique property, or to \"none\" to accept doubles",
-                _ => "or set id_property of the stream to another unique property",
-            }
-        ))),
+        Err(ClientError::MissingScopes { scopes, .. }) if !scopes.is_empty() => {
+            Ok(Err(may_not_define(object_type, name, &scopes.join(" or "))))
+        }
+        Err(ClientError::MissingScopes { .. } | ClientError::Refused { status: 403, .. }) => {
+            Ok(Err(may_not_define(object_type, name, &definition_scope(object_type))))
+        }
         Err(error) => Err(error),
     }
+}
+
+/// The scope that HubSpot asks for before it defines a property.
+pub(super) fn definition_scope(object_type: &ObjectType) -> String {
+    match object_type.as_str() {
+        "tickets" => "tickets".to_owned(),
+        of => format!("crm.schemas.{of}.write"),
+    }
+}
+
+fn may_not_define(object_type: &ObjectType, name: &str, scope: &str) -> String {
+    let other = match object_type.as_str() {
+        "tickets" => "or set ticket_key to another unique property, or to \"none\" to accept doubles",
+        _ => "or set id_property of the stream to another unique property",
+    };
+    format!(
+        "the portal has no property {name} and the token may not create it: add the scope {scope} to the token, or create \
+         the property in HubSpot (single-line text, unique values), {other}"
+    )
 }

@@ -2,42 +2,35 @@
 
 use std::fmt::Write as _;
 
-use super::chunk::{Done, How, is_fake};
+use super::chunk::{Change, How, Link, Written, shown as shown_id};
+use super::groups::Group;
 use super::writing::Refusal;
 
 /// Longer values are cut in the middle of a sentence anyway.
 const MAX_SHOWN: usize = 80;
 
 /// The line of a record; none where nothing would happen.
-pub(super) fn line_of(done: &Done) -> Option<String> {
-    let wanted = &done.ready.wanted;
-    let of = &wanted.plan.object_type;
-    let mut line = match done.how {
+pub(super) fn line_of(group: &Group, written: &Written, changes: &[Change], links: &[Link]) -> Option<String> {
+    let of = &group.plan.object_type;
+    let mut line = match written.how {
         How::Created => format!("create {of}"),
-        How::Updated => format!("change {of} {}", done.id),
-        How::Unchanged => return None,
+        How::Updated => format!("change {of} {}", written.id),
+        How::Unchanged if links.is_empty() => return None,
+        How::Unchanged => format!("associate {of} {}", shown_id(written.id)),
     };
-    if let Some(key) = &wanted.key {
+    if let Some(key) = &group.lines[0].wanted.key {
         write!(line, " ({key})").expect("writing to a String does not fail");
     }
-    let changes: Vec<String> = done
-        .changes
-        .iter()
-        .map(|change| match done.how {
-            How::Created => format!("{}: {}", change.property, shown(&change.new)),
-            _ => format!(
-                "{}: {} → {}",
-                change.property,
-                shown(change.old.as_deref().unwrap_or_default()),
-                shown(&change.new)
-            ),
-        })
-        .collect();
-    write!(line, " {}", changes.join(", ")).expect("writing to a String does not fail");
-    for link in &done.ready.links {
-        let id = if is_fake(link.id) { "(new)".to_owned() } else { link.id.to_string() };
-        write!(line, ", with {} {id}", link.to).expect("writing to a String does not fail");
-    }
+    let changes = changes.iter().map(|change| match written.how {
+        How::Created => format!("{}: {}", change.property, shown(&change.new)),
+        _ => {
+            let old = change.old.as_deref().unwrap_or_default();
+            format!("{}: {} → {}", change.property, shown(old), shown(&change.new))
+        }
+    });
+    let with = links.iter().map(|link| format!("with {} {}", link.to, shown_id(link.id)));
+    let parts: Vec<String> = changes.chain(with).collect();
+    write!(line, " {}", parts.join(", ")).expect("writing to a String does not fail");
     Some(line)
 }
 

@@ -1,20 +1,20 @@
 //! The file of rejected records, each with its reason: mended, it is input again.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::lines_file::LinesFile;
 use super::writing::Refusal;
 
 /// Where rejected records go; without a file they are only counted and told.
 #[derive(Debug, Default)]
 pub(super) struct Rejects {
-    file: Option<BufWriter<File>>,
+    file: Option<LinesFile>,
     /// Streams whose SCHEMA stands in the file.
     described: Vec<String>,
 }
@@ -39,24 +39,27 @@ impl Rejects {
     /// When it cannot be opened, or is what stdin reads.
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
         let Some(path) = path else { return Ok(Self::default()) };
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let (own, stdin) = (file.metadata()?, std::fs::metadata("/dev/stdin"));
-        if stdin.is_ok_and(|stdin| stdin.is_file() && (stdin.dev(), stdin.ino()) == (own.dev(), own.ino())) {
+        let stdin = std::fs::metadata("/dev/stdin").ok().filter(std::fs::Metadata::is_file);
+        let own = std::fs::metadata(path).ok();
+        if let (Some(stdin), Some(own)) = (stdin, own)
+            && (stdin.dev(), stdin.ino()) == (own.dev(), own.ino())
+        {
             let reason = "the file is what stdin reads, and would grow while it is read; move it first";
             return Err(io::Error::other(reason));
         }
-        Ok(Self { file: Some(BufWriter::new(file)), described: Vec::new() })
+        Ok(Self { file: Some(LinesFile::open(path)?), described: Vec::new() })
     }
 
     /// Adds a record.
     ///
     /// # Errors
-    /// When the file cannot be written to.
+    /// When its line is no message.
     pub(super) fn add(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        if !self.described.iter().any(|stream| stream == rejected.stream) {
+        // Lines that name no stream have no SCHEMA.
+        if !rejected.schema.is_empty() && !self.described.iter().any(|stream| stream == rejected.stream) {
             self.described.push(rejected.stream.to_owned());
-            writeln!(file, "{}", rejected.schema.trim())?;
+            file.add(rejected.schema.trim());
         }
         let mut message: BTreeMap<String, Box<RawValue>> = serde_json::from_str(rejected.text)?;
         let Refusal { reason, category, correlation_id } = rejected.refusal;
@@ -70,8 +73,13 @@ impl Rejects {
         if let Some(key) = rejected.delivery_key {
             message.insert("delivery_key".to_owned(), to_raw_value(key)?);
         }
-        serde_json::to_writer(&mut *file, &message)?;
-        file.write_all(b"\n")
+        file.add(&serde_json::to_string(&message)?);
+        Ok(())
+    }
+
+    /// Whether rejected records are not in the file yet.
+    pub(super) fn holds_lines(&self) -> bool {
+        self.file.as_ref().is_some_and(LinesFile::holds_lines)
     }
 
     /// Hands everything to the system, before a STATE says that it is dealt with.
@@ -79,6 +87,11 @@ impl Rejects {
     /// # Errors
     /// When the file cannot be written to.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
+        self.file.as_mut().map_or(Ok(()), LinesFile::flush)
     }
+}
+
+/// Whether a line is one of a file of rejects.
+pub(super) fn is_rejected_line(text: &str) -> bool {
+    text.contains("\"rejected\":{")
 }

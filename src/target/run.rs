@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::cli::Arguments;
 use super::delivery::Delivery;
@@ -13,31 +13,33 @@ use super::input::{InputError, Line, lines};
 use super::portal::Session;
 use crate::session::{Stop, StopSignal};
 
-/// What has been read is delivered when no line comes for this long: a slow source must not hold back what it sent.
-const IDLE: Duration = Duration::from_secs(1);
+/// A line is delivered this long after it was read at the latest: a slow source must not hold back what it sent.
+const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Delivers stdin.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
     let stop = StopSignal::listen().map_err(TargetError::Runtime)?;
     let session = tokio::select! {
         biased;
-        stop = stop.asked() => return Err(stopped(stop)),
-        session = Session::open(arguments) => session?,
+        stop = stop.asked() => Err(stopped(stop)),
+        session = Session::open(arguments) => session,
     };
-    let client = session.client.clone();
+    let session = session.inspect_err(|_| {
+        tracing::info!("nothing was delivered: the run ended before the first line");
+    })?;
     tracing::info!("delivery to portal {} begins", session.portal_id);
     let started = Instant::now();
     let mut delivery = Delivery::new(session, arguments.dry_run)?;
     let outcome = tokio::select! {
         biased;
         stop = stop.asked() => Err(stopped(stop)),
-        result = read_and_deliver(&mut delivery, lines(io::stdin())) => result,
+        result = read_and_deliver(&mut delivery, lines(io::stdin(), arguments.format())) => result,
     };
     let outcome = match outcome {
         Err(TargetError::Output(error)) => Err(stop.behind(&error).await.map_or(TargetError::Output(error), stopped)),
         outcome => outcome,
     };
-    delivery.summary().report(&client.ledger().tally(), started.elapsed(), arguments.dry_run);
+    delivery.close(started.elapsed());
     outcome
 }
 
@@ -45,19 +47,23 @@ async fn read_and_deliver(
     delivery: &mut Delivery,
     mut input: mpsc::Receiver<Result<Line, InputError>>,
 ) -> Result<(), TargetError> {
+    // When the first line that is not delivered yet was read.
+    let mut since: Option<tokio::time::Instant> = None;
     loop {
-        let next = match delivery.is_empty() {
-            true => input.recv().await,
-            false => match timeout(IDLE, input.recv()).await {
+        let deadline = since.map(|since| since + MAX_LINGER);
+        let next = match deadline {
+            None => input.recv().await,
+            Some(deadline) => match timeout_at(deadline, input.recv()).await {
                 Ok(next) => next,
                 Err(_) => {
+                    since = None;
                     delivery.deliver().await?;
                     continue;
                 }
             },
         };
         let taken = match next {
-            None => return delivery.deliver().await,
+            None => return delivery.finish().await,
             Some(Ok(line)) => delivery.take(line).await,
             Some(Err(error)) => Err(error.into()),
         };
@@ -66,7 +72,12 @@ async fn read_and_deliver(
             delivery.deliver().await?;
             return Err(error);
         }
-        if delivery.is_full() {
+        if !delivery.is_empty() {
+            since = since.or_else(|| Some(tokio::time::Instant::now()));
+        }
+        let late = deadline.is_some_and(|deadline| deadline <= tokio::time::Instant::now());
+        if delivery.is_full() || late && !delivery.is_empty() {
+            since = None;
             delivery.deliver().await?;
         }
     }

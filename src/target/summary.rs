@@ -30,6 +30,25 @@ pub(super) struct Summary {
     pub(super) left_out: u64,
     /// The first rejection, in words.
     pub(super) first_rejection: Option<String>,
+    /// By stream and field: lines written whose field could refer to a record and is empty.
+    pub(super) empty_references: BTreeMap<(String, String), u64>,
+    /// Lines that still wait for what they refer to.
+    pub(super) waiting: u64,
+}
+
+impl Counts {
+    pub(super) fn how(&mut self, how: How) -> &mut u64 {
+        match how {
+            How::Created => &mut self.created,
+            How::Updated => &mut self.updated,
+            How::Unchanged => &mut self.unchanged,
+        }
+    }
+
+    fn records(&self) -> u64 {
+        let Self { created, updated, unchanged, rejected, joined, archived, associated: _ } = *self;
+        created + updated + unchanged + rejected + joined + archived
+    }
 }
 
 impl Summary {
@@ -38,12 +57,12 @@ impl Summary {
     }
 
     pub(super) fn count(&mut self, stream: &str, how: How) {
-        let counts = self.of(stream);
-        match how {
-            How::Created => counts.created += 1,
-            How::Updated => counts.updated += 1,
-            How::Unchanged => counts.unchanged += 1,
-        }
+        *self.of(stream).how(how) += 1;
+    }
+
+    /// Lines of records so far.
+    pub(super) fn records(&self) -> u64 {
+        self.streams.values().map(Counts::records).sum()
     }
 
     pub(super) fn rejected(&self) -> u64 {
@@ -65,10 +84,23 @@ impl Summary {
                 }
             }
             tracing::info!("{line}");
-            let records = created + updated + unchanged + rejected + joined + archived;
+            let records = counts.records();
             let metric =
                 json!({"type": "counter", "metric": "record_count", "value": records, "tags": {"stream": stream}});
             tracing::info!("METRIC: {metric}");
+        }
+        for ((stream, field), lines) in &self.empty_references {
+            tracing::warn!(
+                "{stream}: {lines} records have no {field} and are written without it; name {field} under required of the \
+                 stream to reject such new records"
+            );
+        }
+        if self.waiting > 0 {
+            tracing::warn!(
+                "{} lines are not delivered: what they refer to had not come when the run ended; deliver again from the \
+                 last STATE",
+                self.waiting
+            );
         }
         if self.activate_versions > 0 {
             tracing::info!("{} ACTIVATE_VERSION messages ignored: this target never deletes", self.activate_versions);

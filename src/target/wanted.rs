@@ -5,31 +5,37 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::field::{Field, Mark};
+use super::identity::{decimal, delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::Record;
 use super::plan::{Match, StreamPlan};
-use super::value::text_of;
+use super::value::{id_of, is_same, key_value, text_of};
+use super::wording::quoted;
 use crate::client::ObjectType;
 
-/// Longest key that stands as it is; longer ones are hashed.
-const MAX_KEY: usize = 200;
+/// What to do about a field that is no property.
+const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unknown_fields";
 
 /// What a line asks for.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) plan: Arc<StreamPlan>,
-    /// The lines that ask for it, the first one first.
-    pub(super) sources: Vec<Source>,
+    pub(super) source: Source,
     /// What it is found by, where that is told by the line alone.
     pub(super) key: Option<String>,
+    /// The delivery key that earlier releases gave it, where that is another one.
+    pub(super) earlier_key: Option<String>,
     pub(super) properties: BTreeMap<String, String>,
     pub(super) references: Vec<Wish>,
+    /// Fields that could refer to a record and are empty.
+    pub(super) empty_references: Vec<String>,
+    /// Fields that a new record needs and that refer to nothing.
+    pub(super) lacking: Vec<String>,
 }
 
 /// A line of the input.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) line: u64,
     pub(super) text: String,
@@ -59,6 +65,8 @@ pub(super) enum Reading {
 pub(super) struct Manner<'m> {
     pub(super) clear_nulls: bool,
     pub(super) delivery_id: Option<&'m str>,
+    /// The delivery's name is also a stream's: earlier releases could give one key to records of both.
+    pub(super) delivery_is_a_stream: bool,
     pub(super) portal_id: &'m str,
 }
 
@@ -67,8 +75,17 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
     if is_archived(plan, record) {
         return Reading::Archived;
     }
-    let mut reader =
-        Reader { plan, manner, properties: BTreeMap::new(), wishes: Vec::new(), labels: BTreeMap::new(), own_id: None };
+    let mut reader = Reader {
+        plan,
+        manner,
+        properties: BTreeMap::new(),
+        given: BTreeMap::new(),
+        wishes: Vec::new(),
+        labels: BTreeMap::new(),
+        own_id: None,
+        referring: Vec::new(),
+        empty_references: Vec::new(),
+    };
     for (field, value) in &record.fields {
         if let Err(reason) = reader.take(field, value) {
             return Reading::Faulty(format!("{field}: {reason}"));
@@ -84,10 +101,23 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
     if let Some(faults) = plan.for_update.faults(&reader.properties) {
         return Reading::Faulty(faults);
     }
-    let Reader { properties, mut wishes, .. } = reader;
+    let lacking = |field: &&String| !reader.referring.contains(&plan.meaning(field));
+    let lacking: Vec<String> = plan.required_references.iter().filter(lacking).cloned().collect();
+    let Reader { properties, mut wishes, empty_references, .. } = reader;
     wishes.sort();
     wishes.dedup();
-    Reading::Wanted(Box::new(Wanted { plan: plan.clone(), sources: vec![source], key, properties, references: wishes }))
+    let (key, earlier_key) = key;
+    let plan = plan.clone();
+    Reading::Wanted(Box::new(Wanted {
+        plan,
+        source,
+        key,
+        earlier_key,
+        properties,
+        references: wishes,
+        empty_references,
+        lacking,
+    }))
 }
 
 fn is_archived(plan: &StreamPlan, record: &Record) -> bool {
@@ -100,24 +130,39 @@ struct Reader<'r> {
     plan: &'r StreamPlan,
     manner: Manner<'r>,
     properties: BTreeMap<String, String>,
+    /// The first field of each property that has a value.
+    given: BTreeMap<String, String>,
     wishes: Vec<Wish>,
     labels: BTreeMap<ObjectType, String>,
     own_id: Option<String>,
+    /// The fields that refer to a record.
+    referring: Vec<Field>,
+    empty_references: Vec<String>,
 }
+
+/// A record's key, and the one that earlier releases gave it where that is another one.
+type Keys = (Option<String>, Option<String>);
 
 impl Reader<'_> {
     fn take(&mut self, field: &str, value: &RawValue) -> Result<(), String> {
         match self.plan.meaning(field) {
             Field::Property(name) => {
                 let definition = self.plan.definitions.by_name.get(&name);
-                match text_of(definition, value.get())? {
-                    Some(text) => drop(self.properties.insert(name, text)),
-                    None if self.manner.clear_nulls => drop(self.properties.insert(name, String::new())),
-                    None => {}
-                }
+                let text = text_of(definition, value.get())?;
+                // What records are found by is a value: 17.0 is the customer 17.
+                let text = match self.plan.key_property() == Some(&name) {
+                    true => text.map(|text| key_value(definition, value.get(), text)),
+                    false => text,
+                };
+                self.property(field, name, text)?;
             }
             Field::Reference(reference) => {
-                for value in texts(value, reference.several)? {
+                let values = texts(value, reference.several)?;
+                match values.is_empty() {
+                    true => self.empty_references.push(field.to_owned()),
+                    false => self.referring.push(Field::Reference(reference.clone())),
+                }
+                for value in values {
                     self.wish(reference.to.clone(), reference.mark, value, None)?;
                 }
             }
@@ -143,29 +188,62 @@ impl Reader<'_> {
             Field::Unknown if value.get() == "null" => {}
             Field::Unknown => {
                 let (of, portal) = (&self.plan.object_type, self.manner.portal_id);
-                return Err(format!("the {of} of portal {portal} have no property {field}"));
+                let hint = self.plan.definitions.hint(field);
+                return Err(format!("the {of} of portal {portal} have no property {field}{hint}; {WHERE_TO_MAP}"));
             }
         }
         Ok(())
     }
 
-    fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
-        if mark == Mark::Id && value.parse::<u64>().is_err() {
-            return Err(format!("{value:?} is no id of HubSpot's"));
+    /// Takes a property's value. Two fields may mean one property where they agree.
+    fn property(&mut self, field: &str, name: String, text: Option<String>) -> Result<(), String> {
+        let Some(text) = text else {
+            if self.manner.clear_nulls {
+                self.properties.entry(name).or_default();
+            }
+            return Ok(());
+        };
+        let definition = self.plan.definitions.by_name.get(&name);
+        if let Some(other) = self.given.get(&name)
+            && let Some(known) = self.properties.get(&name)
+            && !is_same(definition, Some(known), &text)
+        {
+            let (known, text) = (quoted(known), quoted(&text));
+            return Err(format!(
+                "the property {name} is {text} here and {known} in the field {other}; leave one of them out"
+            ));
         }
-        let value = if mark == Mark::Email || mark == Mark::Domain { value.to_lowercase() } else { value };
+        self.given.entry(name.clone()).or_insert_with(|| field.to_owned());
+        self.properties.insert(name, text);
+        Ok(())
+    }
+
+    fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
+        let value = match mark {
+            Mark::Id => id_of(&value)?,
+            Mark::Email | Mark::Domain => folded(&value),
+            Mark::Name => value.trim().to_owned(),
+        };
         self.wishes.push(Wish { to, mark, value, label });
         Ok(())
     }
 
     /// `[{"object_type": "contacts", "id" | "email" | "domain" | "name": "…", "label": "…"}]`
     fn associations(&mut self, value: &RawValue) -> Result<(), String> {
-        let listed: Option<Vec<Value>> =
-            serde_json::from_str(value.get()).map_err(|_| "it is no list of associations".to_owned())?;
-        for one in listed.into_iter().flatten() {
+        let unreadable = |_| "it is no list of associations".to_owned();
+        let listed = match serde_json::from_str(value.get()).map_err(unreadable)? {
+            Value::Null => Vec::new(),
+            Value::Array(listed) => listed,
+            one @ Value::Object(_) => vec![one],
+            _ => return Err("it is no list of associations".to_owned()),
+        };
+        if !listed.is_empty() {
+            self.referring.push(Field::Associations);
+        }
+        for one in listed {
             let text = |member: &str| match &one[member] {
-                Value::String(text) => Some(text.trim().to_owned()),
-                Value::Number(number) => Some(number.to_string()),
+                Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+                Value::Number(number) => Some(decimal(&number.to_string())),
                 _ => None,
             };
             let to = text("object_type").map(|name| ObjectType::named(&name));
@@ -173,73 +251,90 @@ impl Reader<'_> {
             let to = to.ok_or_else(|| {
                 format!("object_type of {one} is nothing that comes before {}", self.plan.object_type)
             })?;
-            let marks = [("id", Mark::Id), ("email", Mark::Email), ("domain", Mark::Domain), ("name", Mark::Name)];
-            let named = marks.into_iter().find_map(|(member, mark)| Some((mark, text(member)?)));
-            let (mark, value) = named.ok_or_else(|| format!("{one} names no id, email, domain or name"))?;
+            let (member, mark) = mark_of(&to);
+            let named = text("id").map(|id| (Mark::Id, id)).or_else(|| Some((mark, text(member)?)));
+            let (mark, value) =
+                named.ok_or_else(|| format!("{one} names neither id nor {member}, which {to} are found by"))?;
             self.wish(to, mark, value, text("label"))?;
         }
         Ok(())
     }
 
-    /// What the record is found by.
-    fn key(&mut self, record: &Record, line: u64) -> Result<Option<String>, String> {
+    /// What the record is found by. A key that is empty is missing.
+    fn key(&mut self, record: &Record, line: u64) -> Result<Keys, String> {
         for key in &self.plan.key_properties {
-            if record.fields.get(key).is_none_or(|value| value.get() == "null") {
-                return Err(format!("{key}: the key is missing"));
+            match record.fields.get(key).map(|value| key_text(value.get())) {
+                Some(Some(_)) => {}
+                None => return Err(format!("{key}: the key is missing")),
+                Some(None) => return Err(format!("{key}: the key is empty")),
             }
         }
-        let value = |name: &str| self.properties.get(name).filter(|value| !value.is_empty()).cloned();
-        match &self.plan.matched {
+        let of = &self.plan.object_type;
+        // The key that records are created with is the target's own; what a copy of another portal says of it is not.
+        let own = self.plan.created_with().and_then(|property| self.properties.remove(property));
+        let key = match &self.plan.matched {
             Match::Unique(name) => {
-                let value = value(name).map(|value| value.trim().to_lowercase());
-                value
-                    .map(Some)
-                    .ok_or_else(|| format!("{name}: it is missing, and {} are found by it", self.plan.object_type))
+                let key = self.trimmed(name).map(|value| folded(&value));
+                key.ok_or_else(|| format!("{name}: it is missing, and {of} are found by it"))?
             }
             Match::Domain(_) => {
-                let value = value("domain").map(|value| value.trim().to_lowercase());
-                value.map(Some).ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())
+                let key = self.trimmed("domain").map(|value| folded(&value));
+                key.ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())?
             }
             Match::Id => match self.own_id.take() {
-                Some(id) if id.parse::<u64>().is_ok() => Ok(Some(id)),
-                Some(id) => Err(format!("hs_object_id: {id:?} is no id of HubSpot's")),
-                None => Err("hs_object_id: it is missing, and records are found by it".to_owned()),
+                Some(id) => id_of(&id).map_err(|reason| format!("hs_object_id: {reason}"))?,
+                None => return Err("hs_object_id: it is missing, and records are found by it".to_owned()),
             },
-            Match::DealName => match value("dealname") {
-                None => Err("dealname: it is missing, and deals are found by it".to_owned()),
-                Some(_) if !self.wishes.iter().any(|wish| wish.to == ObjectType::CONTACTS) => Err("contactId or \
-                     contactEmail: it is missing, and deals are found among those of their contact; or set id_property \
-                     to a unique property"
-                    .to_owned()),
-                name => Ok(name),
-            },
-            Match::Once(name) => {
-                let given = record.delivery_key.clone().or_else(|| self.properties.remove(name));
-                Ok(Some(given.unwrap_or_else(|| delivery_key(self.plan, record, line, self.manner.delivery_id))))
+            Match::DealName => {
+                let name = self.trimmed("dealname");
+                let name = name.ok_or_else(|| "dealname: it is missing, and deals are found by it".to_owned())?;
+                if !self.wishes.iter().any(|wish| wish.to == ObjectType::CONTACTS) {
+                    return Err("contactId or contactEmail: it is missing, and deals are found among those of their \
+                                contact; or set id_property to a unique property"
+                        .to_owned());
+                }
+                name
             }
-            Match::Never => Ok(None),
-        }
+            Match::Once(name) => return self.delivery_keys(name, own, record, line),
+            Match::Never => return Ok((None, None)),
+        };
+        Ok((Some(key), None))
     }
-}
 
-/// The key by which a ticket is known: `STREAM/KEY` or `DELIVERY/LINE`; what is long or not plain is hashed, so that
-/// HubSpot's folding of case joins no two.
-fn delivery_key(plan: &StreamPlan, record: &Record, line: u64, delivery_id: Option<&str>) -> String {
-    let parts: Vec<&str> = match plan.key_properties.is_empty() {
-        true => Vec::new(),
-        false => plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect(),
-    };
-    let key = match parts.as_slice() {
-        [] => format!("{}/{line}", delivery_id.unwrap_or_default()),
-        [one] => format!("{}/{}", plan.stream, one.trim_matches('"')),
-        several => format!("{}/[{}]", plan.stream, several.join(",")),
-    };
-    let plain = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || "/._-:@".contains(one);
-    if key.len() <= MAX_KEY && key.chars().all(plain) {
-        return key;
+    /// The value of a property that records are found by, which is written as it is compared: trimmed.
+    fn trimmed(&mut self, name: &str) -> Option<String> {
+        let value = self.properties.get_mut(name)?;
+        *value = value.trim().to_owned();
+        Some(value.clone()).filter(|value| !value.is_empty())
     }
-    let digest = Sha256::digest(key.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+
+    fn delivery_keys(&self, name: &str, own: Option<String>, record: &Record, line: u64) -> Result<Keys, String> {
+        let own = own.map(|value| value.trim().to_owned());
+        let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
+        if let Some(key) = mended {
+            return Ok((Some(key.to_owned()), None));
+        }
+        if self.plan.gives_delivery_key(name) {
+            let key = own.filter(|key| !key.is_empty());
+            return key.map(|key| (Some(key), None)).ok_or_else(|| format!("{name}: the key is missing"));
+        }
+        let stream = &self.plan.stream;
+        let tokens: Vec<&str> =
+            self.plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect();
+        let (key, earlier) = match tokens.is_empty() {
+            true => {
+                let delivery_id = self.manner.delivery_id.unwrap_or_default();
+                let earlier = (!self.manner.delivery_is_a_stream).then(|| earlier_line_key(delivery_id, line));
+                (line_key(delivery_id, line), earlier)
+            }
+            false => {
+                let values: Vec<String> = tokens.iter().filter_map(|token| key_text(token)).collect();
+                (delivery_key(stream, &values), Some(earlier_delivery_key(stream, &tokens)))
+            }
+        };
+        let earlier = earlier.filter(|earlier| *earlier != key);
+        Ok((Some(key), earlier))
+    }
 }
 
 /// The texts in a field: one, a list of them, or several with commas or semicolons between.
@@ -247,14 +342,25 @@ fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
     let value: Value = serde_json::from_str(value.get()).map_err(|error| error.to_string())?;
     let plain = |value: &Value| match value {
         Value::String(text) => Ok(text.trim().to_owned()),
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(number) => Ok(decimal(&number.to_string())),
         Value::Null => Ok(String::new()),
         other => Err(format!("{other} is neither a text nor a number")),
     };
     let texts = match &value {
-        Value::Array(members) if several => members.iter().map(plain).collect::<Result<Vec<_>, _>>()?,
+        Value::Array(members) if several || members.len() <= 1 => {
+            members.iter().map(plain).collect::<Result<Vec<_>, _>>()?
+        }
         Value::String(text) if several => text.split([',', ';']).map(|one| one.trim().to_owned()).collect(),
         value => vec![plain(value)?],
     };
     Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
+/// The member of an association that names a record of a type beside its id.
+fn mark_of(object_type: &ObjectType) -> (&'static str, Mark) {
+    match object_type.as_str() {
+        "companies" => ("domain", Mark::Domain),
+        "deals" => ("name", Mark::Name),
+        _ => ("email", Mark::Email),
+    }
 }

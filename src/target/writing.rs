@@ -2,9 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::breaker::{LEAST_RECORDS, kind_of};
+use super::chunk::Context;
+use super::exit::TargetError;
+use super::identity::folded;
+use super::wording::hubspot_words;
 use crate::client::{
     BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, Reason, WriteError,
 };
+
+/// How often an input is sent that HubSpot fails on.
+const MAX_TRIES: u32 = 4;
 
 /// What is done with a batch.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +32,8 @@ pub(super) struct Pending {
     pub(super) id: Option<String>,
     pub(super) properties: BTreeMap<String, String>,
     pub(super) associations: Vec<InlineAssociation>,
+    /// How often HubSpot failed on it.
+    pub(super) failed: u32,
 }
 
 /// Why HubSpot did not write a record, in its own terms.
@@ -40,6 +50,8 @@ pub(super) enum Verdict {
     Written {
         id: ObjectId,
         new: Option<bool>,
+        /// The values that HubSpot has now, as far as its answer tells them.
+        properties: BTreeMap<String, Option<String>>,
     },
     /// Another record has the value by which this one is found: somebody else was faster.
     Held(ObjectId),
@@ -65,12 +77,12 @@ impl Refusal {
 
     pub(super) fn of(reason: &Reason) -> Self {
         let Reason { message, category, correlation_id } = reason;
-        Self { reason: message.clone(), category: category.clone(), correlation_id: correlation_id.clone() }
+        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.clone() }
     }
 
-    fn of_error(error: &WriteError, correlation_id: &str) -> Self {
+    pub(super) fn of_error(error: &WriteError, correlation_id: &str) -> Self {
         let WriteError { message, category, .. } = error;
-        Self { reason: message.clone(), category: category.clone(), correlation_id: correlation_id.to_owned() }
+        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.to_owned() }
     }
 }
 
@@ -82,47 +94,103 @@ pub(super) fn is_about_inputs(error: &ClientError) -> Option<&Reason> {
     }
 }
 
+impl Operation<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create | Self::Upsert(_) => "creation",
+            Self::Update => "update",
+        }
+    }
+}
+
 /// Writes up to 100 inputs. A batch that HubSpot refuses as a whole is halved until the bad input stands alone.
 ///
 /// # Errors
-/// What is about none of the inputs: credentials, scopes, an API that keeps failing.
+/// What is about none of the inputs: credentials, scopes, an API that keeps failing, a reason that HubSpot refuses every
+/// record for.
 pub(super) async fn send(
-    client: &Client,
+    context: &Context,
     object_type: &ObjectType,
     operation: Operation<'_>,
     inputs: Vec<Pending>,
-) -> Result<Sent, ClientError> {
+) -> Result<Sent, TargetError> {
     let mut sent = Sent::default();
     let mut waiting = vec![inputs];
-    while let Some(batch) = waiting.pop() {
+    let mut is_first = true;
+    let mut probing = false;
+    while let Some(mut batch) = waiting.pop() {
         if batch.is_empty() {
             continue;
         }
-        match write(client, object_type, operation, &batch).await {
+        let size = batch.len();
+        let begun = sent.verdicts.len();
+        match write(&context.client, object_type, operation, &batch).await {
             Ok(outcome) => {
                 let again = settle(batch, &outcome, operation, &mut sent.verdicts);
                 // An error that names no input is about one of those left; each of them is asked alone.
-                waiting.extend(again.into_iter().map(|one| vec![one]));
+                waiting.extend(again.alone.into_iter().map(|one| vec![one]));
+                if let Some(tries) = again.failed.iter().map(|one| one.failed).max() {
+                    context.client.pause(tries).await;
+                    waiting.push(again.failed);
+                }
+                is_first = is_first && size == sent.verdicts.len();
             }
             Err(error) => match (is_about_inputs(&error), operation) {
-                (Some(reason), _) if batch.len() == 1 => {
+                (Some(reason), _) if size == 1 => {
                     let refusal = Refusal::of(reason);
                     sent.verdicts.extend(batch.into_iter().map(|one| (one, verdict_of(refusal.clone(), operation))));
                 }
+                (Some(_), _) if is_first && size >= LEAST_RECORDS => {
+                    // Three inputs that are far apart tell whether the reason is common to all of them.
+                    let [last, middle, first] = [size - 1, size / 2, 0].map(|at| vec![batch.remove(at)]);
+                    let second = batch.split_off(batch.len() / 2);
+                    waiting.extend([second, batch, last, middle, first]);
+                    (is_first, probing) = (false, true);
+                    continue;
+                }
                 (Some(_), _) => {
-                    let mut first = batch;
-                    let second = first.split_off(first.len() / 2);
-                    waiting.extend([second, first]);
+                    let second = batch.split_off(size / 2);
+                    waiting.extend([second, batch]);
                 }
                 (None, Operation::Create) if error.is_unknown_outcome() => {
                     sent.verdicts.extend(batch.into_iter().map(|one| (one, Verdict::Unknown)));
                     sent.unknown = Some(error);
                 }
-                (None, _) => return Err(error),
+                (None, _) => return Err(error.into()),
             },
         }
+        let all = &sent.verdicts;
+        if all[begun..].iter().any(|(_, verdict)| !matches!(verdict, Verdict::Refused(_))) {
+            context.breaker.taken(object_type, operation.name());
+        } else if is_first && size >= LEAST_RECORDS || probing && all.len() == 3 {
+            stop_if_common(context, object_type, operation, all)?;
+        }
+        is_first = false;
     }
     Ok(sent)
+}
+
+/// Stops the run when all inputs of a batch, or those that stand for it, are refused for one reason, as those of the
+/// batches before were.
+fn stop_if_common(
+    context: &Context,
+    object_type: &ObjectType,
+    operation: Operation<'_>,
+    verdicts: &[(Pending, Verdict)],
+) -> Result<(), TargetError> {
+    // A value that another record has is a reason of its own for each record.
+    let is_conflict = |refusal: &Refusal| refusal.category == "CONFLICT" || holder(&refusal.reason).is_some();
+    let mut reasons = verdicts.iter().filter_map(|(_, verdict)| match verdict {
+        Verdict::Refused(refusal) if !is_conflict(refusal) => Some(refusal.reason.as_str()),
+        _ => None,
+    });
+    let Some(first) = reasons.next() else { return Ok(()) };
+    let kind = kind_of(first);
+    let common = reasons.all(|reason| kind_of(reason) == kind);
+    if common && context.breaker.refused(object_type, operation.name(), first) {
+        return Err(TargetError::RefusesAll { what: format!("record of {object_type}"), reason: first.to_owned() });
+    }
+    Ok(())
 }
 
 async fn write(
@@ -149,14 +217,22 @@ async fn write(
     }
 }
 
-/// Accounts for every input in results or errors: by trace id, else by id or unique value. Returns those that must be
-/// asked for alone.
+/// Inputs that have to be sent again.
+#[derive(Debug, Default)]
+struct Again {
+    /// HubSpot failed on them.
+    failed: Vec<Pending>,
+    /// An error that names no input is about one of them.
+    alone: Vec<Pending>,
+}
+
+/// Accounts for every input in results or errors: by trace id, else by id or unique value.
 fn settle(
     batch: Vec<Pending>,
     outcome: &BatchOutcome,
     operation: Operation<'_>,
     verdicts: &mut Vec<(Pending, Verdict)>,
-) -> Vec<Pending> {
+) -> Again {
     let mut by_trace: HashMap<&str, usize> = HashMap::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     for (index, result) in outcome.results.iter().enumerate() {
@@ -178,53 +254,57 @@ fn settle(
         .iter()
         .find(|error| error.named("objectWriteTraceId").next().is_none() && error.named("ids").next().is_none());
     let alone = batch.len() == 1;
-    let mut again = Vec::new();
-    for one in batch {
+    let mut again = Again::default();
+    for mut one in batch {
         let trace = one.at.to_string();
-        let written = by_trace.get(trace.as_str()).or_else(|| by_id.get(&folded(one.id.as_deref()?)));
-        if let Some(result) = written.map(|index| &outcome.results[*index]) {
-            verdicts.push((one, Verdict::Written { id: result.id, new: result.new }));
+        let by_id = one.id.as_deref().and_then(|id| by_id.get(&folded(id)));
+        if let Some(result) = by_trace.get(trace.as_str()).or(by_id).map(|index| &outcome.results[*index]) {
+            let (id, new, properties) = (result.id, result.new, result.properties.clone());
+            verdicts.push((one, Verdict::Written { id, new, properties }));
             continue;
         }
         let error = outcome.errors.iter().find(|error| named(error, &one, &trace)).or(nameless.filter(|_| alone));
         match (error, nameless, operation) {
+            (Some(error), _, Operation::Create) if error.is_passing() => verdicts.push((one, Verdict::Unknown)),
+            (Some(error), ..) if error.is_passing() && one.failed < MAX_TRIES => {
+                one.failed += 1;
+                again.failed.push(one);
+            }
             (Some(error), ..) => {
                 let refusal = Refusal::of_error(error, &outcome.correlation_id);
                 verdicts.push((one, verdict_of(refusal, operation)));
             }
             (None, _, Operation::Create) => verdicts.push((one, Verdict::Unknown)),
-            (None, Some(_), _) => again.push(one),
+            (None, Some(_), _) => again.alone.push(one),
             (None, None, _) => verdicts.push((one, Verdict::LeftOut)),
         }
     }
     again
 }
 
-fn folded(text: &str) -> String {
-    text.trim().to_lowercase()
-}
-
 /// A conflict over the value that records are found by names the record that has it.
 fn verdict_of(refusal: Refusal, operation: Operation<'_>) -> Verdict {
     let holder = match operation {
-        Operation::Upsert(property) => holder(&refusal.reason, property),
+        Operation::Upsert(property) => {
+            holder(&refusal.reason).filter(|(_, of)| of == property).map(|(holder, _)| holder)
+        }
         _ => None,
     };
     holder.map_or(Verdict::Refused(refusal), Verdict::Held)
 }
 
-/// `Contact already exists. Existing ID: 1`, or `Cannot set PropertyValueCoordinates{… propertyName=email, …} on 2. 1
-/// already has that value.`
-fn holder(message: &str, property: &str) -> Option<ObjectId> {
+/// The record that has a value that no second record may have, and the property: `Contact already exists. Existing ID: 1`,
+/// which is about the address, or `Cannot set PropertyValueCoordinates{… propertyName=email, …} on 2. 1 already has that
+/// value.`
+pub(super) fn holder(message: &str) -> Option<(ObjectId, String)> {
     let digits = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok();
     if let Some((_, rest)) = message.split_once("Existing ID: ") {
-        return digits(rest).map(ObjectId);
+        return Some((ObjectId(digits(rest)?), "email".to_owned()));
     }
-    if !message.contains(&format!("propertyName={property},")) {
-        return None;
-    }
+    let (_, rest) = message.split_once("propertyName=")?;
+    let property = rest.split([',', '}']).next()?.to_owned();
     let (before, _) = message.split_once(" already has that value")?;
-    before.rsplit(' ').next()?.parse().ok().map(ObjectId)
+    Some((ObjectId(before.rsplit(' ').next()?.parse().ok()?), property))
 }
 
 #[cfg(test)]
@@ -233,16 +313,19 @@ mod tests {
     use serde_json::json;
 
     fn pending(at: usize, id: &str) -> Pending {
-        Pending { at, id: Some(id.to_owned()), properties: BTreeMap::new(), associations: Vec::new() }
+        Pending { at, id: Some(id.to_owned()), properties: BTreeMap::new(), associations: Vec::new(), failed: 0 }
     }
 
     #[test]
     fn the_holder_of_an_address_is_read_from_both_messages() {
         let race = "Cannot set PropertyValueCoordinates{portalId=1, objectTypeId=ObjectTypeId{legacyObjectType=CONTACT}, \
                     objectId=5, propertyName=email, value=a@b.c} on 5. 77 already has that value.";
-        assert_eq!(holder(race, "email"), Some(ObjectId(77)));
-        assert_eq!(holder(race, "code"), None);
-        assert_eq!(holder("Contact already exists. Existing ID: 15875483046", "email"), Some(ObjectId(15_875_483_046)));
+        assert_eq!(holder(race), Some((ObjectId(77), "email".to_owned())));
+        let exists = "Contact already exists. Existing ID: 15875483046";
+        assert_eq!(holder(exists), Some((ObjectId(15_875_483_046), "email".to_owned())));
+        let refusal = Refusal::new(exists);
+        assert!(matches!(verdict_of(refusal.clone(), Operation::Upsert("email")), Verdict::Held(_)));
+        assert!(matches!(verdict_of(refusal, Operation::Upsert("customer_no")), Verdict::Refused(_)));
     }
 
     #[test]
@@ -261,7 +344,7 @@ mod tests {
         let batch = vec![pending(0, "a@x"), pending(1, "b@x"), pending(2, "c@x"), pending(3, "d@x"), pending(4, "e@x")];
         let mut verdicts = Vec::new();
         let again = settle(batch, &outcome, Operation::Upsert("email"), &mut verdicts);
-        assert!(again.is_empty());
+        assert!(again.alone.is_empty() && again.failed.is_empty());
         let told: Vec<String> = verdicts
             .iter()
             .map(|(_, verdict)| match verdict {

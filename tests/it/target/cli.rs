@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::{Options, read_scopes};
 
-use crate::support::delivery::{Target, contact, lines, schema};
+use crate::support::delivery::{Target, contact, lines, record, schema};
 use crate::support::portal::Portal;
 
 fn empty() -> Portal {
@@ -39,8 +39,99 @@ fn test_tells_what_may_be_written() {
     let scopes = read_scopes();
     portal.add_token("reader", &scopes.iter().map(String::as_str).collect::<Vec<_>>());
     target.set("access_token", json!("reader"));
-    let poor = target.finish(target.command(&["--test"])).succeeded();
+    let poor = target.finish(target.command(&["--test"]));
+    assert_eq!(poor.code, Some(3));
     assert!(poor.text().contains("write deals: missing: add the scope crm.objects.deals.write"), "{}", poor.text());
+}
+
+#[test]
+fn test_lists_every_scope_that_a_run_would_miss_and_ends_as_it_would() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    portal.add_token("poor", &["oauth", "tickets", "crm.objects.contacts.read", "crm.objects.contacts.write"]);
+    target.set("access_token", json!("poor"));
+    let tested = target.finish(target.command(&["--test"]));
+    assert_eq!(tested.code, Some(3), "{}", tested.stderr);
+    for scope in ["contacts", "companies", "deals"].map(|of| format!("crm.schemas.{of}.read")) {
+        assert!(tested.last_line().contains(&scope), "{scope}: {}", tested.last_line());
+        assert!(tested.text().contains(&format!("missing: add the scope {scope}")), "{}", tested.text());
+    }
+    for scope in
+        ["deals.read", "deals.write", "companies.read", "companies.write"].map(|of| format!("crm.objects.{of}"))
+    {
+        assert!(tested.last_line().contains(&scope), "{scope}: {}", tested.last_line());
+    }
+    assert_eq!(target.deliver(&[schema("contacts", &[]), contact("ann@x.example")]).code, Some(3));
+    // What is not written needs no scope.
+    target.set("delivery_id", json!("d"));
+    target.finish(target.command(&["--test", "--stream", "tickets"])).succeeded();
+    target.set("streams", json!({"contacts": null, "companies": null, "deals": null}));
+    target.finish(target.command(&["--test"])).succeeded();
+}
+
+#[test]
+fn test_names_the_scope_that_keeps_deals_from_being_created_twice_and_a_run_goes_on_without_it() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    let objects = ["contacts", "deals"].map(|of| ["read", "write"].map(|may| format!("crm.objects.{of}.{may}")));
+    let mut scopes: Vec<&str> = objects.iter().flatten().map(String::as_str).collect();
+    scopes.extend(["oauth", "crm.schemas.contacts.read", "crm.schemas.deals.read"]);
+    portal.add_token("no schemas", &scopes);
+    target.set("access_token", json!("no schemas"));
+    let tested = target.finish(target.command(&["--test", "--stream", "deals"])).succeeded();
+    let says = "deals property tap_delivery_key: not needed, but advised: add the scope crm.schemas.deals.write";
+    assert!(tested.text().contains(says) && tested.text().contains("lock_path"), "{}", tested.text());
+    let deal = record("deals", json!({"dealname": "Plan", "contactEmail": "ann@x.example"}));
+    target.deliver(&[schema("contacts", &[]), schema("deals", &[]), contact("ann@x.example"), deal]).succeeded();
+}
+
+#[test]
+fn test_names_what_the_config_maps_in_vain_and_keys_that_are_no_settings() {
+    let portal = empty();
+    for (streams, says) in [
+        (
+            json!({"people": {"object_type": "contacts", "properties": {"mail": "emial"}}}),
+            "stream \"people\": properties: \"mail\" is to be \"emial\", which the contacts of portal 245001234 do not \
+             have; did you mean \"email\"",
+        ),
+        (
+            json!({"deals": {"id_property": "crm_id"}}),
+            "stream \"deals\": id_property: the portal has no property crm_id",
+        ),
+        (json!({"contacts": {"required": ["email", "shoe"]}}), "stream \"contacts\": required: "),
+    ] {
+        let mut target = Target::of(&portal);
+        target.set("streams", streams).set("clear_null", json!(true));
+        let tested = target.finish(target.command(&["--test"]));
+        assert_eq!(tested.code, Some(2), "{}", tested.stderr);
+        assert!(tested.last_line().contains(says), "{}", tested.last_line());
+        assert!(tested.text().contains(says), "{}", tested.text());
+        assert_eq!(tested.said("did you mean \"clear_nulls\"?"), 1, "{}", tested.stderr);
+    }
+}
+
+#[test]
+fn required_may_name_references() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    target.set("streams", json!({"tickets": {"required": ["subject", "contactId"]}}));
+    target.finish(target.command(&["--test"])).succeeded();
+}
+
+#[test]
+fn arguments_that_need_others_say_so() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    for (arguments, says) in [
+        (vec!["--csv"], "--stream <NAME>"),
+        (vec!["--key", "a"], "--stream <NAME>"),
+        (vec!["--stream", "contacts", "--delimiter", ";"], "--csv"),
+        (vec!["--stream", "contacts", "--csv", "--delimiter", "ab"], "one character"),
+    ] {
+        let finished = target.finish(target.command(&arguments));
+        assert_eq!(finished.code, Some(2), "{arguments:?}");
+        assert!(finished.stderr.contains(says), "{arguments:?}: {}", finished.stderr);
+    }
 }
 
 #[test]

@@ -35,27 +35,38 @@ fn the_readmes_settings_are_the_targets() {
     );
 }
 
-/// The service's three requests as the README has them, in its order and one folder, twice.
+/// The service's three POST requests, its GET and a dry run, each in one line of the README with what it prints, in its
+/// order and one folder, twice.
 #[test]
-fn the_readmes_one_liners_do_what_the_service_did() {
+fn the_readmes_one_liners_do_what_the_service_did_and_print_what_it_says() {
     let portal = empty();
     let target = Target::of(&portal);
     fs::copy(target.path("target.json"), target.path("hubspot.json")).expect("a config");
     let programs = Path::new(env!("CARGO_BIN_EXE_target-hubspot")).parent().expect("a folder").to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a PATH"));
     let readme = read("README.md");
-    let blocks: Vec<&str> =
-        readme.split("```bash\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
-    assert_eq!(blocks.len(), 4, "three requests and a dry run");
-    for _ in 0..2 {
-        for block in &blocks {
+    let blocks: Vec<(&str, &str)> = readme
+        .split("```bash\n")
+        .skip(1)
+        .map(|rest| {
+            let (command, rest) = rest.split_once("```\n```text\n").expect("what the command prints");
+            (command, rest.split("\n```").next().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(blocks.len(), 5, "four requests and a dry run");
+    for round in 0..2 {
+        for (block, prints) in &blocks {
+            assert_eq!(block.lines().count(), 1, "{block}");
             let finished = Command::new("bash")
                 .args(["-e", "-o", "pipefail", "-c", block])
                 .current_dir(target.path(""))
                 .env("PATH", &path)
                 .output()
                 .expect("bash runs");
-            assert!(finished.status.success(), "{block}{}", String::from_utf8_lossy(&finished.stderr));
+            let said = [finished.stdout, finished.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(finished.status.success(), "{block}{said}");
+            assert!(round > 0 || said.contains(prints), "{block}{said}");
         }
         let counts = ["contacts", "deals", "tickets"].map(|object_type| live(&portal, object_type).len());
         assert_eq!(counts, [1, 1, 1]);

@@ -161,12 +161,22 @@ fn a_portal_that_keeps_failing_ends_the_run_without_a_state() {
     assert_eq!(finished.text(), "");
 }
 
-/// Contacts, a deal for every second one, two tickets for each, and a few records that no portal takes.
+/// Contacts, a deal for every second one, two tickets for each, and a few records that no portal takes. Contacts stand
+/// before or, every third one, far behind what refers to them; every fourth one has an earlier line with another phone.
 fn big_delivery(contacts: u32) -> String {
     let mut messages = vec![schema("contacts", &["email"]), schema("deals", &[]), schema("tickets", &["number"])];
+    let mut late = Vec::new();
     for number in 0..contacts {
         let email = format!("c{number}@x.example");
-        messages.push(contact(&email));
+        if number % 4 == 0 {
+            let mut earlier = contact(&email);
+            earlier["record"]["phone"] = json!("+1 555 0199");
+            messages.push(earlier);
+        }
+        match number % 3 {
+            0 => late.push(contact(&email)),
+            _ => messages.push(contact(&email)),
+        }
         if number % 2 == 0 {
             messages.push(record("deals", json!({"dealname": format!("Deal {number}"), "contactEmail": email})));
         }
@@ -187,6 +197,8 @@ fn big_delivery(contacts: u32) -> String {
             messages.push(state(json!({"contacts": number + 1})));
         }
     }
+    messages.extend(late);
+    messages.push(state(json!({"contacts": contacts})));
     lines(&messages)
 }
 
@@ -247,12 +259,17 @@ fn a_storm_a_kill_and_a_second_delivery_leave_each_record_once() {
     portal.set_latency(Duration::ZERO);
     let written = live(&portal, "tickets").len();
     assert!(written > 0 && written < 1_900, "{written} tickets when it was killed");
+    // Two deliveries at once, then one more.
+    let other = Target::of(&portal);
+    std::fs::copy(target.path("big.jsonl"), other.path("big.jsonl")).expect("a writable folder");
+    let beside = other.start("big.jsonl");
     for _ in 0..2 {
         let mut command = target.command(&[]);
         command.stdin(std::fs::File::open(target.path("big.jsonl")).expect("the input"));
         let finished = target.finish(command).succeeded();
         assert!(finished.text().ends_with("{\"contacts\":1000}\n"), "{}", finished.text());
     }
+    assert!(beside.wait_with_output().expect("a child").status.success(), "{}", other.log());
     assert_holds(&portal, &target, CONTACTS);
 }
 

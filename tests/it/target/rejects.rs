@@ -1,6 +1,9 @@
 //! What cannot be written, and lines that are none.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
@@ -13,14 +16,12 @@ fn empty() -> Portal {
 }
 
 #[test]
-fn a_bad_line_is_told_by_its_number_and_loses_nothing_before_it() {
-    let not_json = "{\"type\": \"RECORD\"".to_owned();
+fn what_is_no_message_is_told_by_its_number_and_loses_nothing_before_it() {
     let cases = [
-        (not_json, "line 5 is not JSON"),
+        (json!({"email": "a@x.example"}).to_string(), "line 5 is no Singer message: it has no type; for plain records"),
         (json!({"type": "LOG", "stream": "contacts"}).to_string(), "line 5 has the type \"LOG\""),
         (record("deals", json!({})).to_string(), "line 5 is a RECORD of the stream \"deals\" before its SCHEMA"),
-        (json!({"type": "RECORD", "stream": "contacts"}).to_string(), "line 5"),
-        (json!({"type": "RECORD", "stream": "contacts", "record": "x"}).to_string(), "line 5"),
+        (json!({"type": "STATE"}).to_string(), "line 5 is no Singer message: a STATE needs a value"),
         (schema("tikkets", &[]).to_string(), "tikkets"),
     ];
     for (bad, says) in cases {
@@ -47,11 +48,15 @@ fn records_with_faults_are_rejected_and_the_others_written() {
     };
     let mut messages = vec![schema("contacts", &["email"])];
     let faulty = [
-        ("lifecyclestage", json!("nothing"), "is not one of"),
-        ("closedate", json!("soon"), "date-time"),
-        ("hs_bing_ad_clicked", json!("maybe"), "is not one of"),
-        ("associatedcompanyid", json!("x"), "does not match"),
-        ("city", json!({"name": "Boston"}), "a list or an object"),
+        (
+            "lifecyclestage",
+            json!("nothing"),
+            "\"nothing\" is none of its options; write one of subscriber (Subscriber), lead",
+        ),
+        ("closedate", json!("soon"), "\"soon\" is no date and time; write it such as 2024-02-29T13:45:00Z"),
+        ("hs_bing_ad_clicked", json!("maybe"), "\"maybe\" is neither true nor false"),
+        ("associatedcompanyid", json!("x"), "\"x\" is no number; write digits"),
+        ("city", json!({"name": "Boston"}), "not a list or an object"),
         ("shoe_size", json!(44), "of portal 245001234 have no property shoe_size"),
     ];
     messages.extend(faulty.iter().map(|(field, value, _)| with_field(field, value.clone())));
@@ -119,7 +124,9 @@ fn max_rejects_decides_when_a_run_fails() {
         (json!(null), json!(null), 9),
         (json!(1), json!("r.jsonl"), 9),
         (json!(2), json!(null), 0),
-        (json!(null), json!("r.jsonl"), 0),
+        (json!("60%"), json!("r.jsonl"), 9),
+        (json!("70%"), json!(null), 0),
+        (json!(null), json!("r.jsonl"), 9),
     ] {
         let mut target = Target::of(&portal);
         target.set("max_rejects", max_rejects).set("rejects_path", path);
@@ -214,4 +221,56 @@ fn streams_can_be_left_out() {
     let finished = target.deliver(&messages).succeeded();
     assert_eq!(finished.said("1 records of streams that the config leaves out"), 1, "{}", finished.stderr);
     assert_eq!(live(&portal, "contacts").len(), 1);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_with_what_to_do() {
+    let portal = empty();
+    let mut target = Target::of(&portal);
+    for (rejects, results, says) in [
+        ("nowhere/rejects.jsonl", "results.jsonl", "rejects_path: nowhere/rejects.jsonl cannot be opened"),
+        ("rejects.jsonl", ".", "results_path: . cannot be opened"),
+        ("same.jsonl", "same.jsonl", "results_path: rejects_path names the same file"),
+    ] {
+        target.set("rejects_path", json!(rejects)).set("results_path", json!(results));
+        let finished = target.deliver(&[schema("contacts", &[]), contact("a@x.example")]);
+        assert_eq!(finished.code, Some(7), "{}", finished.stderr);
+        assert!(
+            finished.last_line().contains(says) && finished.last_line().contains("; name a"),
+            "{}",
+            finished.stderr
+        );
+    }
+    assert!(live(&portal, "contacts").is_empty());
+}
+
+#[test]
+fn a_schema_that_cannot_be_read_ends_the_run_before_its_records() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let ticket = |number: u32| record("tickets", json!({"number": number, "subject": "s"}));
+    let bad = json!({"type": "SCHEMA", "stream": "tickets", "schema": {}, "key_properties": "subject"});
+    let finished = target.deliver(&[schema("tickets", &["number"]), ticket(1), bad, ticket(2)]);
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(finished.last_line().contains("line 3 is no Singer message"), "{}", finished.stderr);
+    assert_eq!(live(&portal, "tickets").len(), 1);
+}
+
+#[test]
+fn what_is_rejected_is_in_the_file_while_a_source_is_quiet() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let mut child = target.command(&[]).stdin(Stdio::piped()).spawn().expect("the target runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    let bad = record("contacts", json!({"email": "bad"}));
+    input.write_all(lines(&[schema("contacts", &["email"]), bad]).as_bytes()).expect("a reading target");
+    for _ in 0..3_000 {
+        if target.rejects().len() == 2 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(target.rejects().len(), 2, "the SCHEMA and the record: {}", target.log());
+    drop(input);
+    assert!(child.wait().expect("a child").success());
 }
