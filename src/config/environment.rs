@@ -52,10 +52,12 @@ pub(super) fn read(schema: &Value, prefix: &str, dotenv: &Path) -> Result<Map<St
 fn find<'v>(variables: &'v BTreeMap<String, String>, prefix: &str, setting: &str) -> Option<(&'v str, &'v str)> {
     let upper = setting.to_ascii_uppercase();
     let guide = GUIDE_NAMES.iter().filter(|(_, of)| *of == setting).map(|(name, _)| (*name).to_owned());
+    let guide = guide.chain([format!("{GUIDE_PREFIX}{upper}")]);
+    // HubSpot's variables are none of a program's that does not speak to it.
+    let guide = guide.filter(|_| prefix.contains("HUBSPOT"));
     [format!("{prefix}{upper}")]
         .into_iter()
         .chain(guide)
-        .chain([format!("{GUIDE_PREFIX}{upper}")])
         .find_map(|name| variables.get_key_value(&name))
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .filter(|(_, value)| !value.is_empty())

@@ -169,6 +169,19 @@ pub fn load_target(sources: &[ConfigSource]) -> Result<LoadedTarget, ConfigError
     Ok(LoadedTarget { connection, target, warnings })
 }
 
+/// The settings of a program that shares none with the tap, and one sentence for each key that is no setting.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_settings<T: DeserializeOwned>(
+    sources: &[ConfigSource],
+    schema: &Value,
+    prefix: &'static str,
+) -> Result<(T, Vec<String>), ConfigError> {
+    let (settings, warnings) = validated(gathered(sources, schema, prefix)?, schema)?;
+    Ok((deserialised(settings)?, warnings))
+}
+
 /// The settings of all sources.
 fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Map<String, Value>, ConfigError> {
     if sources.is_empty() {
