@@ -264,7 +264,7 @@ impl Assembly {
         }
         (self.rows, self.bytes, self.began) = (0, 0, None);
         let batch = Batch {
-            streams: mem::take(&mut self.filling).into_iter().map(Filling::finish).collect(),
+            streams: mem::take(&mut self.filling).into_iter().filter_map(Filling::finish).collect(),
             activations: mem::take(&mut self.activations),
             state: self.state.take(),
         };

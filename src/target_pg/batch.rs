@@ -78,10 +78,10 @@ impl Filling {
         }
     }
 
-    /// The rows, to be written.
-    pub(super) fn finish(self) -> StreamRows {
+    /// The rows, to be written; none when not even the first record could be one.
+    pub(super) fn finish(self) -> Option<StreamRows> {
         let Self { plan, text, rows, last: _ } = self;
-        StreamRows { plan, records: rows.len() as u64, text: text.into(), rows }
+        (!rows.is_empty()).then(|| StreamRows { plan, records: rows.len() as u64, text: text.into(), rows })
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
             filling.text.extend_from_slice(format!("{key}\t{value}\n").as_bytes());
             filling.end_row(line as u64 + 1, key.as_bytes());
         }
-        let rows = filling.finish();
+        let rows = filling.finish().expect("rows");
         let sent = |range| rows.pieces(range).concat();
         assert_eq!(sent(0..5), b"a\t3\nc\t4\nb\t5\n");
         assert_eq!(sent(1..4), b"a\t3\nc\t4\n");
@@ -185,7 +185,7 @@ mod tests {
             filling.text.extend_from_slice(format!("{row}\t{}\n", "x".repeat(1_000)).as_bytes());
             filling.end_row(row, row.to_string().as_bytes());
         }
-        let rows = filling.finish();
+        let rows = filling.finish().expect("rows");
         let pieces = rows.pieces(0..1_000);
         assert!(pieces.len() > 3, "{}", pieces.len());
         assert_eq!(pieces.concat().len(), rows.text.len());

@@ -17,11 +17,12 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// What a role or a database may have set otherwise.
 ///
-/// A statement of a large batch may take longer than suits interactive use; the text of dates and numbers must not depend
-/// on anybody's taste.
+/// A statement of a large batch may take longer than suits interactive use. The text of dates must not depend on anybody's
+/// taste. A commit must survive a crash of the server once its STATE is written.
 const SESSION: &str = "set session timezone = 'UTC'; set session datestyle = 'ISO, YMD'; set session statement_timeout = 0; \
      set session idle_in_transaction_session_timeout = 0; set session standard_conforming_strings = on; \
-     set session client_min_messages = 'error'";
+     set session client_min_messages = 'error'; \
+     select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
 
 /// A session with the database.
 pub(super) struct Connection {

@@ -44,7 +44,7 @@ struct Envelope<'l> {
     #[serde(borrow, default)]
     time_extracted: Option<&'l RawValue>,
     version: Option<i64>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "null_too")]
     value: Option<&'l RawValue>,
     schema: Option<Map<String, Value>>,
     key_properties: Option<Vec<String>>,
@@ -53,6 +53,11 @@ struct Envelope<'l> {
 /// A string that is borrowed from the line unless it holds an escape.
 #[derive(Deserialize)]
 struct Name<'l>(#[serde(borrow)] Cow<'l, str>);
+
+/// A value that is there, though it may be null.
+fn null_too<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
 
 /// Reads the line of this number.
 ///

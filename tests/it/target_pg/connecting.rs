@@ -75,15 +75,18 @@ fn server_with_tls(loader: &Loader, server: &OwnServer) {
     assert!(made.expect("python runs").success());
     for name in ["server.crt", "server.key"] {
         let text = fs::read_to_string(loader.path(name)).expect("a certificate");
-        // Written by the server itself, so that the file is its own and closed to others.
+        // Written by the server itself, so that the file is its own, and closed to others.
         server.database.rows(&format!(
-            "do $do$ begin execute format('copy (select unnest(string_to_array(%L, chr(10)))) to %L', \
-             '{}', current_setting('data_directory') || '/{name}'); end $do$",
+            "do $do$ begin execute format('copy (select unnest(string_to_array(%L, chr(10)))) to program %L', \
+             '{}', 'umask 077; cat > ' || current_setting('data_directory') || '/{name}'); end $do$",
             text.trim()
         ));
     }
     server.database.rows("alter system set ssl = on");
     server.database.rows("select pg_reload_conf()");
+    while server.database.rows("show ssl")[0][0].as_deref() != Some("on") {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -62,9 +62,9 @@ impl Type {
             Self::Integer => any::<i64>().prop_map(|number| number.to_string()).boxed(),
             Self::Boolean => any::<bool>().prop_map(|boolean| boolean.to_string()).boxed(),
             Self::Instant => {
-                "\"[12][0-9]{3}-0[1-9]-[12][0-9]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?Z\"".boxed()
+                "\"[12][0-9]{3}-0[1-9]-[12][0-8]T[01][0-9]:[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?Z\"".boxed()
             }
-            Self::Date => "\"[12][0-9]{3}-1[0-2]-[12][0-9]\"".boxed(),
+            Self::Date => "\"[12][0-9]{3}-1[0-2]-[12][0-8]\"".boxed(),
             Self::Object => prop::collection::btree_map("[^\\x00]{0,5}", text(), 0..4)
                 .prop_map(|object| serde_json::to_string(&object).expect("JSON"))
                 .boxed(),

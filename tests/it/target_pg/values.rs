@@ -30,7 +30,7 @@ fn instants_are_utc_whatever_the_time_zone_of_server_and_user() {
     loader.load(&messages).succeeded();
     let wanted = "select count(*) from loaded.s where a = timestamp '2024-01-02 03:04:05' and b = timestamp '2024-07-02 01:04:05' \
                   and d = date '2024-01-02' and _sdc_extracted_at = timestamp '2024-05-06 07:08:09' \
-                  and _sdc_received_at between now() at time zone 'UTC' - interval '10 minutes' and now() at time zone 'UTC'";
+                  and _sdc_received_at between (now() at time zone 'UTC') - interval '10 minutes' and (now() at time zone 'UTC')";
     assert_eq!(database.number(wanted), 1);
 }
 
