@@ -105,3 +105,12 @@ fn metrics_are_written_in_plain_and_in_structured_form() {
     let counter = metrics.iter().find(|line| line["metric_info"]["metric"] == "record_count").expect("a count");
     assert_eq!((&counter["metric_info"]["value"], &counter["stream_name"]), (&json!(2), &json!("s")));
 }
+
+#[test]
+fn the_page_of_target_pg_has_its_settings() {
+    let (_database, loader) = loader();
+    let about = loader.finish(loader.bare_command(&["--about", "--format=markdown"])).succeeded();
+    let table = &about.text()[about.text().find("| Setting |").expect("a table")..];
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/target-pg.md")).expect("the page");
+    assert!(page.contains(table.trim()), "the page's settings are not those of --about:\n{table}");
+}

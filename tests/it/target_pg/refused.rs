@@ -103,3 +103,51 @@ fn a_missing_right_ends_the_run_with_nothing_half() {
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);
     assert!(finished.last_line().contains("grant create on schema \"loaded\""), "{}", finished.stderr);
 }
+
+/// A table whose trigger fails with a SQLSTATE, the first so many times.
+fn failing_table(database: &Database, sqlstate: &str, times: u32) {
+    database.rows(&format!(
+        "create schema loaded; create table loaded.s (id bigint primary key, n numeric, v text); create sequence calls; \
+         create function fail() returns trigger language plpgsql as $$ begin \
+           if nextval('calls') <= {times} then raise exception 'as arranged' using errcode = '{sqlstate}'; end if; \
+           return null; end $$; \
+         create trigger fail after insert on loaded.s for each statement execute function fail()"
+    ));
+}
+
+#[test]
+fn a_full_disk_ends_the_run_with_nothing_half() {
+    let database = Database::create();
+    failing_table(&database, "53100", 1_000);
+    let finished = Loader::of(&database).load(&messages(record("s", json!({"id": 600}))));
+    assert_eq!(finished.code, Some(7), "{}", finished.stderr);
+    assert!(finished.last_line().contains("no room"), "{}", finished.stderr);
+    assert!(states(&finished).is_empty());
+    assert_eq!(database.number("select count(*) from loaded.s"), 0);
+}
+
+#[test]
+fn a_serialisation_failure_or_a_deadlock_is_tried_again() {
+    for sqlstate in ["40001", "40P01"] {
+        let database = Database::create();
+        failing_table(&database, sqlstate, 3);
+        let finished = Loader::of(&database).load(&messages(record("s", json!({"id": 600})))).succeeded();
+        assert_eq!(finished.said("trying again"), 3, "{}", finished.stderr);
+        assert_eq!(states(&finished), [json!("all")]);
+        assert_eq!(database.number("select count(*) from loaded.s"), 501);
+    }
+}
+
+#[test]
+fn runs_that_begin_at_once_make_their_tables_once() {
+    let database = Database::create();
+    std::thread::scope(|scope| {
+        for run in 0..4 {
+            let database = &database;
+            scope.spawn(move || {
+                Loader::of(database).load(&messages(record("s", json!({"id": 1000 + run})))).succeeded()
+            });
+        }
+    });
+    assert_eq!(database.number("select count(*) from loaded.s"), 504);
+}
