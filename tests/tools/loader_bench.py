@@ -45,7 +45,8 @@ def write_messages(folder, tickets):
         command = [PROGRAMS / "tap-hubspot-tickets", "--quiet", "--config", folder / "tap.json"]
         catalog = json.loads(subprocess.run([*command, "--discover"], check=True, capture_output=True).stdout)
         names = next(list(e["schema"]["properties"]) for e in catalog["streams"] if e["stream"] == "tickets")
-        # The custom ones stand last.
+        # The tap's own columns stand at both ends, and the custom properties behind the others.
+        names = [name for name in names if name.startswith("hs_") or name[-1].isdigit()]
         config["properties"] = names[: PROPERTIES // 2] + names[-PROPERTIES // 2 :]
         (folder / "tap.json").write_text(json.dumps(config))
         tap = subprocess.Popen(command, stdout=subprocess.PIPE)
