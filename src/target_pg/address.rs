@@ -111,42 +111,11 @@ impl Address {
         Ok(Self { config, tls })
     }
 
-    /// Adds what the variables say and the program's own choices.
+    /// Adds what the variables say, and the program's own choices.
     fn complete(&mut self, variable: Variable<'_>) -> Result<(), LoadError> {
+        complete_server(&mut self.config, variable)?;
+        complete_session(&mut self.config, variable)?;
         let Self { config, tls } = self;
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            let host = variable("PGHOST").unwrap_or_else(default_host);
-            for host in host.split(',') {
-                config.host(host);
-            }
-        }
-        if config.get_ports().is_empty() {
-            config.port(match variable("PGPORT") {
-                None => DEFAULT_PORT,
-                Some(port) => {
-                    port.parse().map_err(|_| LoadError::Address { reason: format!("PGPORT is no port: {port:?}") })?
-                }
-            });
-        }
-        if config.get_user().is_none() {
-            let user = variable("PGUSER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
-            let missing = || LoadError::Address { reason: "no user is given: set user, or PGUSER".to_owned() };
-            config.user(user.ok_or_else(missing)?);
-        }
-        if config.get_dbname().is_none() {
-            let database = variable("PGDATABASE").or_else(|| config.get_user().map(str::to_owned));
-            database.map(|database| config.dbname(database));
-        }
-        if config.get_options().is_none() {
-            variable("PGOPTIONS").map(|options| config.options(options));
-        }
-        if config.get_application_name().is_none() {
-            config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "target-pg".to_owned()));
-        }
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        config.tcp_user_timeout(TCP_USER_TIMEOUT).keepalives_idle(KEEPALIVE_IDLE);
         tls.complete(variable)?;
         config.ssl_mode(match tls.mode {
             Some(SslMode::Disable) => Negotiation::Disable,
@@ -173,6 +142,47 @@ impl Address {
         let database = self.config.get_dbname().unwrap_or_default();
         format!("database {database} at {}:{}", hosts.join(","), ports.join(","))
     }
+}
+
+fn complete_server(config: &mut Config, variable: Variable<'_>) -> Result<(), LoadError> {
+    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+        let host = variable("PGHOST").unwrap_or_else(default_host);
+        for host in host.split(',') {
+            config.host(host);
+        }
+    }
+    if config.get_ports().is_empty() {
+        config.port(match variable("PGPORT") {
+            None => DEFAULT_PORT,
+            Some(port) => {
+                port.parse().map_err(|_| LoadError::Address { reason: format!("PGPORT is no port: {port:?}") })?
+            }
+        });
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    config.tcp_user_timeout(TCP_USER_TIMEOUT).keepalives_idle(KEEPALIVE_IDLE);
+    Ok(())
+}
+
+fn complete_session(config: &mut Config, variable: Variable<'_>) -> Result<(), LoadError> {
+    if config.get_user().is_none() {
+        let user = variable("PGUSER").or_else(|| variable("USER")).or_else(|| variable("LOGNAME"));
+        let missing = || LoadError::Address { reason: "no user is given: set user, or PGUSER".to_owned() };
+        config.user(user.ok_or_else(missing)?);
+    }
+    if config.get_dbname().is_none() {
+        let database = variable("PGDATABASE").or_else(|| config.get_user().map(str::to_owned));
+        database.map(|database| config.dbname(database));
+    }
+    if config.get_options().is_none() {
+        variable("PGOPTIONS").map(|options| config.options(options));
+    }
+    if config.get_application_name().is_none() {
+        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "target-pg".to_owned()));
+    }
+    Ok(())
 }
 
 /// Where libpq looks when nothing says where the server is.
