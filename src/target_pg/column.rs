@@ -201,7 +201,7 @@ fn push_bytea(text: &str, out: &mut Vec<u8>) -> Result<(), ValueError> {
     }
     out.extend_from_slice(b"\\\\x");
     out.extend_from_slice(if digits.len() % 2 == 1 { b"0" } else { b"" });
-    out.extend_from_slice(digits.as_bytes());
+    out.extend_from_slice(digits.to_ascii_lowercase().as_bytes());
     Ok(())
 }
 
@@ -289,7 +289,7 @@ mod tests {
                 r#""0A0A0A0A0a0a0a0a0a0a0a0a0a0a0a0a""#,
                 "0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a",
             ),
-            (serde_json::json!({"type": "string", "contentEncoding": "base16"}), r#""0xABC""#, r"\\x0ABC"),
+            (serde_json::json!({"type": "string", "contentEncoding": "base16"}), r#""0xABC""#, r"\\x0abc"),
             (list("string"), r#"["a", null, "q\"b\\c,{}\n", ""]"#, r#"{"a",NULL,"q\\"b\\\\c,{}\n",""}"#),
             (list("integer"), "[1, 2.0]", "{1,2}"),
             (list("boolean"), "[true,false]", "{t,f}"),
@@ -297,6 +297,18 @@ mod tests {
             (list("string"), "[]", "{}"),
         ] {
             assert_eq!(field(schema, json).as_deref(), Ok(expected), "{json}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_a_column_of_any_type(text in ".{0,30}|[0-9TZ:+. -]{0,30}") {
+            let json = serde_json::Value::from(text).to_string();
+            for format in ["date-time", "date", "time", "uuid", "x-singer.decimal"] {
+                let _ = field(serde_json::json!({"type": "string", "format": format}), &json);
+            }
+            let _ = field(serde_json::json!({"type": "string", "contentEncoding": "base16"}), &json);
+            let _ = field(serde_json::json!({"type": "array", "items": {"type": "string"}}), &format!("[{json}]"));
         }
     }
 

@@ -26,7 +26,9 @@ pub(super) fn integer(number: &str) -> Option<Cow<'_, str>> {
 
 /// One text for all ways to write the same number: keys that are equal in Postgres are equal here.
 pub(super) fn canonical(number: &str) -> Cow<'_, str> {
-    if !number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) && number != "-0" {
+    // In a string of the format `x-singer.decimal` zeros may stand in front.
+    let has_zeros = number.trim_start_matches('-').starts_with('0');
+    if !has_zeros && !number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
         return number.into();
     }
     match Decimal::parse(number) {
@@ -87,7 +89,13 @@ mod tests {
 
     #[test]
     fn equal_numbers_have_one_canonical_text() {
-        for same in [&["1", "1.0", "10e-1", "0.1e1"][..], &["0", "-0", "0.00"], &["1.5", "15e-1"], &["1e30", "10e29"]] {
+        for same in [
+            &["1", "1.0", "10e-1", "0.1e1"][..],
+            &["0", "-0", "0.00"],
+            &["1.5", "15e-1", "01.5"],
+            &["1e30", "10e29"],
+            &["12", "012"],
+        ] {
             let texts: Vec<_> = same.iter().map(|number| canonical(number)).collect();
             assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{texts:?}");
         }
