@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::plan::Plan;
+use super::plan::{Plan, Writing};
 
 /// COPY sends its rows in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
@@ -94,6 +94,11 @@ impl Batch {
     /// Whether the database has nothing to do for it.
     pub(super) fn has_no_rows(&self) -> bool {
         self.streams.is_empty() && self.activations.is_empty()
+    }
+
+    /// Whether loading it twice would add rows twice.
+    pub(super) fn appends(&self) -> bool {
+        self.streams.iter().any(|rows| rows.plan.writing == Writing::Append)
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_postgres::Error;
 
 use super::batch::{Activation, Batch, StreamRows};
 use super::connection::Connection;
+use super::refusal::{Consequence, consequence};
 use super::table_name::literal;
 
 /// A transaction as Postgres numbers it.
@@ -31,7 +32,7 @@ pub(super) struct Loaded {
 /// Loads a batch and commits it.
 ///
 /// # Errors
-/// Nothing of it is there then, except where the answer to the commit was lost: [`is_committed`] tells.
+/// Nothing of it is there then, except where the answer to the commit was lost: [`fate`] tells.
 pub(super) async fn load(connection: &Connection, batch: &Batch, hard_delete: bool) -> Result<Loaded, Failure> {
     let mut transaction = None;
     match write(connection, batch, hard_delete, &mut transaction).await {
@@ -95,13 +96,44 @@ pub(super) async fn copy(
     sink.finish().await.map(drop)
 }
 
-/// Whether a transaction was committed whose connection was lost.
+/// What became of a transaction whose connection was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Committed,
+    /// Also when Postgres does not know it: it was lost in a crash.
+    RolledBack,
+    /// Its session has not noticed yet that nobody is there.
+    InProgress,
+}
+
+/// Asks what became of a transaction. The session of one that is still in progress is ended: it would hold its locks until
+/// the server notices that its client is gone.
 ///
 /// # Errors
-/// When Postgres does not know it any more.
-pub(super) async fn is_committed(connection: &Connection, transaction: &TransactionId) -> Result<bool, Error> {
-    let status = connection.run(&format!("select txid_status({transaction})")).await?;
-    Ok(status.as_deref() == Some("committed"))
+/// When the connection that asks is lost, too.
+pub(super) async fn fate(connection: &Connection, transaction: &TransactionId) -> Result<Fate, Error> {
+    let status = match connection.run(&format!("select txid_status({transaction})")).await {
+        Ok(status) => status,
+        // After a crash the number may not have been given to any transaction yet.
+        Err(error) if error.as_db_error().is_some() && consequence(&error) == Consequence::Row => {
+            return Ok(Fate::RolledBack);
+        }
+        Err(error) => return Err(error),
+    };
+    match status.as_deref() {
+        Some("committed") => Ok(Fate::Committed),
+        Some("in progress") => {
+            // Sessions show the lower half of the number.
+            let end = format!(
+                "select pg_terminate_backend(pid) from pg_catalog.pg_stat_activity \
+                 where backend_xid::text::bigint = {transaction} & 4294967295 and pid <> pg_backend_pid()"
+            );
+            // If that is not allowed, it ends by itself some day.
+            let _ = connection.run(&end).await;
+            Ok(Fate::InProgress)
+        }
+        _ => Ok(Fate::RolledBack),
+    }
 }
 
 /// What an ACTIVATE_VERSION does: whatever is not of that version, or a later one, is gone at the source.

@@ -7,7 +7,7 @@ use super::assembly::Work;
 use super::batch::Batch;
 use super::connection::Connection;
 use super::exit::LoadError;
-use super::load::{Failure, Loaded, is_committed, load};
+use super::load::{Failure, Fate, Loaded, TransactionId, fate, load};
 use super::plan::Plan;
 use super::refusal::{Consequence, consequence, ending, sentence};
 use super::refused;
@@ -84,8 +84,8 @@ impl Loader {
         }
     }
 
-    /// Loads a batch, again and again if need be: rows of a key are written over, and whether rows without one were
-    /// committed is asked.
+    /// Loads a batch, again and again if need be. Rows of a key are written once more, whatever became of the attempt
+    /// before: after a crash the number of its transaction may be another's. Only for rows without a key its word counts.
     async fn load(&mut self, batch: &Batch) -> Result<Loaded, LoadError> {
         let mut attempts = Attempts::begin();
         loop {
@@ -97,7 +97,8 @@ impl Loader {
                 Consequence::Lost | Consequence::Conflict => {
                     self.recover(&error, &mut attempts).await?;
                     if let Some(transaction) = transaction
-                        && self.was_committed(&transaction).await
+                        && self.was_committed(&transaction, &error, &mut attempts).await?
+                        && batch.appends()
                     {
                         return Ok(Loaded::default());
                     }
@@ -108,13 +109,28 @@ impl Loader {
         }
     }
 
-    /// After a crash of the server in between, Postgres may not know the transaction: it was then not committed.
-    async fn was_committed(&self, transaction: &String) -> bool {
-        is_committed(&self.connection, transaction).await.unwrap_or(false)
+    /// Whether a transaction whose end was not seen was committed. Waits for one that is in progress: to load its batch
+    /// beside it would add rows without a key twice.
+    async fn was_committed(
+        &mut self,
+        transaction: &TransactionId,
+        error: &tokio_postgres::Error,
+        attempts: &mut Attempts,
+    ) -> Result<bool, LoadError> {
+        loop {
+            match fate(&self.connection, transaction).await {
+                Ok(Fate::Committed) => return Ok(true),
+                Ok(Fate::RolledBack) => return Ok(false),
+                Ok(Fate::InProgress) if attempts.wait().await => {}
+                Ok(Fate::InProgress) => return Err(ending(error, &self.connection.place())),
+                Err(again) => self.recover(&again, attempts).await?,
+            }
+        }
     }
 
     async fn recover(&mut self, error: &tokio_postgres::Error, attempts: &mut Attempts) -> Result<(), LoadError> {
-        if !attempts.wait().await {
+        let may_pass = matches!(consequence(error), Consequence::Lost | Consequence::Conflict);
+        if !may_pass || !attempts.wait().await {
             return Err(ending(error, &self.connection.place()));
         }
         tracing::warn!("{}; trying again", sentence(error));

@@ -1,6 +1,8 @@
 //! Loaders that are killed, and servers that are restarted: nothing is lost, and nothing is there twice.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -94,5 +96,78 @@ fn a_server_that_crashes_and_comes_back_costs_no_row_and_doubles_none() {
         assert_keyed_is_whole(&server.database);
         let plain = server.database.number("select count(*) from loaded.plain");
         assert_eq!(plain as u64, RECORDS, "rows without a key are there once");
+    }
+}
+
+/// What a network does to the first commit that it carries.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// It reaches the server, and its answer is lost.
+    Answer,
+    /// It is lost, and the server does not notice that nobody is there any more.
+    Commit,
+}
+
+/// A way to a server that breaks down at the first commit, and is whole again at once; gives its address.
+fn breaking_way(server: String, cut: Cut) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || {
+        let mut cut = Some(cut);
+        let mut forgotten = Vec::new();
+        for client in listener.incoming() {
+            let (client, server) = (client.expect("a client"), TcpStream::connect(&server).expect("the server"));
+            let (mut from_server, mut to_client) =
+                (server.try_clone().expect("a socket"), client.try_clone().expect("a socket"));
+            thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+            // The server's end of a connection that broke down stays open.
+            forgotten.push(server.try_clone().expect("a socket"));
+            if carry_until_commit(client, server, cut).is_ok_and(|was_cut| was_cut) {
+                cut = None;
+            }
+        }
+    });
+    address
+}
+
+/// Carries what a client says; true when the way broke down at its commit.
+fn carry_until_commit(mut client: TcpStream, mut server: TcpStream, cut: Option<Cut>) -> io::Result<bool> {
+    let mut buffer = [0; 65_536];
+    loop {
+        let count = client.read(&mut buffer)?;
+        let said = &buffer[..count];
+        let is_commit = said.ends_with(b"commit\0");
+        match cut {
+            Some(cut) if is_commit => {
+                client.shutdown(Shutdown::Both)?;
+                if matches!(cut, Cut::Answer) {
+                    server.write_all(said)?;
+                }
+                return Ok(true);
+            }
+            _ if count == 0 => return server.shutdown(Shutdown::Both).map(|()| false),
+            _ => server.write_all(said)?,
+        }
+    }
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_and_one_that_never_came_leave_every_row_once() {
+    for cut in [Cut::Answer, Cut::Commit] {
+        let database = Database::create();
+        let [user, password, host, port, name] = database.parts();
+        let way = breaking_way(format!("{host}:{port}"), cut);
+        let mut loader = Loader::of(&database);
+        loader.set("sqlalchemy_url", json!(format!("postgresql://{user}:{password}@{way}/{name}")));
+        let row = |id: u32| record("s", json!({"id": id}));
+        let id = json!({"id": {"type": "integer"}});
+        let schemas = [schema("s", id.clone(), &[]), schema("keyed", id, &["id"])];
+        let rows = [row(1), row(2), record("keyed", json!({"id": 1})), state(json!("all"))];
+        let messages = [schemas.as_slice(), &rows].concat();
+        let finished = loader.load(&messages).succeeded();
+        assert_eq!(finished.text(), "\"all\"\n", "{cut:?}");
+        assert_eq!(finished.said("trying again"), 1, "{cut:?}: {}", finished.stderr);
+        assert_eq!(database.number("select count(*) from loaded.s"), 2, "{cut:?}");
+        assert_eq!(database.number("select count(*) from loaded.keyed"), 1, "{cut:?}");
     }
 }
