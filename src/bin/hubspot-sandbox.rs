@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::Parser;
-use tap_hubspot_tickets::sandbox::{CursorStyle, Limits, Options, Sandbox};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use tap_hubspot_tickets::sandbox::{BEHAVIOURS, CursorStyle, Limits, Options, Sandbox};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A fake HubSpot portal on 127.0.0.1, with realistic data from a seed.
@@ -83,9 +84,21 @@ struct Arguments {
     /// Answer without compression
     #[arg(long)]
     no_gzip: bool,
+    /// Answer doubtfully; may be given several times
+    #[arg(long, value_name = "BEHAVIOUR", value_parser = behaviours())]
+    behave: Vec<String>,
     /// Freeze the clock at this instant
     #[arg(long, value_name = "RFC3339")]
     frozen_clock: Option<DateTime<Utc>>,
+}
+
+/// What `--behave` takes.
+fn behaviours() -> PossibleValuesParser {
+    BEHAVIOURS
+        .iter()
+        .map(|behaviour| PossibleValue::new(behaviour.name).help(behaviour.about))
+        .collect::<Vec<_>>()
+        .into()
 }
 
 impl Arguments {
@@ -136,6 +149,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let sandbox = Sandbox::start_on(arguments.options(), arguments.port).await?;
+    arguments.behave.iter().for_each(|name| sandbox.behave(name));
     let url = sandbox.url();
     let mut stdout = std::io::stdout();
     writeln!(stdout, "listening on {url}")?;

@@ -1,22 +1,16 @@
 //! Associations, by the thousand.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::RawValue;
 
+use super::association_reads::Input;
 use super::objects::Paging;
-use super::request::{Endpoint, Request};
-use super::{Client, ClientError, Malformed, ObjectId, ObjectType};
-
-/// Inputs of one association batch read.
-/// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
-const MAX_INPUTS: usize = 1000;
-/// What a portal took before 2025; no portal takes less.
-const MIN_INPUTS: usize = 100;
+use super::{Malformed, ObjectId};
 
 /// The associations of many records with the records of one type.
 #[derive(Debug, Default)]
@@ -53,6 +47,33 @@ pub struct AssociationType {
 struct Page<'a> {
     #[serde(borrow)]
     results: Vec<FromOne<'a>>,
+    #[serde(borrow, default)]
+    errors: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct RecordPage<'a> {
+    #[serde(borrow)]
+    results: Vec<ToOne<'a>>,
+    #[serde(default)]
+    paging: Option<Paging>,
+}
+
+/// One of the `errors` of a partial success.
+#[derive(Deserialize)]
+struct BatchError<'a> {
+    #[serde(borrow, default)]
+    category: Option<Cow<'a, str>>,
+    #[serde(borrow, default, rename = "subCategory")]
+    sub_category: Option<Cow<'a, str>>,
+    #[serde(default)]
+    context: ErrorContext,
+}
+
+#[derive(Deserialize, Default)]
+struct ErrorContext {
+    #[serde(default, rename = "fromObjectId")]
+    from_object_id: Vec<ObjectId>,
 }
 
 #[derive(Deserialize)]
@@ -86,75 +107,48 @@ struct TypeOfOne<'a> {
     label: Option<Cow<'a, str>>,
 }
 
-/// How many inputs a batch may have: the limit until a portal refuses it.
-#[derive(Debug)]
-pub(super) struct BatchSize(AtomicUsize);
-
-/// The links of an answer, and the cursors of records that have more.
-type LinksAndCursors = (Associations, Vec<(ObjectId, String)>);
-
-impl Default for BatchSize {
-    fn default() -> Self {
-        Self(AtomicUsize::new(MAX_INPUTS))
-    }
-}
-
-impl Client {
-    /// Reads all associations of `ids` with records of the type `to`, following each record's own paging. A record
-    /// without associations has no links; HubSpot tells it with a 207, which is a success.
-    ///
-    /// # Errors
-    /// Any [`ClientError`]; [`ClientError::MissingScopes`] unless both types may be read.
-    pub async fn batch_read_associations(
-        &self,
-        from: &ObjectType,
-        to: &ObjectType,
-        ids: &[ObjectId],
-    ) -> Result<Associations, ClientError> {
-        let url = format!("{}/batch/read", self.paths.associations(from, to));
-        let mut found = Associations::default();
-        let mut inputs: Vec<(ObjectId, Option<String>)> = ids.iter().map(|id| (*id, None)).collect();
-        while !inputs.is_empty() {
-            let size = self.association_batch.0.load(Ordering::Relaxed).min(inputs.len());
-            let asked = &inputs[..size];
-            let request = Request::post_json(Endpoint::Associations, url.clone(), batch(asked));
-            let answer = self.call(request, |body| read_answer(&body, asked)).await;
-            match answer {
-                Ok((page, more)) => {
-                    found.merge(page);
-                    inputs.drain(..size);
-                    inputs.extend(more.into_iter().map(|(id, after)| (id, Some(after))));
-                }
-                // A portal that takes fewer inputs is never asked for more again.
-                Err(ClientError::Refused { status: 400, .. }) if size > MIN_INPUTS => {
-                    self.association_batch.0.fetch_min((size / 2).max(MIN_INPUTS), Ordering::Relaxed);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
-    }
-
-    /// Asks for the associations of one id that need not exist, to see whether the token may.
-    ///
-    /// # Errors
-    /// [`ClientError::MissingScopes`] when it may not; any other but a refusal of the id.
-    pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
-        match self.batch_read_associations(from, to, &[ObjectId(1)]).await {
-            Ok(_) | Err(ClientError::Refused { status: 400 | 404, .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
+/// What an answer says of the records that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) found: Associations,
+    /// Records that the answer has a result of.
+    pub(super) named: HashSet<ObjectId>,
+    /// The next page of records that have more.
+    pub(super) cursors: Vec<(ObjectId, String)>,
+    /// Records that have no association, as `errors` says.
+    pub(super) absent: HashSet<ObjectId>,
+    /// `errors` says nothing else.
+    pub(super) is_clean: bool,
 }
 
 impl Associations {
-    fn merge(&mut self, page: Self) {
+    /// The associations of these records.
+    pub(super) fn of(mut self, ids: &HashSet<ObjectId>) -> Self {
+        self.links.retain(|link| ids.contains(&link.from));
+        self
+    }
+
+    pub(super) fn merge(&mut self, page: Self) {
         let known = |one: &AssociationType| self.intern(&one.category, one.type_id, one.label.as_deref());
         let renumbered: Vec<u32> = page.types.iter().map(known).collect();
         self.links.extend(page.links.into_iter().map(|link| Link {
             association_type: renumbered[usize::try_from(link.association_type).expect("an index")],
             ..link
         }));
+    }
+
+    /// Adds what one record is associated with.
+    fn push<'a>(&mut self, from: ObjectId, to: Vec<ToOne<'a>>) {
+        for mut one in to {
+            // The association counts even where its type is not told.
+            if one.types.is_empty() {
+                one.types.push(TypeOfOne { category: Cow::Borrowed(""), type_id: 0, label: None });
+            }
+            for TypeOfOne { category, type_id, label } in one.types {
+                let association_type = self.intern(&category, type_id, label.as_deref());
+                self.links.push(Link { from, to: one.to, association_type });
+            }
+        }
     }
 
     /// The index of a type; there are a handful of them.
@@ -171,10 +165,10 @@ impl Associations {
     }
 }
 
-fn batch(inputs: &[(ObjectId, Option<String>)]) -> Vec<u8> {
+pub(super) fn batch(inputs: &[Input]) -> Vec<u8> {
     let inputs: Vec<_> = inputs
         .iter()
-        .map(|(id, after)| match after {
+        .map(|Input { id, after, .. }| match after {
             Some(after) => json!({"id": id.to_string(), "after": after}),
             None => json!({"id": id.to_string()}),
         })
@@ -182,90 +176,75 @@ fn batch(inputs: &[(ObjectId, Option<String>)]) -> Vec<u8> {
     json!({ "inputs": inputs }).to_string().into_bytes()
 }
 
-/// Whether a record's cursor lies behind the one asked with; of cursors that are no numbers, whether it is another one.
-fn goes_on(from: Option<&str>, to: &str) -> bool {
-    match (from.map(str::parse::<u64>), to.parse::<u64>()) {
-        (Some(Ok(from)), Ok(to)) => to > from,
-        _ => from != Some(to),
-    }
-}
-
-/// An answer to these inputs and no others: one that a cache between repeats would leave a record without its links.
-fn read_answer(body: &Bytes, asked: &[(ObjectId, Option<String>)]) -> Result<LinksAndCursors, Malformed> {
-    let (page, more) = read_page(body)?;
-    let asked: HashMap<ObjectId, Option<&String>> = asked.iter().map(|(id, after)| (*id, after.as_ref())).collect();
-    if let Some(link) = page.links.iter().find(|link| !asked.contains_key(&link.from)) {
-        return Err(Malformed::new(format!("it tells of {}, which was not asked for", link.from)));
-    }
-    match more
-        .iter()
-        .find(|(id, after)| !asked.get(id).is_some_and(|before| goes_on(before.map(String::as_str), after)))
-    {
-        Some((id, after)) => Err(Malformed::new(format!("the page of {id} leads back to {after}"))),
-        None => Ok((page, more)),
-    }
-}
-
 /// The associations in a batch read's answer.
 ///
 /// # Errors
 /// When it is none.
 pub fn decode_associations(body: &Bytes) -> Result<Associations, Malformed> {
-    read_page(body).map(|(found, _)| found)
+    read_answer(body).map(|answered| answered.found)
 }
 
-/// The links of an answer, and the cursors of records that have more.
-fn read_page(body: &Bytes) -> Result<LinksAndCursors, Malformed> {
+/// What the answer to a batch read says.
+pub(super) fn read_answer(body: &Bytes) -> Result<Answered, Malformed> {
     let page: Page<'_> = serde_json::from_slice(body).map_err(|error| Malformed::json(&error))?;
-    let mut found = Associations::default();
-    let mut more = Vec::new();
-    for FromOne { from, to, paging } in page.results {
-        if let Some(after) = paging.and_then(|paging| paging.after()) {
-            more.push((from.id, after));
-        }
-        for mut one in to {
-            // The association counts even where its type is not told.
-            if one.types.is_empty() {
-                one.types.push(TypeOfOne { category: Cow::Borrowed(""), type_id: 0, label: None });
-            }
-            for TypeOfOne { category, type_id, label } in one.types {
-                let association_type = found.intern(&category, type_id, label.as_deref());
-                found.links.push(Link { from: from.id, to: one.to, association_type });
-            }
+    let mut answered = Answered { is_clean: true, ..Answered::default() };
+    for error in page.errors.into_iter().flatten() {
+        match documented_absence(error) {
+            ids if ids.is_empty() => answered.is_clean = false,
+            ids => answered.absent.extend(ids),
         }
     }
-    Ok((found, more))
+    for FromOne { from, to, paging } in page.results {
+        answered.named.insert(from.id);
+        if let Some(after) = paging.and_then(|paging| paging.after()) {
+            answered.cursors.push((from.id, after));
+        }
+        answered.found.push(from.id, to);
+    }
+    Ok(answered)
+}
+
+/// The associations on a page of one record's own endpoint, and the cursor of the next page.
+pub(super) fn read_record(body: &Bytes, id: ObjectId) -> Result<(Associations, Option<String>), Malformed> {
+    let page: RecordPage<'_> = serde_json::from_slice(body).map_err(|error| Malformed::json(&error))?;
+    let mut found = Associations::default();
+    found.push(id, page.results);
+    Ok((found, page.paging.and_then(|paging| paging.after())))
+}
+
+/// The records that an error of a batch calls gone or without associations; none for any other error.
+fn documented_absence(error: &RawValue) -> Vec<ObjectId> {
+    let Ok(error) = serde_json::from_str::<BatchError<'_>>(error.get()) else { return Vec::new() };
+    let is_absence = error.sub_category.is_some_and(|category| category.ends_with("NO_ASSOCIATIONS_FOUND"))
+        || error.category.is_some_and(|category| category == "OBJECT_NOT_FOUND");
+    if is_absence { error.context.from_object_id } else { Vec::new() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(body: &str, asked: &[(u64, Option<&str>)]) -> Result<usize, Malformed> {
-        let asked: Vec<_> = asked.iter().map(|(id, after)| (ObjectId(*id), after.map(str::to_owned))).collect();
-        read_answer(&Bytes::copy_from_slice(body.as_bytes()), &asked).map(|(found, _)| found.links.len())
+    fn read(body: &str) -> Answered {
+        read_answer(&Bytes::copy_from_slice(body.as_bytes())).expect(body)
     }
 
     #[test]
-    fn an_answer_to_another_question_is_refused() {
-        let body = r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":2}]}]}"#;
-        assert_eq!(read(body, &[(1, None), (3, None)]).ok(), Some(1));
-        assert!(read(body, &[(3, None)]).is_err());
+    fn an_absence_counts_only_where_the_answer_says_so_of_the_record() {
+        let absent = r#"{"category":"OBJECT_NOT_FOUND","subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND","context":{"fromObjectId":["3",4]}}"#;
+        let failed = r#"{"category":"INTERNAL_ERROR","context":{"fromObjectId":["5"]}}"#;
+        let answered = read(&format!(r#"{{"results":[],"errors":[{absent},{failed},7],"numErrors":3}}"#));
+        assert_eq!(answered.absent, HashSet::from([ObjectId(3), ObjectId(4)]));
+        assert!(!answered.is_clean);
+        assert!(read(r#"{"results":[{"from":{"id":"1"}}],"errors":null}"#).is_clean);
     }
 
     #[test]
-    fn a_cursor_that_leads_back_is_not_followed_for_ever() {
-        let body = |after: &str| {
-            format!(r#"{{"results":[{{"from":{{"id":"1"}},"paging":{{"next":{{"after":"{after}"}}}}}}]}}"#)
-        };
-        for (before, after, good) in [
-            (None, "5", true),
-            (Some("5"), "6", true),
-            (Some("5"), "5", false),
-            (Some("5"), "4", false),
-            (Some("x"), "x", false),
-        ] {
-            assert_eq!(read(&body(after), &[(1, before)]).is_ok(), good, "{before:?} {after}");
-        }
+    fn results_and_cursors_belong_to_their_records() {
+        let answered = read(
+            r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":2}],"paging":{"next":{"after":"9"}}},{"from":{"id":"8"},"to":[{"toObjectId":"7"}]}]}"#,
+        );
+        assert_eq!(answered.cursors, [(ObjectId(1), "9".to_owned())]);
+        assert_eq!(answered.named.len(), 2);
+        assert_eq!(answered.found.of(&HashSet::from([ObjectId(1)])).links.len(), 1);
     }
 }

@@ -254,6 +254,21 @@ impl ClientError {
         Self::Malformed { endpoint: request.endpoint.label(), reason: malformed.0, tries: 1 }
     }
 
+    /// Of an answer that was taken and then contradicts what is known.
+    pub(super) fn unusable(endpoint: Endpoint, reason: String) -> Self {
+        Self::Malformed { endpoint: endpoint.label(), reason, tries: 1 }
+    }
+
+    /// Of a list that leads back to where it has been.
+    pub fn circle(cursor: &str) -> Self {
+        Self::unusable(Endpoint::List, format!("its pages lead back to {cursor}"))
+    }
+
+    /// Of records that no answer mentions, however they are asked for.
+    pub fn silent(count: usize, object_type: &str) -> Self {
+        Self::unusable(Endpoint::BatchRead, format!("it says nothing about {count} {object_type} that exist"))
+    }
+
     /// The error with the number of tries it took, and when the daily quota begins anew.
     pub(super) fn after(mut self, sent: u32, quota_resets_at: Option<DateTime<Utc>>) -> Self {
         match &mut self {

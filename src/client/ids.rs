@@ -87,7 +87,7 @@ impl fmt::Display for ObjectType {
 }
 
 /// The `paging.next.after` of a page: opaque, though HubSpot documents it as the id of the next record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PageCursor(pub String);
 
 #[cfg(test)]

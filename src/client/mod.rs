@@ -2,6 +2,7 @@
 
 mod account;
 mod answer;
+mod association_reads;
 mod association_writes;
 mod associations;
 mod budget;
@@ -21,7 +22,7 @@ mod token_cache;
 mod writes;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,11 +48,12 @@ pub use search::{Criterion, Found, Search};
 pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, WriteError};
 
 use answer::Answer;
-use associations::BatchSize;
+use association_reads::AssociationBatches;
 use budget::Budget;
 use request::{Paths, Request};
 use reserve::{Reserve, UnderWay};
 use retry::{Decision, Failure, RetryPolicy, Tries};
+use search::SearchPage;
 use token::Tokens;
 
 /// How to reach a portal, and how hard to try.
@@ -90,9 +92,12 @@ pub struct Client {
     tokens: Tokens,
     retry: RetryPolicy,
     ledger: Ledger,
-    association_batch: BatchSize,
+    association_batches: AssociationBatches,
+    search_page: SearchPage,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
+    /// A drift between the clocks was told.
+    has_drifted: AtomicBool,
     reserve: Reserve,
     /// The portal's offset from UTC in milliseconds; [`UNKNOWN`] until the account is read.
     utc_offset_millis: AtomicI64,
@@ -103,6 +108,8 @@ pub struct Client {
 const MAX_IDLE_CONNECTIONS: usize = 16;
 /// No offset from UTC.
 const UNKNOWN: i64 = i64::MIN;
+/// A clock of HubSpot that is further ahead of this machine's is told.
+const MAX_DRIFT: TimeDelta = TimeDelta::minutes(5);
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
 impl Client {
@@ -128,18 +135,40 @@ impl Client {
             tokens: Tokens::new(connection.credentials, connection.token_cache)?,
             retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
             ledger: Ledger::default(),
-            association_batch: BatchSize::default(),
+            association_batches: AssociationBatches::default(),
+            search_page: SearchPage::default(),
             server_seconds: AtomicI64::new(0),
+            has_drifted: AtomicBool::new(false),
             reserve: Reserve::new(connection.daily_reserve),
             utc_offset_millis: AtomicI64::new(UNKNOWN),
         })
     }
 
-    /// HubSpot's clock as of its latest answer, in whole seconds; the local clock before the first answer.
+    /// The earlier of two clocks, in whole milliseconds: HubSpot's as of its latest answer, and this machine's. What is read
+    /// is bounded by it, so that a clock that is ahead leaves nothing out.
     pub fn server_now(&self) -> DateTime<Utc> {
-        match self.server_seconds.load(Ordering::Relaxed) {
-            0 => Utc::now(),
-            seconds => DateTime::from_timestamp(seconds, 0).unwrap_or_else(Utc::now),
+        let local = Utc::now().timestamp_millis();
+        let now = match self.server_seconds.load(Ordering::Relaxed) {
+            0 => local,
+            seconds => local.min(seconds.saturating_mul(1000)),
+        };
+        DateTime::from_timestamp_millis(now).unwrap_or(DateTime::UNIX_EPOCH)
+    }
+
+    /// The wait before a request is first sent again.
+    pub fn retry_delay(&self) -> Duration {
+        self.retry.delay
+    }
+
+    /// Takes the `Date` of an answer; it may lie before the last one's.
+    fn learn_date(&self, date: DateTime<Utc>) {
+        self.server_seconds.store(date.timestamp(), Ordering::Relaxed);
+        let drift = date - Utc::now();
+        if drift > MAX_DRIFT && !self.has_drifted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "HubSpot's clock is {} s ahead of this machine's; what is read ends at the earlier of both",
+                drift.num_seconds()
+            );
         }
     }
 
@@ -266,7 +295,7 @@ impl Client {
         }
         let answer = Answer::read(builder).await.map_err(|failed| (failed.failure(), failed.into_error(request)))?;
         if let Some(date) = answer.date {
-            self.server_seconds.fetch_max(date.timestamp(), Ordering::Relaxed);
+            self.learn_date(date);
         }
         self.budget.learn(request.endpoint.pool(), &answer.limits);
         self.ledger.learn(&answer.limits);

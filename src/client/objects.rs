@@ -1,9 +1,9 @@
 //! Objects: the list and the batch read.
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use super::request::{Endpoint, Request, encode};
 use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
@@ -59,13 +59,25 @@ pub(super) struct Paging {
 
 #[derive(Debug, Deserialize)]
 struct Next {
-    after: Option<String>,
+    /// Text; some answers write a number.
+    after: Value,
 }
 
 impl Paging {
+    /// The cursor of the next page.
     pub(super) fn after(&self) -> Option<String> {
-        self.next.as_ref()?.after.clone()
+        match &self.next.as_ref()?.after {
+            Value::String(text) if !text.is_empty() => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
     }
+}
+
+/// A field that no record depends on: none where it is null, absent or of another type.
+pub(super) fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// The value of a `properties` query parameter.
@@ -136,6 +148,22 @@ impl Client {
         let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
         let url = format!("{}/batch/read?archived=false", self.paths.objects(object_type));
         self.call(Request::post_json(Endpoint::BatchRead, url, body.to_string().into_bytes()), decode).await
+    }
+
+    /// One live object by id, read by `decode` from the answer's body. A merged one answers with the record that it was
+    /// merged into.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; status 404 when there is no such live object.
+    pub async fn read_object<T>(
+        &self,
+        object_type: &ObjectType,
+        id: ObjectId,
+        properties: &str,
+        decode: impl Fn(Bytes) -> Result<T, Malformed>,
+    ) -> Result<T, ClientError> {
+        let url = format!("{}/{id}?archived=false&properties={properties}", self.paths.objects(object_type));
+        self.call(Request::get(Endpoint::Get, url), decode).await
     }
 }
 

@@ -1,17 +1,21 @@
 //! Search: HubSpot's fast and eventually consistent path, used for ids alone.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
-use super::objects::json as decode;
+use super::objects::{Paging, json as decode, lenient};
 use super::request::{Endpoint, Request};
 use super::{Client, ClientError, ObjectId, ObjectType};
 
 /// Records of one page of a search, HubSpot's maximum.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
-const PAGE: u32 = 200;
+const MAX_PAGE: u32 = 200;
+/// The maximum until 2024; every portal takes it.
+const SMALL_PAGE: u32 = 100;
 
 /// One filter; all filters of a search hold together.
 #[derive(Debug, Clone, Copy)]
@@ -27,10 +31,13 @@ pub struct Criterion<'c> {
 /// The first page of a search, by ascending id.
 #[derive(Debug)]
 pub struct Search {
-    /// All matches, also beyond the 10,000 that pages lead to.
+    /// All matches as the index counts them, also beyond the 10,000 that pages lead to. A hint: it has been seen too low
+    /// and too high.
     pub total: u64,
     /// The records of the page, in the order of the answer.
     pub found: Vec<Found>,
+    /// Whether there may be a next page: this one is full, or names one.
+    pub has_more: bool,
 }
 
 /// A record that a search found.
@@ -38,37 +45,54 @@ pub struct Search {
 pub struct Found {
     /// Its id.
     pub id: ObjectId,
-    /// When it was modified, as the index has it.
-    #[serde(rename = "updatedAt", default)]
+    /// When it was modified, as the index has it; none where the answer does not tell.
+    #[serde(rename = "updatedAt", default, deserialize_with = "instant")]
     pub updated_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Deserialize)]
 struct Answer {
-    total: u64,
+    #[serde(default, deserialize_with = "lenient")]
+    total: Option<u64>,
     results: Vec<Found>,
+    #[serde(default, deserialize_with = "lenient")]
+    paging: Option<Paging>,
+}
+
+/// The records that one search returns at most: HubSpot's maximum until the portal refuses it.
+#[derive(Debug)]
+pub(super) struct SearchPage(AtomicU32);
+
+impl Default for SearchPage {
+    fn default() -> Self {
+        Self(AtomicU32::new(MAX_PAGE))
+    }
 }
 
 impl Search {
-    /// Whether the page holds all that the search counts.
-    pub fn is_whole(&self) -> bool {
-        u64::try_from(self.found.len()).unwrap_or(u64::MAX) >= self.total
+    /// Whether the page holds all records that match, as far as the answer tells.
+    pub fn is_complete(&self) -> bool {
+        !self.has_more && self.total <= self.count()
+    }
+
+    /// The records of the page.
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.found.len()).unwrap_or(u64::MAX)
     }
 }
 
 impl Client {
-    /// Searches, and reads the first page of 200. Further pages are searches with a greater least id: offsets skip rows
-    /// that move while they are read, and end at 10,000.
+    /// Searches, and reads the first page of up to 200. Further pages are searches with a greater least id: offsets skip
+    /// rows that move while they are read, and end at 10,000.
     ///
     /// # Errors
-    /// Any [`ClientError`].
+    /// Any [`ClientError`]; a [`ClientError::Refused`] with status 400 where the search does not take the filter.
     pub async fn search_objects(
         &self,
         object_type: &ObjectType,
         criteria: &[Criterion<'_>],
     ) -> Result<Search, ClientError> {
-        let answer = self.search(object_type, criteria, "ASCENDING").await?;
-        Ok(Search { total: answer.total, found: answer.results })
+        self.search(object_type, criteria, "ASCENDING").await
     }
 
     /// About the greatest id of all objects of a type, as the index has them and if it keeps to the order asked for; none
@@ -77,8 +101,8 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`].
     pub async fn greatest_id(&self, object_type: &ObjectType) -> Result<Option<ObjectId>, ClientError> {
-        let answer = self.search(object_type, &[], "DESCENDING").await?;
-        Ok(answer.results.iter().map(|found| found.id).max())
+        let search = self.search(object_type, &[], "DESCENDING").await?;
+        Ok(search.found.iter().map(|found| found.id).max())
     }
 
     async fn search(
@@ -86,7 +110,26 @@ impl Client {
         object_type: &ObjectType,
         criteria: &[Criterion<'_>],
         direction: &str,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<Search, ClientError> {
+        let limit = self.search_page.0.load(Ordering::Relaxed);
+        match self.search_page(object_type, criteria, direction, limit).await {
+            Err(ClientError::Refused { status: 400 | 413, .. }) if limit > SMALL_PAGE => {
+                let search = self.search_page(object_type, criteria, direction, SMALL_PAGE).await?;
+                tracing::info!("the search takes no pages of {limit}; reading {SMALL_PAGE} records a page");
+                self.search_page.0.store(SMALL_PAGE, Ordering::Relaxed);
+                Ok(search)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn search_page(
+        &self,
+        object_type: &ObjectType,
+        criteria: &[Criterion<'_>],
+        direction: &str,
+        limit: u32,
+    ) -> Result<Search, ClientError> {
         let filters: Vec<_> = criteria
             .iter()
             .map(|one| json!({"propertyName": one.property, "operator": one.operator, "value": one.value.to_string()}))
@@ -95,12 +138,50 @@ impl Client {
         let body = json!({
             "after": "0",
             "filterGroups": if filters.is_empty() { json!([]) } else { json!([{ "filters": filters }]) },
-            "limit": PAGE,
+            "limit": limit,
             "properties": ["hs_object_id"],
             "sorts": [{"propertyName": "hs_object_id", "direction": direction}],
         });
         let url = format!("{}/search", self.paths.objects(object_type));
         let request = Request::post_json(Endpoint::Search, url, body.to_string().into_bytes());
-        self.call(request, |body: Bytes| decode::<Answer>(body)).await
+        let answer = self.call(request, |body: Bytes| decode::<Answer>(body)).await?;
+        let count = u64::try_from(answer.results.len()).unwrap_or(u64::MAX);
+        let has_more = count >= u64::from(limit) || answer.paging.is_some_and(|paging| paging.after().is_some());
+        Ok(Search { total: answer.total.unwrap_or(count), found: answer.results, has_more })
+    }
+}
+
+/// An instant; none for null and for what is no instant.
+fn instant<'de, D: Deserializer<'de>>(from: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(value.as_str().and_then(|text| text.parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_an_answer_that_are_no_ids_may_be_of_any_type() {
+        for body in [
+            r#"{"results":[{"id":"1","updatedAt":null}]}"#,
+            r#"{"total":null,"results":[{"id":1,"updatedAt":17}],"paging":null}"#,
+            r#"{"total":"many","results":[{"id":"1"}],"paging":{"next":null}}"#,
+        ] {
+            let answer: Answer = serde_json::from_str(body).expect(body);
+            assert_eq!((answer.results[0].id, answer.results[0].updated_at), (ObjectId(1), None), "{body}");
+            assert!(answer.paging.is_none_or(|paging| paging.after().is_none()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_complete_when_neither_cursor_nor_count_contradicts_it() {
+        let found = Found { id: ObjectId(1), updated_at: None };
+        for (total, count, has_more, complete) in
+            [(2, 2, false, true), (1, 2, false, true), (3, 2, false, false), (2, 2, true, false), (0, 0, false, true)]
+        {
+            let search = Search { total, found: vec![found; count], has_more };
+            assert_eq!(search.is_complete(), complete, "{total} {count} {has_more}");
+        }
     }
 }

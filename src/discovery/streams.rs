@@ -212,6 +212,7 @@ pub const STREAMS: [Stream; 10] = [
             available("unparsed", Kind::Number),
             available("api_calls", Kind::Number),
             available("whole", Kind::Boolean),
+            available("reason", Kind::String),
             available("started_at", Kind::DateTime),
             available("finished_at", Kind::DateTime),
             TENANT,

@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::changes::Window;
+use super::completeness::Reason;
 use super::output::Output;
 use super::small::push_record;
-use super::summary::{StreamSummary, SummaryHandle};
+use super::summary::{Ending, StreamSummary, SummaryHandle};
 use super::{ExtractError, Records, Yield};
 use crate::client::{Buffer, Client};
 use crate::discovery::Field;
@@ -56,9 +57,16 @@ impl Part {
 }
 
 impl Audit {
-    /// Ends a part; `whole` when everything it is about was read.
-    pub(super) fn end(&mut self, part: Part, whole: bool, client: &Client, summary: &SummaryHandle) {
-        summary.end_phase(part.stream, part.name, client.server_now(), whole);
+    /// Ends a part; `whole` when everything it is about was read, and if not why, or why it removes no row.
+    pub(super) fn end(
+        &mut self,
+        part: Part,
+        whole: bool,
+        reason: Option<Reason>,
+        client: &Client,
+        summary: &SummaryHandle,
+    ) {
+        summary.end_phase(part.stream, part.name, Ending { at: client.server_now(), whole, reason });
         let now = summary.stream(part.stream);
         let unparsed = |summary: &StreamSummary| summary.unparsed.values().sum::<u64>();
         let tombstones = now.tombstones - part.before.tombstones;
@@ -72,6 +80,7 @@ impl Audit {
             "unparsed": unparsed(&now) - unparsed(&part.before),
             "api_calls": client.ledger().tally().total - part.calls,
             "whole": whole,
+            "reason": reason.map(Reason::word),
             "started_at": format_instant(part.started_at),
             "finished_at": format_instant(client.server_now()),
         });

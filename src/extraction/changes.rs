@@ -9,15 +9,15 @@
 //! Each window is closed: its end lies in the past. The bookmark moves to the end of each window that was found whole; the
 //! next run reads `lookback` again, since the index may learn of a change later.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::ExtractError;
+use super::batch::Accounted;
 use super::cache::Trust;
 use super::chunk::{Kept, Ready, Turn, Workshop};
 use super::list::Reader;
@@ -25,7 +25,7 @@ use super::output::{Output, Reading};
 use super::page::Page;
 use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter};
 use super::window::{Searcher, WindowRows};
-use crate::client::{ClientError, MAX_BATCH, ObjectId, Search};
+use crate::client::{ClientError, ObjectId, Search};
 
 /// Rows of one window, so that a run that is interrupted has not far to go back.
 const WINDOW_ROWS: u64 = 10_000;
@@ -48,6 +48,8 @@ pub(super) struct Window {
     /// Records that the search counted in it.
     pub(super) expected: u64,
     pub(super) duplicates: u64,
+    /// Records that the search counted and did not give.
+    pub(super) missing: u64,
     /// What was written, with the modified instants it was written with.
     pub(super) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
 }
@@ -63,10 +65,12 @@ impl Changes<'_> {
     ) -> Result<Window, ExtractError> {
         let (end, first) = self.fit(since.timestamp_millis(), until.timestamp_millis(), rest).await?;
         let rows = self.searcher.read(since.timestamp_millis()..end, first).await?;
-        let (expected, duplicates) = (rows.expected, rows.duplicates);
-        let written = self.write(rows, output).await?;
+        let WindowRows { expected, duplicates, missing, .. } = rows;
+        let is_new = |(id, at): &(&ObjectId, &Option<DateTime<Utc>>)| !self.filter.is_known(**id, **at);
+        let ids: Vec<ObjectId> = rows.found.iter().filter(is_new).map(|(id, _)| *id).collect();
+        let written = self.write(&ids, output).await?;
         let end = DateTime::from_timestamp_millis(end).unwrap_or(until).min(until);
-        Ok(Window { until: end, expected, duplicates, written })
+        Ok(Window { until: end, expected, duplicates, missing, written })
     }
 
     /// The end of a window that is not too large, guessed from the mean density, and its search.
@@ -80,14 +84,12 @@ impl Changes<'_> {
         Ok((end, search))
     }
 
-    /// Reads the records of a window and writes those that are not known.
-    async fn write(
+    /// Reads records by id and writes those that the filter admits; tells which it wrote.
+    pub(super) async fn write(
         &self,
-        rows: WindowRows,
+        ids: &[ObjectId],
         output: &mut Output<'_>,
     ) -> Result<Vec<(ObjectId, Option<DateTime<Utc>>)>, ExtractError> {
-        let is_new = |(id, at): &(&ObjectId, &Option<DateTime<Utc>>)| !self.filter.is_known(**id, **at);
-        let ids: Vec<ObjectId> = rows.found.iter().filter(is_new).map(|(id, _)| *id).collect();
         let chunks: Vec<Vec<ObjectId>> = ids.chunks(CHUNK_RECORDS).map(<[_]>::to_vec).collect();
         let mut completed = stream::iter(chunks)
             .map(|ids| {
@@ -121,13 +123,8 @@ async fn complete(
     filter: &Filter,
     trust: Option<Trust>,
 ) -> Result<(u64, Ready), ExtractError> {
-    let mut pages = try_join_all(ids.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?;
-    // One that the search found and the answer lacks is asked for once more before it counts as gone: the answer may have
-    // been another question's.
-    let found: HashSet<ObjectId> = pages.iter().flat_map(|page| page.ids().iter().copied()).collect();
-    let missing: Vec<ObjectId> = ids.iter().filter(|id| !found.contains(id)).copied().collect();
-    pages.extend(try_join_all(missing.chunks(MAX_BATCH).map(|batch| reader.batch_read(batch))).await?);
-    pages.retain(|page| page.len() > 0);
+    let Accounted { pages, open, .. } = reader.batch().read(ids).await?;
+    reader.leave_unread(open)?;
     let extracted_at = reader.client.server_now();
     let keep = |page: Page| {
         let rows = filter.rows(&page);

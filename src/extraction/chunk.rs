@@ -4,19 +4,21 @@
 //! A chunk asks for as many primaries as fill requests. Rows that want the rest wait for the next chunk's, so that hardly a
 //! request for details goes out half empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
 use chrono::{DateTime, Utc};
 use futures_util::future::{try_join, try_join_all};
 
+use super::batch::LiveCheck;
 use super::cache::{Cache, CachedLink, Entry, Known, Trust, hash};
 use super::encoder::{Encoder, Misfits, Related};
+use super::layout::Layout;
 use super::links::{Links, push_tombstone};
 use super::list::ID_PROPERTY;
 use super::output::PageCounter;
-use super::page::{Layout, Page, Row};
+use super::page::{Page, Row};
 use super::pass::Held;
 use super::plan::{AssociationColumns, ObjectColumns, ObjectPlan};
 use super::primaries::{Claim, Details, Primaries};
@@ -112,6 +114,8 @@ pub(super) struct Ready {
     pages: vec::IntoIter<Linked>,
     details: [Details; 2],
     known: BTreeMap<ObjectId, Known>,
+    /// Records that others are said to have been merged into, and that are live.
+    live_losers: BTreeSet<ObjectId>,
     /// How often each property's value did not fit so far.
     pub(super) misfits: Misfits,
 }
@@ -121,6 +125,7 @@ struct Found<'f> {
     links: &'f [Links],
     primaries: &'f [Primaries; 2],
     details: &'f [Details; 2],
+    live_losers: &'f BTreeSet<ObjectId>,
 }
 
 impl Workshop {
@@ -183,8 +188,11 @@ impl Workshop {
         let [contact, company] = &self.primaries;
         let [contacts, companies] = self.claim(&mut pages, turn);
         let details = try_join(contact.read(&self.client, contacts), company.read(&self.client, companies)).await?;
+        let losers: Vec<ObjectId> = self.losers(&pages).collect::<BTreeSet<_>>().into_iter().collect();
+        // A ticket says of another one that it was merged away; that one itself may say otherwise.
+        let live_losers = LiveCheck::of(&self.client, &self.object_type, &losers).await?.kept;
         let ids = pages.iter().flat_map(Linked::ids);
-        let known = self.known(ids.chain(self.losers(&pages)), trust)?;
+        let known = self.known(ids.chain(losers), trust)?;
         let misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
         Ok(Ready {
             workshop: Arc::clone(self),
@@ -193,6 +201,7 @@ impl Workshop {
             pages: pages.into_iter(),
             details: details.into(),
             known,
+            live_losers,
             misfits,
         })
     }
@@ -350,7 +359,7 @@ impl Workshop {
         let Some(encoder) = &self.encoder else { return };
         objects.ends.push(objects.bodies.len());
         if self.include_archived {
-            for loser in encoder.merged(row) {
+            for loser in encoder.merged(row).into_iter().filter(|loser| !found.live_losers.contains(loser)) {
                 let tombstone = Tombstone::merged(loser, row, completed.extracted_at);
                 self.bury_one(&tombstone, known.get(&loser), completed);
             }
@@ -417,12 +426,12 @@ impl Ready {
 
     /// Encodes the next records, about as many as [`BLOCK_BYTES`] hold, without those that the target has by the cache.
     pub(super) fn next(&mut self) -> Option<Completed> {
-        let Self { workshop, details, known, misfits, .. } = self;
+        let Self { workshop, details, known, live_losers, misfits, .. } = self;
         while self.page.as_ref().is_none_or(|page| self.row == page.kept.rows.len()) {
             (self.page, self.row) = (Some(self.pages.next()?), 0);
         }
         let Linked { kept, links, .. } = self.page.as_ref()?;
-        let found = Found { links, primaries: &workshop.primaries, details };
+        let found = Found { links, primaries: &workshop.primaries, details, live_losers };
         let mut completed = Completed::at(kept.extracted_at, kept.number);
         if workshop.encoder.is_some() {
             // What HubSpot sent is a good guess of what it becomes; the last record goes beyond the bound.

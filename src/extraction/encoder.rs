@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::page::{Layout, Row};
+use super::layout::Layout;
+use super::page::Row;
 use super::plan::ObjectColumns;
 use super::tombstone::{MERGED_IDS, merged_ids};
 use crate::client::ObjectId;

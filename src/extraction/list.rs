@@ -1,23 +1,35 @@
 //! Lists: pages of all objects of a type, by ascending id, over HubSpot's strongly consistent path.
+//!
+//! An answer of the list is held against what was asked: an end that contradicts a cursor is asked for again, a URL or a
+//! page that is too large for HubSpot is made smaller, archived records among live ones are left out.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::try_join_all;
 use tokio::sync::OnceCell;
 
-use super::page::{Layout, Page, Row};
-use super::tombstone::{MERGED_IDS, Tombstone, merged_ids};
-use crate::client::{
-    Client, ClientError, ListRequest, MAX_BATCH, Malformed, ObjectId, ObjectType, PageCursor, encode_properties,
-};
+use super::batch::{Accounted, BatchReader};
+use super::layout::Layout;
+use super::page::{Page, Row};
+use super::tombstone::MERGED_IDS;
+use crate::client::{Client, ClientError, ListRequest, Malformed, ObjectId, ObjectType, PageCursor, encode_properties};
 use crate::state::List;
 
 /// Longer lists of property names do not fit a URL: connectors in wide use send 15,000 characters, 16 KB is where the
 /// edge answers 414.
 const MAX_URL_PROPERTIES: usize = 15_000;
+/// A shorter list of names is not why a request is refused: proxies let URLs of 2 KB through.
+const MIN_LONG_URL: usize = 1_500;
 /// A page that is read for its ids names this property, which keeps the default ones out.
 pub(super) const ID_PROPERTY: &str = "hs_object_id";
+/// Pages are not made smaller than this.
+const MIN_PAGE: u32 = 10;
+/// Pages that are read before larger ones are tried again.
+const PAGES_TO_GROW: u32 = 20;
+
+/// Records that the state names because they could not be read; more of them are a failure.
+const MAX_UNREAD: usize = 1000;
 
 /// Reads objects of one type.
 #[derive(Debug)]
@@ -26,11 +38,17 @@ pub(super) struct Reader {
     pub(super) object_type: ObjectType,
     layout: Layout,
     properties: String,
-    /// Records a page.
+    /// Records a page, as the settings have it.
     pub(super) page_size: u32,
+    /// Records a page that HubSpot gives in time, and pages since that was found out.
+    limit: AtomicU32,
+    pages: AtomicU32,
     /// The properties' names do not fit a URL: the list gives ids, a batch read the records.
     wide: AtomicBool,
     greatest: OnceCell<Option<ObjectId>>,
+    /// Records of the list that HubSpot says nothing about otherwise.
+    unread: Mutex<BTreeSet<ObjectId>>,
+    has_warned: AtomicBool,
 }
 
 impl Reader {
@@ -38,59 +56,161 @@ impl Reader {
     pub(super) fn new(client: Arc<Client>, object_type: ObjectType, layout: Layout, page_size: u32) -> Self {
         let properties = encode_properties(layout.properties());
         let wide = AtomicBool::new(properties.len() > MAX_URL_PROPERTIES);
-        Self { client, object_type, layout, properties, page_size, wide, greatest: OnceCell::new() }
+        Self {
+            client,
+            object_type,
+            layout,
+            properties,
+            page_size,
+            limit: AtomicU32::new(page_size),
+            pages: AtomicU32::new(0),
+            wide,
+            greatest: OnceCell::new(),
+            unread: Mutex::default(),
+            has_warned: AtomicBool::new(false),
+        }
     }
 
-    /// A page of a list; archived records for their ids and those of the records merged into them, in the one slot.
+    /// A page of a list; archived records for their ids and those of the records merged into them, in the one slot. An
+    /// end of the list is believed when the answer does not contradict a cursor that HubSpot gave, or does so twice.
     pub(super) async fn list(&self, list: List, after: Option<&PageCursor>) -> Result<Page, ClientError> {
-        let ids_alone = || Layout::new([]);
-        if list == List::Archived {
-            return self.list_page(true, after, MERGED_IDS, &Layout::new([MERGED_IDS])).await;
+        let (mut page, limit) = self.list_once(list, after).await?;
+        if page.next.is_some() {
+            return Ok(page);
         }
-        if !self.wide.load(Ordering::Relaxed) {
-            match self.list_page(false, after, &self.properties, &self.layout).await {
-                Err(error) if error.status() == Some(414) => {
-                    tracing::info!("the properties' names are too long for HubSpot's list; reading ids, then records");
-                    self.wide.store(true, Ordering::Relaxed);
+        if page.len() == 0 && (after.is_some() || list == List::Live) {
+            return Ok(self.list_once(list, after).await?.0);
+        }
+        if u32::try_from(page.len()).is_ok_and(|length| length >= limit) {
+            page.next = self.next_of_full(list, after, &page).await?;
+        }
+        Ok(page)
+    }
+
+    /// A page of a list at a cursor that HubSpot did not give.
+    pub(super) async fn list_guess(&self, list: List, after: &PageCursor) -> Result<Page, ClientError> {
+        self.list_once(list, Some(after)).await.map(|(page, _)| page)
+    }
+
+    /// Where the list goes on behind a full page that claims to be the last.
+    async fn next_of_full(
+        &self,
+        list: List,
+        after: Option<&PageCursor>,
+        page: &Page,
+    ) -> Result<Option<PageCursor>, ClientError> {
+        if let Some(last) = page.ids().iter().max() {
+            let behind = PageCursor((last.0 + 1).to_string());
+            match self.ids_alone(list, Some(&behind)).await {
+                Ok(next) if next.ids().iter().all(|id| id > last) => {
+                    return Ok(Some(behind).filter(|_| next.len() > 0));
                 }
-                answer => return answer,
+                // Ids are no cursors here.
+                Ok(_) | Err(ClientError::Refused { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
-        let listed = self.list_page(false, after, ID_PROPERTY, &ids_alone()).await?;
-        if listed.ids().is_empty() {
-            return Ok(listed);
+        Ok(self.list_once(list, after).await?.0.next)
+    }
+
+    async fn ids_alone(&self, list: List, after: Option<&PageCursor>) -> Result<Page, ClientError> {
+        let limit = MIN_PAGE.min(self.page_size);
+        self.list_page(list, after, ID_PROPERTY, &Layout::new([]), limit).await
+    }
+
+    /// A page as the first answer has it, and how many records it could have had. Where HubSpot does not take the size of
+    /// the request, or its answer does not come in time, the request is made smaller.
+    async fn list_once(&self, list: List, after: Option<&PageCursor>) -> Result<(Page, u32), ClientError> {
+        loop {
+            let limit = self.limit.load(Ordering::Relaxed);
+            let is_wide = self.wide.load(Ordering::Relaxed);
+            let error = match self.list_limited(list, after, limit, is_wide).await {
+                Ok(page) => {
+                    self.grow(limit);
+                    return Ok((page, limit));
+                }
+                Err(error) => error,
+            };
+            let has_long_url =
+                list == List::Live && !is_wide && (self.properties.len() > MIN_LONG_URL || error.status() == Some(414));
+            let smallest = MIN_PAGE.min(self.page_size);
+            let is_refused = has_long_url && is_size_refused(&error);
+            let is_late = (has_long_url || limit > smallest) && may_be_late(&error);
+            // A small request tells whether the size is the reason.
+            if !is_refused && !(is_late && self.ids_alone(list, after).await.is_ok()) {
+                return Err(error);
+            }
+            if has_long_url && let Ok(page) = self.list_limited(list, after, limit, true).await {
+                tracing::info!("the properties' names are too long for HubSpot's list; reading ids, then records");
+                self.wide.store(true, Ordering::Relaxed);
+                return Ok((page, limit));
+            }
+            if limit == smallest || is_refused {
+                return Err(error);
+            }
+            tracing::info!("pages of {limit} {} do not come ({error}); reading smaller ones", self.object_type);
+            self.limit.store((limit / 2).max(smallest), Ordering::Relaxed);
+            self.pages.store(0, Ordering::Relaxed);
         }
-        let mut page = self.batch_read(listed.ids()).await?;
-        page.arrange(listed.ids());
+    }
+
+    fn grow(&self, limit: u32) {
+        if limit < self.page_size && self.pages.fetch_add(1, Ordering::Relaxed) + 1 >= PAGES_TO_GROW {
+            self.limit.store((limit * 2).min(self.page_size), Ordering::Relaxed);
+            self.pages.store(0, Ordering::Relaxed);
+        }
+    }
+
+    async fn list_limited(
+        &self,
+        list: List,
+        after: Option<&PageCursor>,
+        limit: u32,
+        is_wide: bool,
+    ) -> Result<Page, ClientError> {
+        match list {
+            List::Archived => self.list_page(list, after, MERGED_IDS, &Layout::new([MERGED_IDS]), limit).await,
+            List::Live if is_wide => self.list_wide(after, limit).await,
+            List::Live => self.list_page(list, after, &self.properties, &self.layout, limit).await,
+        }
+    }
+
+    /// A page of ids, and their records by batch read.
+    async fn list_wide(&self, after: Option<&PageCursor>, limit: u32) -> Result<Page, ClientError> {
+        let listed = self.list_page(List::Live, after, ID_PROPERTY, &Layout::new([]), limit).await?;
+        let Accounted { pages, open, .. } = self.batch().read(listed.ids()).await?;
+        self.leave_unread(open)?;
+        let mut page = Page::gather(&pages, listed.ids()).unwrap_or_else(|| Page::empty(&self.layout));
         page.next = listed.next;
         Ok(page)
     }
 
-    /// Up to 100 records by id, with all properties; records that are gone are missing.
-    pub(super) async fn batch_read(&self, ids: &[ObjectId]) -> Result<Page, ClientError> {
-        let properties: Vec<&str> = self.layout.properties().collect();
-        let read = |body| Page::read(body, &self.layout);
-        let mut page = self.client.batch_read_objects(&self.object_type, ids, &properties, read).await?;
-        // A merged record answers with its winner, which is found under its own id.
-        page.retain(|id| ids.contains(&id));
-        Ok(page)
+    /// Reads records by id, with all properties.
+    pub(super) fn batch(&self) -> BatchReader<'_> {
+        BatchReader { client: &self.client, object_type: &self.object_type, layout: &self.layout }
     }
 
-    /// Which of these records are live; and tombstones of those that were merged, which answer with their winner.
-    pub(super) async fn live(&self, ids: &[ObjectId]) -> Result<(Vec<ObjectId>, Vec<Tombstone>), ClientError> {
-        let layout = Layout::new([MERGED_IDS]);
-        let reads = ids.chunks(MAX_BATCH).map(|batch| {
-            let read = |body| Page::read(body, &layout);
-            self.client.batch_read_objects(&self.object_type, batch, &[MERGED_IDS], read)
-        });
-        let pages = try_join_all(reads).await?;
-        let now = self.client.server_now();
-        let (mut live, mut merged) = (Vec::new(), Vec::new());
-        for row in pages.iter().flat_map(Page::rows).filter(|row| !row.archived()) {
-            live.push(row.id());
-            merged.extend(merged_ids(row.property(0)).map(|loser| Tombstone::merged(loser, row, now)));
+    /// Notes records that HubSpot says nothing about.
+    ///
+    /// # Errors
+    /// When they are more than the state can name.
+    pub(super) fn leave_unread(&self, ids: impl IntoIterator<Item = ObjectId>) -> Result<(), ClientError> {
+        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
+        unread.extend(ids);
+        match unread.len() {
+            count if count > MAX_UNREAD => Err(ClientError::silent(count, self.object_type.as_str())),
+            _ => Ok(()),
         }
-        Ok((live, merged))
+    }
+
+    /// Records that exist and could not be read so far.
+    pub(super) fn unread(&self) -> BTreeSet<u64> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|id| id.0).collect()
+    }
+
+    /// The same, to be asked for again.
+    pub(super) fn take_unread(&self) -> Vec<ObjectId> {
+        std::mem::take(&mut *self.unread.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
     }
 
     /// About the greatest id of all live objects, as it was when it was asked for first; none when that cannot be told.
@@ -99,36 +219,61 @@ impl Reader {
         *self.greatest.get_or_init(ask).await
     }
 
-    /// A page that leads back is asked for again: it can only come from a cache between.
+    /// One answer. A page that leads to itself, or holds the other list, is asked for again: it can only come from a cache
+    /// between.
     async fn list_page(
         &self,
-        archived: bool,
+        list: List,
         after: Option<&PageCursor>,
         properties: &str,
         layout: &Layout,
+        limit: u32,
     ) -> Result<Page, ClientError> {
-        let object_type = &self.object_type;
-        let request = ListRequest { object_type, archived, after, limit: self.page_size, properties };
+        let archived = list == List::Archived;
+        let request = ListRequest { object_type: &self.object_type, archived, after, limit, properties };
+        let belongs = |row: Row<'_>| row.archived() == archived || (archived && !row.archived_at().is_empty());
         let read = |body| {
             let page = Page::read(body, layout)?;
-            if !archived && page.rows().any(Row::archived) {
-                return Err(Malformed::new("the list of live records holds archived ones".to_owned()));
+            if page.len() > 0 && !page.rows().any(belongs) {
+                return Err(Malformed::new(format!(
+                    "it holds no {} record",
+                    if archived { "archived" } else { "live" }
+                )));
             }
             match (&page.next, after) {
-                (Some(next), Some(after)) if !goes_on(after, next) => {
-                    Err(Malformed::new(format!("the page after {} leads back to {}", after.0, next.0)))
+                (Some(next), Some(after)) if next == after => {
+                    Err(Malformed::new(format!("the page after {} leads back to it", after.0)))
                 }
                 _ => Ok(page),
             }
         };
-        self.client.list_objects(request, read).await
+        let mut page = self.client.list_objects(request, read).await?;
+        let others: BTreeSet<ObjectId> = page.rows().filter(|row| !belongs(*row)).map(Row::id).collect();
+        if !others.is_empty() {
+            if !self.has_warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!("a list of {} holds records of the other list; they are left out", self.object_type);
+            }
+            page.retain(|id| !others.contains(&id));
+        }
+        Ok(page)
     }
 }
 
-/// Whether a cursor lies behind another one; of cursors that are no numbers, whether it is another one.
-fn goes_on(from: &PageCursor, to: &PageCursor) -> bool {
-    match (from.0.parse::<u64>(), to.0.parse::<u64>()) {
-        (Ok(from), Ok(to)) => to > from,
-        _ => from != to,
+/// Whether an answer may mean that the URL is too long: proxies and the edge say so in different ways.
+fn is_size_refused(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { status, .. } => matches!(status, 400 | 403 | 413 | 414 | 431),
+        ClientError::MissingScopes { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a smaller answer may come where this one did not.
+fn may_be_late(error: &ClientError) -> bool {
+    match error {
+        ClientError::Failing { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504 | 524),
+        ClientError::Refused { status, .. } => *status == 413,
+        ClientError::Unreachable { .. } => true,
+        _ => false,
     }
 }

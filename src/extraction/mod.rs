@@ -2,16 +2,20 @@
 
 mod answer;
 mod audit;
+mod batch;
 mod cache;
 mod changes;
 mod chunk;
+mod completeness;
 mod encoder;
 mod estimate;
 mod group;
+mod layout;
 mod links;
 mod list;
 mod output;
 mod page;
+mod parse;
 mod pass;
 mod plan;
 mod primaries;
@@ -37,6 +41,7 @@ use crate::state::State;
 
 pub use answer::encode_answer;
 pub use cache::{Cache, CacheError};
+pub use completeness::Reason;
 
 use audit::Audit;
 use group::Group;
@@ -48,7 +53,7 @@ pub use privacy::Privacy;
 pub use schemas::StreamSchema;
 pub use small::{SmallRecords, read_small_streams};
 pub use stamp::Stamp;
-pub use summary::{Phase, StreamSummary, Summary, SummaryHandle};
+pub use summary::{Ending, Phase, StreamSummary, Summary, SummaryHandle};
 
 /// What extraction yields. Order holds: a checkpoint covers what was yielded before it.
 #[derive(Debug)]
@@ -148,7 +153,7 @@ pub enum ExtractError {
     },
     /// The search counts records that it does not give.
     #[error(
-        "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; the bookmark was not moved: run again later"
+        "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; what it gives was written, and the bookmark stays: run again later"
     )]
     Shortfall {
         /// Of which type.
@@ -161,6 +166,24 @@ pub enum ExtractError {
         expected: u64,
         /// Records seen.
         seen: u64,
+    },
+    /// The search and the list contradict each other.
+    #[error(
+        "the search counts more {object_type} than the list has, too many to look at one by one; no row was removed: run again later"
+    )]
+    Contradiction {
+        /// Of which type.
+        object_type: ObjectType,
+    },
+    /// Records exist that no answer gives.
+    #[error(
+        "HubSpot says nothing about {count} {object_type} that exist; the state names them, and the next run asks for them again"
+    )]
+    Unread {
+        /// Of which type.
+        object_type: ObjectType,
+        /// How many.
+        count: usize,
     },
     /// The row cache cannot be used.
     #[error(transparent)]
@@ -177,6 +200,23 @@ pub enum ExtractError {
     /// A worker panicked, which is a defect.
     #[error("a worker failed: {0}")]
     Worker(String),
+}
+
+impl ExtractError {
+    /// Whether other objects may still be read.
+    fn concerns_one_object(&self) -> bool {
+        match self {
+            Self::Shortfall { .. } | Self::Contradiction { .. } | Self::Unread { .. } | Self::Disordered => true,
+            Self::Client(error) => matches!(
+                error,
+                ClientError::Refused { .. }
+                    | ClientError::MissingScopes { .. }
+                    | ClientError::Malformed { .. }
+                    | ClientError::Failing { .. }
+            ),
+            _ => false,
+        }
+    }
 }
 
 /// A run that is ready: what it reads, as whom, from where on.
@@ -227,7 +267,7 @@ pub async fn extract_until(
     let mut outcome = Ok(());
     let mut stop = pin!(stop);
     for object in plan.objects {
-        outcome = match Group::new(&client, object, &bounds, &output) {
+        let ended = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
                 () = &mut stop => Err(ExtractError::Stopped),
@@ -235,7 +275,10 @@ pub async fn extract_until(
             },
             Err(error) => Err(error.into()),
         };
-        if outcome.is_err() {
+        let goes_on = ended.as_ref().err().is_none_or(ExtractError::concerns_one_object);
+        // The first failure is the one that is told.
+        outcome = outcome.and(ended);
+        if !goes_on {
             break;
         }
     }

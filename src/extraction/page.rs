@@ -1,31 +1,17 @@
 //! A page of objects: read once, kept as the tokens of the values that are wanted.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::DeserializeSeed;
 
+use super::layout::Layout;
+use super::parse::{ARCHIVED_AT, AnswerSeed, CREATED_AT, FIXED, Rows, UPDATED_AT};
 use crate::client::{Buffer, MAX_BATCH, Malformed, ObjectId, PageCursor};
 
-/// Which values of a record are kept, and in which slot.
-#[derive(Debug)]
-pub(super) struct Layout {
-    slots: HashMap<Box<str>, usize>,
-    /// The names in the order in which HubSpot sends them, for finding the next one without hashing.
-    sorted: Vec<(Box<str>, usize)>,
-}
-
-/// Slots before those of the properties.
-const CREATED_AT: usize = 0;
-const UPDATED_AT: usize = 1;
-const ARCHIVED_AT: usize = 2;
-const FIXED: usize = 3;
-
 /// Records of one answer. Names, nulls and what is not wanted are left behind, so that a page that waits takes little.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Page {
     /// Tokens of values, record by record, slot by slot; none for null.
     text: ByteString,
@@ -36,6 +22,8 @@ pub(super) struct Page {
     archived: Vec<bool>,
     /// The next page's cursor; none at the end.
     pub(super) next: Option<PageCursor>,
+    /// Records that the answer says there are none of.
+    pub(super) absent: Vec<ObjectId>,
     /// The bytes of the answer.
     pub(super) received: usize,
 }
@@ -45,55 +33,6 @@ pub(super) struct Page {
 pub(super) struct Row<'p> {
     page: &'p Page,
     index: usize,
-}
-
-/// Where a value's token stands in the answer; empty when it is absent.
-#[derive(Debug, Clone, Copy, Default)]
-struct Span {
-    begin: u32,
-    length: u32,
-}
-
-impl Layout {
-    /// Keeps these properties; a property's slot is its position here. Repeats share the first one's slot.
-    pub(super) fn new<'n>(properties: impl IntoIterator<Item = &'n str>) -> Self {
-        let mut slots: HashMap<Box<str>, usize> = HashMap::new();
-        for property in properties {
-            let next = slots.len();
-            slots.entry(Box::from(property)).or_insert(next);
-        }
-        let mut sorted: Vec<(Box<str>, usize)> = slots.iter().map(|(name, slot)| (name.clone(), *slot)).collect();
-        sorted.sort_unstable();
-        Self { slots, sorted }
-    }
-
-    /// The slot of a property.
-    pub(super) fn slot(&self, property: &str) -> Option<usize> {
-        self.slots.get(property).copied()
-    }
-
-    /// The properties kept, by name.
-    pub(super) fn properties(&self) -> impl Iterator<Item = &str> {
-        self.sorted.iter().map(|(name, _)| &**name)
-    }
-
-    /// The properties kept, by slot.
-    pub(super) fn by_slot(&self) -> Vec<&str> {
-        let mut names: Vec<(usize, &str)> = self.sorted.iter().map(|(name, slot)| (*slot, &**name)).collect();
-        names.sort_unstable();
-        names.into_iter().map(|(_, name)| name).collect()
-    }
-
-    /// The slot of the property `name`, given how many names were found in order so far.
-    fn find(&self, name: &str, found: &mut usize) -> Option<usize> {
-        match self.sorted.get(*found) {
-            Some((expected, slot)) if &**expected == name => {
-                *found += 1;
-                Some(*slot)
-            }
-            _ => self.slots.get(name).copied(),
-        }
-    }
 }
 
 impl Page {
@@ -113,16 +52,18 @@ impl Page {
             ids: Vec::with_capacity(MAX_BATCH),
             archived: Vec::with_capacity(MAX_BATCH),
             spans: Vec::with_capacity(MAX_BATCH * stride),
+            absent: Vec::new(),
         };
         let mut deserializer = serde_json::Deserializer::from_str(&text);
         let next = AnswerSeed(&mut rows)
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
             .map_err(|error| Malformed::json(&error))?;
-        let Rows { ids, archived, spans, .. } = rows;
+        let Rows { ids, archived, spans, absent, .. } = rows;
         let tokens = spans.iter().map(|span| &text[span.begin as usize..][..span.length as usize]);
         let (text, ends) = pack(tokens.map(|token| if token == "null" { "" } else { token }));
-        Ok(Self { text, ends, stride, ids, archived, next: next.map(PageCursor), received: body.len() })
+        let (next, received) = (next.map(PageCursor), body.len());
+        Ok(Self { text, ends, stride, ids, archived, next, absent, received })
     }
 
     /// A page of some of the records.
@@ -135,8 +76,17 @@ impl Page {
             ids: rows.iter().map(|row| self.ids[*row]).collect(),
             archived: rows.iter().map(|row| self.archived[*row]).collect(),
             next: self.next.clone(),
+            absent: self.absent.clone(),
             received: self.received,
         }
+    }
+
+    /// Reads the answer that holds one record alone.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn read_one(body: &Bytes, layout: &Layout) -> Result<Self, Malformed> {
+        Self::read(Bytes::from([b"{\"results\":[", &**body, b"]}"].concat()), layout)
     }
 
     /// The number of records.
@@ -167,12 +117,31 @@ impl Page {
         }
     }
 
-    /// Puts the records into the order of `ids`, behind those that are not among them.
-    pub(super) fn arrange(&mut self, ids: &[ObjectId]) {
-        let places: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place + 1)).collect();
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by_key(|index| places.get(&self.ids[*index]));
-        *self = self.pick(&order);
+    /// One page of the records of several, in the order of `ids`; all of the same layout. It has no next page.
+    pub(super) fn gather(pages: &[Self], ids: &[ObjectId]) -> Option<Self> {
+        let stride = pages.first()?.stride;
+        let places: HashMap<ObjectId, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let mut rows: Vec<Row<'_>> = pages.iter().flat_map(Self::rows).collect();
+        rows.sort_by_key(|row| places.get(&row.id()).copied().unwrap_or(usize::MAX));
+        rows.dedup_by_key(|row| row.id());
+        let (text, ends) = pack(rows.iter().flat_map(|row| (0..stride).map(|slot| row.token(slot))));
+        Some(Self {
+            text,
+            ends,
+            stride,
+            ids: rows.iter().map(|row| row.id()).collect(),
+            archived: rows.iter().map(|row| row.archived()).collect(),
+            next: None,
+            absent: Vec::new(),
+            received: pages.iter().map(|page| page.received).sum(),
+        })
+    }
+
+    /// An empty page.
+    pub(super) fn empty(layout: &Layout) -> Self {
+        let (text, ends) = pack(std::iter::empty());
+        let stride = layout.slots.len() + FIXED;
+        Self { text, ends, stride, ids: vec![], archived: vec![], next: None, absent: vec![], received: 0 }
     }
 
     /// The bytes that the page holds.
@@ -226,238 +195,6 @@ impl<'p> Row<'p> {
     }
 }
 
-/// The records found so far.
-struct Rows<'l> {
-    layout: &'l Layout,
-    base: usize,
-    ids: Vec<ObjectId>,
-    archived: Vec<bool>,
-    spans: Vec<Span>,
-}
-
-impl Rows<'_> {
-    fn span(&self, value: &RawValue) -> Span {
-        let begin = value.get().as_ptr().addr() - self.base;
-        // The text was checked to be below 4 GiB.
-        #[expect(clippy::cast_possible_truncation, reason = "checked when the page was read")]
-        Span { begin: begin as u32, length: value.get().len() as u32 }
-    }
-}
-
-struct AnswerSeed<'r, 'l>(&'r mut Rows<'l>);
-
-#[derive(serde::Deserialize)]
-struct Paging {
-    next: Option<Next>,
-}
-
-#[derive(serde::Deserialize)]
-struct Next {
-    after: Option<String>,
-}
-
-impl<'de> DeserializeSeed<'de> for AnswerSeed<'_, '_> {
-    type Value = Option<String>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
-    type Value = Option<String>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object with results")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut next = None;
-        let mut has_results = false;
-        while let Some(key) = map.next_key_seed(Name)? {
-            match key {
-                Known::Results => {
-                    map.next_value_seed(ResultsSeed(self.0))?;
-                    has_results = true;
-                }
-                Known::Paging => {
-                    let paging: Option<Paging> = map.next_value()?;
-                    next = paging.and_then(|paging| paging.next).and_then(|next| next.after);
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        if has_results { Ok(next) } else { Err(A::Error::missing_field("results")) }
-    }
-}
-
-struct ResultsSeed<'r, 'l>(&'r mut Rows<'l>);
-
-impl<'de> DeserializeSeed<'de> for ResultsSeed<'_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ResultsSeed<'_, '_> {
-    type Value = ();
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array of records")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(RecordSeed(self.0))?.is_some() {}
-        Ok(())
-    }
-}
-
-struct RecordSeed<'r, 'l>(&'r mut Rows<'l>);
-
-impl<'de> DeserializeSeed<'de> for RecordSeed<'_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a record")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let rows = self.0;
-        let first = rows.spans.len();
-        rows.spans.resize(first + FIXED + rows.layout.slots.len(), Span::default());
-        let (mut id, mut archived) = (None, false);
-        while let Some(key) = map.next_key_seed(Name)? {
-            let fixed = match key {
-                Known::Id => {
-                    id = Some(map.next_value::<ObjectId>()?);
-                    continue;
-                }
-                Known::Archived => {
-                    archived = map.next_value::<Option<bool>>()?.unwrap_or(false);
-                    continue;
-                }
-                Known::Properties => {
-                    map.next_value_seed(PropertiesSeed { rows, first: first + FIXED })?;
-                    continue;
-                }
-                Known::CreatedAt => CREATED_AT,
-                Known::UpdatedAt => UPDATED_AT,
-                Known::ArchivedAt => ARCHIVED_AT,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            let value: &'de RawValue = map.next_value()?;
-            rows.spans[first + fixed] = rows.span(value);
-        }
-        rows.ids.push(id.ok_or_else(|| A::Error::missing_field("id"))?);
-        rows.archived.push(archived);
-        Ok(())
-    }
-}
-
-struct PropertiesSeed<'r, 'l> {
-    rows: &'r mut Rows<'l>,
-    first: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for PropertiesSeed<'_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for PropertiesSeed<'_, '_> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object of properties")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut found = 0;
-        while let Some(slot) = map.next_key_seed(PropertyName { layout: self.rows.layout, found: &mut found })? {
-            let value: &'de RawValue = map.next_value()?;
-            if let Some(slot) = slot {
-                self.rows.spans[self.first + slot] = self.rows.span(value);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Finds a property's slot from its name, without keeping the name.
-struct PropertyName<'l, 'f> {
-    layout: &'l Layout,
-    found: &'f mut usize,
-}
-
-impl<'de> DeserializeSeed<'de> for PropertyName<'_, '_> {
-    type Value = Option<usize>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for PropertyName<'_, '_> {
-    type Value = Option<usize>;
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a property's name")
-    }
-    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.layout.find(name, self.found))
-    }
-}
-
-/// The keys of an answer and a record that mean something here.
-enum Known {
-    Archived,
-    ArchivedAt,
-    CreatedAt,
-    Id,
-    Paging,
-    Properties,
-    Results,
-    UpdatedAt,
-    Other,
-}
-
-struct Name;
-
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Known;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Known, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name {
-    type Value = Known;
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-    fn visit_str<E: Error>(self, key: &str) -> Result<Known, E> {
-        Ok(match key {
-            "archived" => Known::Archived,
-            "archivedAt" => Known::ArchivedAt,
-            "createdAt" => Known::CreatedAt,
-            "id" => Known::Id,
-            "paging" => Known::Paging,
-            "properties" => Known::Properties,
-            "results" => Known::Results,
-            "updatedAt" => Known::UpdatedAt,
-            _ => Known::Other,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,6 +218,18 @@ mod tests {
         assert_eq!(page.row(0).updated_at(), "\"2026-01-02T00:00:00.5Z\"");
         assert_eq!((page.row(0).archived(), page.row(1).archived()), (false, true));
         assert_eq!((page.row(0).archived_at(), page.row(1).created_at()), ("", ""));
+    }
+
+    #[test]
+    fn fields_that_no_row_depends_on_may_be_null_or_of_another_type() {
+        let body = r#"{"results":[{"id":"1","properties":null,"archived":null,"createdAt":5},{"id":2,"archived":"no"}],
+            "paging":{"next":{"after":3}},"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["7",8]}},null,
+            {"category":"INTERNAL_ERROR","context":{"ids":["9"]}}]}"#;
+        let page = Page::read(Bytes::from(body), &Layout::new(["a"])).expect("a page");
+        assert_eq!(page.ids(), [ObjectId(1), ObjectId(2)]);
+        assert_eq!(page.absent, [ObjectId(7), ObjectId(8)]);
+        assert_eq!(page.next, Some(PageCursor("3".to_owned())));
+        assert_eq!(page.row(0).property(0), "");
     }
 
     #[test]

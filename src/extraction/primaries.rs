@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::try_join_all;
 use tokio::sync::watch;
 
+use super::batch::{Accounted, BatchReader};
+use super::layout::Layout;
 use super::links::Links;
-use super::page::{Layout, Page, Row};
+use super::page::{Page, Row};
 use super::privacy::{Privacy, Salt};
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
 use crate::property::{Fit, Kind, encode_value};
@@ -168,9 +169,6 @@ impl Primaries {
         self.asked.send_modify(|asked| asked.extend(&ids));
         let asking = Asking { primaries: self, ids };
         self.ask(client, &asking.ids, details).await?;
-        // One that is gone is asked for once more: it may have been another question's answer.
-        let missing: Vec<ObjectId> = asking.ids.iter().filter(|id| details.get(**id).is_none()).copied().collect();
-        self.ask(client, &missing, details).await?;
         let mut cache = self.cache();
         for id in &asking.ids {
             if details.get(*id).is_none() {
@@ -186,14 +184,17 @@ impl Primaries {
         if self.properties.is_empty() {
             return Ok(());
         }
-        let read = |body| Page::read(body, &self.shape.layout);
-        let batches = ids
-            .chunks(MAX_BATCH)
-            .map(|batch| client.batch_read_objects(&self.object_type, batch, &self.properties, read));
-        for page in try_join_all(batches).await? {
-            for row in page.rows() {
-                details.insert(row.id(), &(self.encode)(&self.shape, row.id(), Some(row)));
-            }
+        let batches = BatchReader { client, object_type: &self.object_type, layout: &self.shape.layout };
+        let Accounted { pages, open, .. } = batches.read(ids).await?;
+        for row in pages.iter().flat_map(Page::rows) {
+            details.insert(row.id(), &(self.encode)(&self.shape, row.id(), Some(row)));
+        }
+        if !open.is_empty() {
+            tracing::warn!(
+                "HubSpot says nothing about {} of {} that are primary ones of tickets; those tickets have their ids alone",
+                open.len(),
+                self.object_type
+            );
         }
         Ok(())
     }

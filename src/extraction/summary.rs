@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
+use super::completeness::Reason;
 use crate::state::State;
 
 /// Counts of one stream.
@@ -29,8 +30,19 @@ pub struct Phase {
     pub name: &'static str,
     /// When it began, by HubSpot's clock.
     pub started_at: DateTime<Utc>,
-    /// When it ended, and whether everything it is about was read.
-    pub ended: Option<(DateTime<Utc>, bool)>,
+    /// How it ended; none while it is under way.
+    pub ended: Option<Ending>,
+}
+
+/// How a part of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// When, by HubSpot's clock.
+    pub at: DateTime<Utc>,
+    /// Whether everything it is about was read.
+    pub whole: bool,
+    /// Why not, or why it removes no row.
+    pub reason: Option<Reason>,
 }
 
 /// Counts of a run, and how far it has come.
@@ -65,11 +77,11 @@ impl SummaryHandle {
         summary.phases.push(Phase { stream, name, started_at, ended: None });
     }
 
-    pub(super) fn end_phase(&self, stream: &str, name: &str, ended_at: DateTime<Utc>, whole: bool) {
+    pub(super) fn end_phase(&self, stream: &str, name: &str, ending: Ending) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = summary.phases.iter_mut().rev().find(|phase| phase.stream == stream && phase.name == name);
         if let Some(phase) = begun {
-            phase.ended = Some((ended_at, whole));
+            phase.ended = Some(ending);
         }
     }
 

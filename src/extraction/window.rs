@@ -11,15 +11,14 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::ExtractError;
 use crate::client::{Client, ClientError, Criterion, ObjectId, ObjectType, Search};
 
 /// A window with more rows is read in slices side by side.
 const SLICE_ROWS: u64 = 2000;
 /// Slices read at once: a search takes some 200 ms and five a second are allowed.
 const SLICES_AT_ONCE: usize = 4;
-/// Readings of a window before a shortfall stands.
-const READINGS: u32 = 3;
+/// Readings of a window before a shortfall stands. The waits between them double, since the index may catch up.
+const READINGS: u32 = 4;
 /// Ids lie below this; JSON numbers are exact up to it.
 const MAX_ID: i64 = 1 << 53;
 
@@ -41,6 +40,8 @@ pub(super) struct WindowRows {
     pub(super) expected: u64,
     /// Records that were found again.
     pub(super) duplicates: u64,
+    /// Records that the search counts and does not give, also when it is asked again.
+    pub(super) missing: u64,
 }
 
 /// Epoch milliseconds, the search's resolution; the end is not part of it.
@@ -66,8 +67,8 @@ impl Searcher {
     /// Reads a window whose first page is known.
     ///
     /// # Errors
-    /// [`ExtractError::Shortfall`] when re-reading does not find what the search counts.
-    pub(super) async fn read(&self, window: Millis, first: Search) -> Result<WindowRows, ExtractError> {
+    /// Any [`ClientError`].
+    pub(super) async fn read(&self, window: Millis, first: Search) -> Result<WindowRows, ClientError> {
         let width = window.end - window.start;
         let slices = i64::try_from(first.total.div_ceil(SLICE_ROWS)).unwrap_or(i64::MAX).clamp(1, 64).min(width);
         if slices <= 1 {
@@ -82,20 +83,24 @@ impl Searcher {
         while let Some(slice) = read.try_next().await? {
             rows.expected += slice.expected;
             rows.duplicates += slice.duplicates;
+            rows.missing += slice.missing;
             rows.add(slice.found);
         }
         Ok(rows)
     }
 
-    /// Reads a slice until it is whole: every id of the count was seen.
-    async fn read_slice(&self, slice: Millis, first: Option<Search>) -> Result<WindowRows, ExtractError> {
+    /// Reads a slice until every id of the count was seen, or a last time.
+    async fn read_slice(&self, slice: Millis, first: Option<Search>) -> Result<WindowRows, ClientError> {
         let mut rows = WindowRows::default();
         let mut first = match first {
             Some(first) => Some(first),
             None => Some(self.count(&slice).await?),
         };
         for reading in 0..READINGS {
-            let single = first.as_ref().filter(|page| page.is_whole()).map(|page| page.total);
+            if reading > 0 {
+                tokio::time::sleep(self.client.retry_delay().saturating_mul(1 << (reading - 1))).await;
+            }
+            let single = first.as_ref().filter(|page| page.is_complete()).map(|page| page.total);
             for piece in halved(&slice, reading) {
                 self.page_through(&piece, first.take(), &mut rows).await?;
             }
@@ -104,17 +109,12 @@ impl Searcher {
                 Some(total) => total,
                 None => self.count(&slice).await?.total,
             };
-            if u64::try_from(rows.found.len()).unwrap_or(u64::MAX) >= rows.expected {
-                return Ok(rows);
+            rows.missing = rows.expected.saturating_sub(u64::try_from(rows.found.len()).unwrap_or(u64::MAX));
+            if rows.missing == 0 {
+                break;
             }
         }
-        Err(ExtractError::Shortfall {
-            object_type: self.object_type.clone(),
-            from: instant(slice.start),
-            to: instant(slice.end),
-            expected: rows.expected,
-            seen: u64::try_from(rows.found.len()).unwrap_or(u64::MAX),
-        })
+        Ok(rows)
     }
 
     /// Reads pages by ascending id; where the search does not keep that order, ranges of ids that fit a page.
@@ -135,7 +135,8 @@ impl Searcher {
                 tracing::info!("the search does not keep the order of ids; reading ranges of ids");
                 return self.read_id_ranges(piece, rows).await;
             }
-            let is_last = page.is_whole();
+            // The total is a hint: a full page, or one that names the next one, has more behind it.
+            let is_last = !page.has_more;
             let last = page.found.last().map(|found| found.id);
             rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
             match last {
@@ -154,7 +155,7 @@ impl Searcher {
             criteria.push(id_criterion("GTE", range.start));
             criteria.push(id_criterion("LT", range.end));
             let page = self.client.search_objects(&self.object_type, &criteria).await?;
-            if page.is_whole() || range.end - range.start <= 1 {
+            if page.is_complete() || range.end - range.start <= 1 {
                 rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
             } else {
                 let middle = range.start + (range.end - range.start) / 2;
@@ -206,10 +207,6 @@ fn halved(slice: &Millis, times: u32) -> Vec<Millis> {
             slice.start + width * index..end
         })
         .collect()
-}
-
-fn instant(millis: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(millis).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

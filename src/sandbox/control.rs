@@ -13,6 +13,7 @@
 //! | `POST dissociate` | `{"from":"1","to_type":"companies","to":"2","bump":false}` |
 //! | `POST property` | `{"define":{"name":"x","type":"number","fieldType":"number"}}`, `{"archive":"x"}` or `{"change":"x","type":"string","label":"X"}` |
 //! | `POST faults` | `{"rules":[{"match":"/search","body":"","skip":0,"times":1,"fault":{"status":{"code":500}}}],"storm":{"share":0.02,"seed":1},"clear":false}` |
+//! | `POST behave` | `{"name":"list_ends_early_once"}`, one of those that `hubspot-sandbox --help` lists |
 //! | `POST clock` | `{"freeze":"2026-01-01T00:00:00Z"}`, `{"set":...}`, `{"advance_secs":60}` or `{"run":true}` |
 //! | `POST limits` | `{"general_per_10s":190,...}` as in [`Limits`], or `{"unlimited":true}` |
 //! | `POST search` | `{"lag_secs":30,"disorder":true}` |
@@ -26,6 +27,7 @@ use axum::http::{Response, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::behaviours::behaviour;
 use super::clock::{Millis, instant_text, parse_instant};
 use super::faults::{Fault, FaultRule, Storm};
 use super::object_type::ObjectType;
@@ -64,6 +66,12 @@ fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u
             change_some(service, tickets.unwrap_or(20))?
         }
         ("POST", "faults") => faults(service, &body)?,
+        ("POST", "behave") => {
+            let name = body["name"].as_str().unwrap_or_default();
+            let behaviour = behaviour(name).ok_or_else(|| format!("no behaviour is called {name:?}"))?;
+            service.faults().add(behaviour.rules());
+            json!({})
+        }
         ("POST", "clock") => clock(service, &body)?,
         ("POST", "limits") => limits(service, &body)?,
         ("POST", "property") => property(service, &body)?,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::reply::Limit;
 
 /// What goes wrong with a request.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// Answers this instead of doing anything.
@@ -66,6 +67,35 @@ pub enum Fault {
     IdsOutOfOrder,
     /// Answers with one record of the page missing, its cursor as usual.
     RecordMissing,
+    /// Answers without `paging`, as if the page were the last.
+    PagingMissing,
+    /// Answers with a `total` that is so much greater, or less when it is negative; never below zero.
+    TotalOff(i64),
+    /// Leaves results out whose id, or whose `from.id`, is a multiple of `every`; with a category, `errors` says of them
+    /// that they failed for it.
+    LeaveOut {
+        /// Ids that are multiples of it.
+        every: u64,
+        /// `INTERNAL_ERROR` and the like.
+        #[serde(default)]
+        category: Option<String>,
+    },
+    /// Answers as if the request had no cursors in its body and its query.
+    IgnoreAfter,
+    /// Answers with another `Date`: so many seconds ahead; `None`: without one.
+    Date {
+        /// Behind when negative.
+        ahead_secs: Option<i64>,
+    },
+    /// Sets a member of the answer; a segment `*` of the path stands for every element.
+    SetMember {
+        /// Segments with slashes between: `results/*/metadata`.
+        path: String,
+        /// The value.
+        value: Value,
+    },
+    /// Takes a member out of the answer.
+    RemoveMember(String),
 }
 
 impl Fault {
@@ -98,6 +128,18 @@ pub struct FaultRule {
     /// Text that the body must contain; empty: any.
     #[serde(default)]
     pub body: String,
+    /// `METHOD /path?query` must be longer.
+    #[serde(default)]
+    pub longer_than: usize,
+    /// The body must have more `inputs`.
+    #[serde(default)]
+    pub more_inputs_than: usize,
+    /// The query must ask for a `limit` above this.
+    #[serde(default)]
+    pub limit_above: usize,
+    /// The body must have an input whose id is a multiple; 0: any.
+    #[serde(default)]
+    pub names_multiple_of: u64,
     /// Matching requests to let through first.
     #[serde(default)]
     pub skip: usize,
@@ -125,8 +167,63 @@ impl FaultRule {
 
     /// Lets `skip` matching requests through, then strikes `times`.
     pub fn nth(matches: &str, skip: usize, times: usize, fault: Fault) -> Self {
-        Self { matches: matches.to_owned(), body: String::new(), skip, times, fault }
+        let matches = matches.to_owned();
+        let (longer_than, more_inputs_than, limit_above, names_multiple_of) = (0, 0, 0, 0);
+        let body = String::new();
+        Self { matches, body, longer_than, more_inputs_than, limit_above, names_multiple_of, skip, times, fault }
     }
+
+    /// Strikes only requests whose body contains a text.
+    #[must_use]
+    pub fn with_body(self, text: &str) -> Self {
+        Self { body: text.to_owned(), ..self }
+    }
+
+    /// Strikes only requests whose `METHOD /path?query` is longer.
+    #[must_use]
+    pub fn longer_than(self, characters: usize) -> Self {
+        Self { longer_than: characters, ..self }
+    }
+
+    /// Strikes only pages of more records.
+    #[must_use]
+    pub fn limit_above(self, limit: usize) -> Self {
+        Self { limit_above: limit, ..self }
+    }
+
+    /// Strikes only batches of more inputs.
+    #[must_use]
+    pub fn more_inputs_than(self, inputs: usize) -> Self {
+        Self { more_inputs_than: inputs, ..self }
+    }
+
+    /// Strikes only batches with an input whose id is a multiple of this.
+    #[must_use]
+    pub fn names_multiple_of(self, divisor: u64) -> Self {
+        Self { names_multiple_of: divisor, ..self }
+    }
+
+    fn applies_to(&self, line: &str, body: &str) -> bool {
+        line.contains(&self.matches)
+            && body.contains(&self.body)
+            && line.len() >= self.longer_than
+            && (self.limit_above == 0 || limit(line).is_some_and(|limit| limit > self.limit_above))
+            && (self.more_inputs_than == 0 || input_ids(body).count() > self.more_inputs_than)
+            && (self.names_multiple_of == 0 || input_ids(body).any(|id| id.is_multiple_of(self.names_multiple_of)))
+    }
+}
+
+/// The `limit` of a query.
+fn limit(line: &str) -> Option<usize> {
+    let (_, rest) = line.split_once("limit=")?;
+    rest.split('&').next()?.parse().ok()
+}
+
+/// The ids of a body's inputs.
+fn input_ids(body: &str) -> impl Iterator<Item = u64> {
+    let body: Value = serde_json::from_str(body).unwrap_or_default();
+    let inputs = body["inputs"].as_array().cloned().unwrap_or_default();
+    inputs.into_iter().filter_map(|input| input["id"].as_u64().or_else(|| input["id"].as_str()?.parse().ok()))
 }
 
 /// Random faults of every kind that a client can survive.
@@ -174,7 +271,7 @@ impl Faults {
             return None;
         }
         let body = String::from_utf8_lossy(body);
-        let matching = |rule: &&mut FaultRule| line.contains(&rule.matches) && body.contains(&rule.body);
+        let matching = |rule: &&mut FaultRule| rule.applies_to(line, &body);
         let mut struck = None;
         for rule in self.rules.iter_mut().filter(matching) {
             if rule.skip > 0 {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::behaviours::behaviour;
 use super::clock::Millis;
 use super::faults::{Fault, FaultRule, Storm};
 use super::object_type::ObjectType;
@@ -242,6 +243,15 @@ impl Sandbox {
     /// Starts random faults, or ends them.
     pub fn storm(&self, storm: Option<Storm>) {
         self.service().faults().storm(storm);
+    }
+
+    /// Lets a named behaviour decide how some requests are answered, until the faults are cleared.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn behave(&self, name: &str) {
+        let behaviour = behaviour(name).unwrap_or_else(|| panic!("no behaviour is called {name}"));
+        self.faults(behaviour.rules());
     }
 
     /// Ends every fault.

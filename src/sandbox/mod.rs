@@ -7,6 +7,7 @@
 //! `/_sandbox/...` control paths.
 
 mod associations;
+mod behaviours;
 mod clock;
 mod control;
 mod cursor;
@@ -50,6 +51,7 @@ mod writes;
 #[cfg(test)]
 mod tests;
 
+pub use behaviours::{BEHAVIOURS, Behaviour};
 pub use faults::{Fault, FaultRule, Storm};
 pub use handle::Sandbox;
 pub use options::{CursorStyle, ExtraToken, Limits, OAuthApp, Options, Stranger, read_scopes, write_scopes};

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use serde_json::{Value, json};
 
-use super::clock::{Millis, http_date, instant_text};
+use super::clock::{Millis, SECOND, http_date, instant_text};
 use super::cursor;
 use super::faults::Fault;
 use super::reply::{Errors, Reply};
@@ -51,9 +51,15 @@ pub(super) fn respond(reply: Reply, errors: &Errors, now: Millis, gzip: bool, fa
     let mut response = Response::builder()
         .status(reply.status)
         .header(header::CONTENT_TYPE, content_type)
-        .header(header::DATE, http_date(now))
         .header("X-HubSpot-Correlation-Id", &errors.correlation_id)
         .header(header::SERVER, "cloudflare");
+    let date = match fault {
+        Some(Fault::Date { ahead_secs }) => ahead_secs.map(|seconds| now + seconds * SECOND),
+        _ => Some(now),
+    };
+    if let Some(date) = date {
+        response = response.header(header::DATE, http_date(date));
+    }
     for (name, value) in &reply.headers {
         if let Ok(value) = HeaderValue::from_str(value) {
             response = response.header(name, value);
@@ -101,7 +107,67 @@ pub(super) fn distort_json(fault: &Fault, body: &mut Value) {
                 results.remove(results.len() / 2);
             }
         }
+        Fault::PagingMissing => {
+            body.as_object_mut().map(|body| body.shift_remove("paging"));
+        }
+        Fault::TotalOff(by) => {
+            if let Some(total) = body["total"].as_i64() {
+                body["total"] = json!((total + by).max(0));
+            }
+        }
+        Fault::LeaveOut { every, category } => leave_out(body, *every, category.as_deref()),
+        Fault::SetMember { path, value } => set_member(body, path, Some(value)),
+        Fault::RemoveMember(path) => set_member(body, path, None),
         _ => {}
+    }
+}
+
+/// Leaves results out of a batch's answer.
+fn leave_out(body: &mut Value, every: u64, category: Option<&str>) {
+    let id_of = |result: &Value| {
+        let id = if result["id"].is_null() { &result["from"]["id"] } else { &result["id"] };
+        id.as_u64().or_else(|| id.as_str()?.parse().ok()).unwrap_or(1)
+    };
+    let Some(results) = body["results"].as_array_mut() else { return };
+    let left: Vec<String> = results
+        .extract_if(.., |result| id_of(result).is_multiple_of(every))
+        .map(|result| id_of(&result).to_string())
+        .collect();
+    let Some(category) = category.filter(|_| !left.is_empty()) else { return };
+    let error = json!({
+        "status": "error", "category": category, "message": "There was a problem with the request.",
+        "context": {"fromObjectId": left, "ids": left},
+    });
+    match body["errors"].as_array_mut() {
+        Some(errors) => errors.push(error),
+        None => body["errors"] = json!([error]),
+    }
+}
+
+/// Sets or takes out the members that a path leads to.
+fn set_member(body: &mut Value, path: &str, value: Option<&Value>) {
+    let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    if first == "*" {
+        let Some(rest) = rest else { return };
+        body.as_array_mut().into_iter().flatten().for_each(|element| set_member(element, rest, value));
+        return;
+    }
+    let next = match body {
+        Value::Array(elements) => first.parse().ok().and_then(|index: usize| elements.get_mut(index)),
+        Value::Object(members) if rest.is_none() => {
+            match value {
+                Some(value) => drop(members.insert(first.to_owned(), value.clone())),
+                None => drop(members.shift_remove(first)),
+            }
+            return;
+        }
+        Value::Object(members) => members.get_mut(first),
+        _ => None,
+    };
+    match (next, rest) {
+        (Some(next), Some(rest)) => set_member(next, rest, value),
+        (Some(next), None) => *next = value.cloned().unwrap_or_default(),
+        (None, _) => {}
     }
 }
 

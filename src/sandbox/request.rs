@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One request as it arrived.
 #[derive(Clone, Debug)]
@@ -18,6 +19,17 @@ pub(super) struct Incoming {
 impl Incoming {
     pub(super) fn parameters(&self) -> Parameters {
         Parameters(parse_form(&self.query))
+    }
+
+    /// The same request without the cursors of its query and of its inputs.
+    pub(super) fn without_cursors(&self) -> Self {
+        let query: Vec<&str> = self.query.split('&').filter(|pair| !pair.starts_with("after=")).collect();
+        let mut body = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+        for input in body["inputs"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            input.remove("after");
+        }
+        let body = if body.is_object() { body.to_string().into_bytes() } else { self.body.clone() };
+        Self { query: query.join("&"), body, ..self.clone() }
     }
 }
 

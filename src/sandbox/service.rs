@@ -131,6 +131,7 @@ impl Service {
         let mut reply = match struck {
             Some(Fault::EmailRace) => writes::email_race(&mut self.portal_mut(), &errors, &incoming.body, self.now()),
             Some(fault) => outgoing::faulty(fault, self.now(), &errors),
+            None if fault == Some(Fault::IgnoreAfter) => self.regular(&incoming.without_cursors(), routed, &errors),
             None => self.regular(&incoming, routed, &errors),
         };
         if let Some(fault) = fault.as_ref().filter(|fault| !fault.replaces() && reply.status < 300) {
@@ -307,7 +308,12 @@ impl Service {
     /// Spoils an answer that was already made.
     fn distort(&self, fault: &Fault, label: &str, errors: &Errors, reply: &mut Reply) {
         match fault {
-            Fault::SlowMs(_) | Fault::LostReply | Fault::ResetMidBody | Fault::EndlessBody => {}
+            Fault::SlowMs(_)
+            | Fault::LostReply
+            | Fault::ResetMidBody
+            | Fault::EndlessBody
+            | Fault::IgnoreAfter
+            | Fault::Date { .. } => {}
             Fault::StatusAfter(code) => *reply = errors.plain(*code, "internal error"),
             Fault::TruncatedJson => reply.body.truncate(reply.body.len() / 2),
             Fault::RepeatedPage => {

@@ -142,7 +142,9 @@ impl TapError {
             | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
                 of_client(error)
             }
-            Self::Extract(ExtractError::Shortfall { .. }) => INCOMPLETE,
+            Self::Extract(
+                ExtractError::Shortfall { .. } | ExtractError::Contradiction { .. } | ExtractError::Unread { .. },
+            ) => INCOMPLETE,
             Self::Extract(ExtractError::Cache(_)) => USAGE,
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
             Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,

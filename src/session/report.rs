@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::exit::TapError;
 use super::portal::Session;
 use crate::client::Client;
-use crate::extraction::{Phase, Run, StreamSummary, Summary, SummaryHandle};
+use crate::extraction::{Phase, Reason, Run, StreamSummary, Summary, SummaryHandle};
 
 /// How often the file is written while the run goes on.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -172,13 +172,14 @@ impl Told {
 fn phases(started_at: DateTime<Utc>, prepared_at: Option<DateTime<Utc>>, phases: &[Phase]) -> Vec<Value> {
     let prepared = json!({
         "phase": "prepare", "stream": null, "started_at": instant(started_at),
-        "finished_at": prepared_at.map(instant), "whole": prepared_at.is_some(),
+        "finished_at": prepared_at.map(instant), "whole": prepared_at.is_some(), "reason": null,
     });
     let of_run = phases.iter().map(|phase| {
         json!({
             "phase": phase.name, "stream": phase.stream, "started_at": instant(phase.started_at),
-            "finished_at": phase.ended.map(|(at, _)| instant(at)),
-            "whole": phase.ended.is_some_and(|(_, whole)| whole),
+            "finished_at": phase.ended.map(|ending| instant(ending.at)),
+            "whole": phase.ended.is_some_and(|ending| ending.whole),
+            "reason": phase.ended.and_then(|ending| ending.reason).map(Reason::word),
         })
     });
     std::iter::once(prepared).chain(of_run).collect()

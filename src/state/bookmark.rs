@@ -44,6 +44,9 @@ pub struct Bookmark {
     /// Live rows that the last whole list had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// Records that exist and could not be read: the next run asks for them again.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unread: BTreeSet<u64>,
     /// Rows that the next run finds again in its lookback, by id, with the modified instant that was written in epoch
     /// milliseconds; empty when they are too many.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -135,12 +138,27 @@ pub struct Progress {
     /// Live rows seen so far.
     #[serde(default)]
     pub rows: u64,
+    /// Archived rows seen so far that were archived since the last pass over all rows.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub ended: u64,
     /// Whether rows are held against the row cache, so that only changes are written.
     #[serde(default)]
     pub cached: bool,
     /// The filling of the row cache that the pass began with; one that ends with another has not filled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filling: Option<u64>,
+}
+
+impl Progress {
+    /// A pass that has read nothing.
+    pub fn begin(since: Option<DateTime<Utc>>, until: DateTime<Utc>, parts: Vec<Part>) -> Self {
+        Self { since, until: Some(until), parts, pages: 0, rows: 0, ended: 0, cached: false, filling: None }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A range of a list that has not been read to its end.
@@ -266,7 +284,7 @@ mod tests {
         };
         let (archived, live) = (Part::whole(List::Archived), Part::whole(List::Live));
         let progress = |parts: Vec<Part>, pages| {
-            Some(Progress { since: None, until: at(9), parts, rows: 0, pages, cached: false, filling: None })
+            Some(Progress { pages, ..Progress::begin(None, at(9).expect("an instant"), parts) })
         };
         let first = progress(vec![archived.clone(), live.clone()], 0);
         let second = progress(vec![part(7, Some(90)), part(89, None)], 3);

@@ -7,6 +7,7 @@ mod cli;
 mod deletions;
 mod discovery;
 mod documents;
+mod doubt;
 mod drift;
 mod faults;
 mod fuzzing;

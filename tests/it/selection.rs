@@ -336,8 +336,8 @@ fn without_associations_nothing_but_pages_is_asked_for() {
         .filter(|(label, _)| !label.starts_with("pool") && !label.starts_with("status"))
         .map(|(label, count)| (label.as_str(), *count))
         .collect();
-    // One of the pages is no more than the question whether the token may read tickets.
-    assert_eq!(endpoints, [("account_details", 1), ("list tickets", 3)]);
+    // One of the pages is no more than the question whether the token may read tickets; the search is asked for the count.
+    assert_eq!(endpoints, [("account_details", 1), ("list tickets", 3), ("search tickets", 1)]);
 }
 
 #[test]

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::reconcile::Reconciled;
 use super::{Group, store};
+use crate::client::{ClientError, ObjectType};
 use crate::extraction::ExtractError;
 use crate::extraction::audit::{self, Audit};
-use crate::extraction::changes::{Changes, keep_recent};
+use crate::extraction::changes::{Changes, Window, keep_recent};
+use crate::extraction::completeness::{Evidence, Reason};
 use crate::extraction::output::{Output, Reading};
-use crate::extraction::pass::{Filter, Pass};
+use crate::extraction::pass::{Ended, Filter, IdSpan, Pass};
 use crate::extraction::small::next_version;
-use crate::extraction::window::{Searcher, modified_property};
+use crate::extraction::window::Searcher;
 use crate::state::{List, Part, Progress};
 
 /// How far beyond HubSpot's clock changes are looked for: its header is behind by less than a second, and modified dates do
@@ -31,10 +34,12 @@ impl Group<'_> {
         self.read_archive(until, output, audit).await?;
         let mut part = audit::Part::begin(self.lead, "changes", &self.client, output.summary);
         let outcome = self.read_changes_until(until, &mut part, output).await;
-        if let Err(ExtractError::Shortfall { expected, .. }) = &outcome {
-            part.expected = Some(part.expected.unwrap_or(0) + expected);
-        }
-        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        let (whole, reason) = match &outcome {
+            Ok(()) if self.incomplete.is_some() => (false, Some(Reason::CountDisagrees)),
+            Ok(()) => (true, None),
+            Err(_) => (false, Some(Reason::Failed)),
+        };
+        audit.end(part, whole, reason, &self.client, output.summary);
         outcome
     }
 
@@ -51,12 +56,29 @@ impl Group<'_> {
                 return Ok(());
             }
         }
-        let bookmark = self.bookmark.replication_key_value.expect("a stream that was loaded has one");
-        let since = (bookmark - self.bounds.lookback).max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
+        let since = (self.begin_of_changes(until) - self.bounds.lookback)
+            .max(self.bounds.since.unwrap_or(DateTime::UNIX_EPOCH));
+        // In the search's resolution: a window of less than a millisecond has no rows and no end.
+        let since = floor_to_millis(since);
         if since < until {
             self.search_or_list_changes(since, until, part, output).await?;
         }
         Ok(())
+    }
+
+    /// Where changes are read from: the bookmark, unless it lies in the future. Then a clock was wrong when it was set,
+    /// and what changed since the last pass over all rows may be missing.
+    fn begin_of_changes(&self, until: DateTime<Utc>) -> DateTime<Utc> {
+        let bookmark = self.bookmark.replication_key_value.expect("a stream that was loaded has one");
+        if self.bounds.until.is_some() || bookmark <= until + OPEN_END {
+            return bookmark;
+        }
+        let begin = self.bookmark.swept_at.map_or(until, |swept| swept.min(until));
+        tracing::warn!(
+            "the state's bookmark of {} lies in the future ({bookmark}); what changed since {begin} is read again",
+            self.lead
+        );
+        begin
     }
 
     async fn search_or_list_changes(
@@ -66,63 +88,79 @@ impl Group<'_> {
         part: &mut audit::Part,
         output: &mut Output<'_>,
     ) -> Result<(), ExtractError> {
-        let listing = Progress {
-            since: Some(since),
-            until: Some(until),
-            parts: vec![Part::whole(List::Live)],
-            rows: 0,
-            pages: 0,
-            cached: false,
-            filling: None,
-        };
+        let listing = Progress::begin(Some(since), until, vec![Part::whole(List::Live)]);
         let page_size = u64::from(self.bounds.page_size);
         let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
         if list_calls == Some(1) {
             return self.list_changes(listing, output).await;
         }
-        let property = modified_property(&self.object_type);
-        let searcher = Searcher { client: Arc::clone(&self.client), object_type: self.object_type.clone(), property };
-        let changes = Changes {
-            workshop: &self.workshop,
-            reader: &self.reader,
-            searcher: &searcher,
-            filter: &self.changes_filter(None),
-            reading: self.reading("incremental"),
-            trust: self.trust,
-        };
+        match self.search_changes(since, until, list_calls, part, output).await {
+            Ok(Found::All) => Ok(()),
+            Ok(Found::TooMany) => self.list_changes(listing, output).await,
+            Err(ExtractError::Client(ClientError::Refused { status: 400 | 404 | 405, detail, .. })) => {
+                tracing::warn!("the search of {} refuses to tell what changed ({detail}); listing all rows", self.lead);
+                self.list_changes(listing, output).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads changes by windows of search, unless the list costs no more.
+    async fn search_changes(
+        &mut self,
+        since: DateTime<Utc>,
+        until: DateTime<Utc>,
+        list_calls: Option<u64>,
+        part: &mut audit::Part,
+        output: &mut Output<'_>,
+    ) -> Result<Found, ExtractError> {
+        let searcher = self.searcher();
         // The clock's header has whole seconds: what changed since is written too, though the bookmark stays before it.
         let open_end = self.bounds.until.unwrap_or(until + OPEN_END).max(until);
         let mut begin = since;
         let mut rest = searcher.first(&(since..open_end)).await?;
         let search_calls = rest.total.div_ceil(200) + rest.total.div_ceil(100);
         if list_calls.is_some_and(|list_calls| list_calls <= search_calls) {
-            return self.list_changes(listing, output).await;
+            return Ok(Found::TooMany);
         }
         // One page tells everything at once.
-        let mut end = if rest.is_whole() { open_end } else { until };
+        let mut end = if rest.is_complete() { open_end } else { until };
         if end < open_end {
             rest = searcher.first(&(since..end)).await?;
         }
+        let filter = self.changes_filter(None);
         loop {
-            let window = match changes.next_window(begin, end, rest, output).await {
-                // What comes in while it is counted is the next run's.
-                Err(ExtractError::Shortfall { .. }) if begin >= until => return Ok(()),
-                window => window?,
+            let changes = Changes {
+                workshop: &self.workshop,
+                reader: &self.reader,
+                searcher: &searcher,
+                filter: &filter,
+                reading: self.reading("incremental"),
+                trust: self.trust,
             };
+            let window = changes.next_window(begin, end, rest, output).await?;
             part.add(&window);
+            // What comes in while it is counted is left to the next run.
+            if window.missing > 0 && begin < until {
+                self.incomplete.get_or_insert(shortfall(&self.object_type, begin, &window));
+            }
             begin = window.until;
-            let reached = begin.min(until);
+            // Safe to move: every record that the search counts up to there was yielded.
+            let reached = match self.incomplete {
+                None => begin.min(until),
+                Some(_) => self.bookmark.replication_key_value.unwrap_or(since),
+            };
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(reached));
             let lookback = self.lookback_before(until).from(reached - self.bounds.lookback);
             keep_recent(&mut self.bookmark.recent, &window.written, &lookback);
-            store(output, self.lead, &self.bookmark, self.follower.as_mut());
-            // Safe: every record that the search counts up to the window's end was yielded above.
+            store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+            // Safe: every record that the search gives up to the bookmark was yielded above.
             output.checkpoint().await?;
             if begin >= until {
                 end = open_end;
             }
             if begin >= end {
-                return Ok(());
+                return Ok(Found::All);
             }
             rest = searcher.first(&(begin..end)).await?;
         }
@@ -139,22 +177,77 @@ impl Group<'_> {
             trust: self.trust,
             sweeping: false,
             deadline: None,
+            ended_since: None,
         };
         let until = progress.until.unwrap_or_else(|| self.client.server_now());
         let recent = self.lookback_before(until);
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
-        pass.run(&mut progress, output, |output, progress, written| {
-            keep_recent(&mut bookmark.recent, written, &recent);
-            bookmark.changes = Some(progress.clone());
-            store(output, self.lead, &bookmark, follower.as_mut());
-        })
-        .await?;
+        let ended = pass
+            .run(&mut progress, output, |output, progress, written| {
+                keep_recent(&mut bookmark.recent, written, &recent);
+                bookmark.changes = Some(progress.clone());
+                store(output, self.lead, &bookmark, follower.as_mut(), &self.reader);
+            })
+            .await?;
         bookmark.changes = None;
-        bookmark.rows = Some(progress.rows);
         (self.bookmark, self.follower) = (bookmark, follower);
-        self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
-        store(output, self.lead, &self.bookmark, self.follower.as_mut());
-        // Safe: the list was yielded to its end.
+        let Ended::Whole(spans) = ended else { unreachable!("a reading without a deadline is not cut short") };
+        let is_known = self.check_list(progress.rows, spans, progress.since, output).await?;
+        if is_known {
+            self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
+        }
+        store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+        // Safe: the list was yielded to its end, and where the search knows of more, the bookmark stays.
+        output.checkpoint().await
+    }
+
+    /// Whether a list of `listed` rows had all there are, as far as the search and the last list tell.
+    async fn check_list(
+        &mut self,
+        listed: u64,
+        spans: Vec<IdSpan>,
+        since: Option<DateTime<Utc>>,
+        output: &mut Output<'_>,
+    ) -> Result<bool, ExtractError> {
+        let (searcher, filter) = (self.searcher(), self.changes_filter(since));
+        let changes = Changes {
+            workshop: &self.workshop,
+            reader: &self.reader,
+            searcher: &searcher,
+            filter: &filter,
+            reading: self.reading("incremental"),
+            trust: self.trust,
+        };
+        let Reconciled { count, recovered } = self.reconcile(listed, spans, &changes, output).await?;
+        let (listed, known) = (listed + recovered, self.bookmark.rows);
+        // The archive need not have been read in this run: without the search a fall by half is not believed.
+        let ended = known.unwrap_or_default() / 2;
+        let verdict = Evidence { listed, known, ended, count, ..Evidence::default() }.verdict();
+        self.take_verdict(verdict, listed);
+        if verdict.whole {
+            self.bookmark.rows = Some(listed);
+        }
+        Ok(verdict.whole)
+    }
+
+    /// Records that earlier runs could not read.
+    pub(super) async fn read_unread(&mut self, output: &mut Output<'_>) -> Result<(), ExtractError> {
+        let ids = self.reader.take_unread();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let (searcher, filter) = (self.searcher(), self.filter());
+        let changes = Changes {
+            workshop: &self.workshop,
+            reader: &self.reader,
+            searcher: &searcher,
+            filter: &filter,
+            reading: self.reading("incremental"),
+            trust: self.trust,
+        };
+        changes.write(&ids, output).await?;
+        store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+        // Safe: the state names those that could not be read again.
         output.checkpoint().await
     }
 
@@ -182,16 +275,17 @@ impl Group<'_> {
             trust: self.trust,
             sweeping: false,
             deadline: None,
+            ended_since: None,
         };
         let parts = vec![Part::whole(List::Archived)];
-        let mut progress =
-            Progress { since: Some(since), until: Some(until), parts, rows: 0, pages: 0, cached: false, filling: None };
+        let mut progress = Progress::begin(Some(since), until, parts);
         // An interrupted reading begins again: nothing of it is kept.
         let mut recent = self.bookmark.recent.clone();
         let lookback = self.lookback_before(until);
         let outcome =
             pass.run(&mut progress, output, |_, _, written| keep_recent(&mut recent, written, &lookback)).await;
-        audit.end(part, outcome.is_ok(), &self.client, output.summary);
+        let reason = outcome.is_err().then_some(Reason::Failed);
+        audit.end(part, outcome.is_ok(), reason, &self.client, output.summary);
         outcome?;
         self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
@@ -225,9 +319,33 @@ impl Group<'_> {
             let rest = searcher.first(&(begin..until)).await?;
             let window = changes.next_window(begin, until, rest, output).await?;
             part.add(&window);
+            if window.missing > 0 {
+                self.incomplete.get_or_insert(shortfall(&self.object_type, begin, &window));
+            }
             begin = window.until;
         }
-        audit.end(part, true, &self.client, output.summary);
+        let reason = self.incomplete.is_some().then_some(Reason::CountDisagrees);
+        audit.end(part, reason.is_none(), reason, &self.client, output.summary);
         Ok(())
     }
+}
+
+/// What became of a search for changes.
+enum Found {
+    /// All were read, as far as the search gives them.
+    All,
+    /// They are so many that the list costs no more.
+    TooMany,
+}
+
+/// That the search counts more in a window than it gives.
+fn shortfall(object_type: &ObjectType, from: DateTime<Utc>, window: &Window) -> ExtractError {
+    let Window { until, expected, missing, .. } = window;
+    let (object_type, seen) = (object_type.clone(), expected - missing);
+    ExtractError::Shortfall { object_type, from, to: *until, expected: *expected, seen }
+}
+
+/// An instant without what is finer than HubSpot's resolution.
+fn floor_to_millis(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(at.timestamp_millis()).unwrap_or(at)
 }

@@ -1,6 +1,7 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
 mod incremental;
+mod reconcile;
 mod sweep;
 
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use super::audit::Audit;
 use super::cache::{CacheError, Trust};
 use super::changes::Lookback;
 use super::chunk::Workshop;
+use super::completeness::{Reason, Verdict};
 use super::list::Reader;
 use super::output::{Output, Reading};
-use super::pass::{Ended, Filter};
+use super::pass::Filter;
 use super::plan::ObjectPlan;
+use super::window::{Searcher, modified_property};
 use super::{Bounds, ExtractError};
-use crate::client::{Client, ObjectType};
+use crate::client::{Client, ObjectId, ObjectType};
 use crate::state::{Bookmark, Selected};
 
 /// Rows of the lookback that the state names, with some 30 bytes each: a state of all object streams stays below 16 KB
@@ -43,6 +46,10 @@ pub(super) struct Group<'g> {
     /// The selection grew since all rows were read, or the streams' versions differ: only reading everything again makes
     /// them whole.
     grown: bool,
+    /// It grew because the start date lies before that of the rows that the target has.
+    widened: bool,
+    /// Why the bookmark is held, unless a pass over all rows settles it.
+    incomplete: Option<ExtractError>,
     /// How far the row cache can be trusted; none without one.
     trust: Option<Trust>,
 }
@@ -86,6 +93,10 @@ impl<'g> Group<'g> {
             known.selected = before.filter(|_| follows).map(|before| before.and(&selected));
             Follower { stream, bookmark: known, selected }
         });
+        // None is the earliest start date.
+        let widened =
+            bookmark.as_ref().is_some_and(|known| known.swept_at.is_some() && bounds.since < known.loaded_from);
+        grown |= widened;
         let begun = bookmark.is_some();
         let mut bookmark = bookmark.unwrap_or_default();
         // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
@@ -116,6 +127,8 @@ impl<'g> Group<'g> {
         let layout = workshop.layout();
         let reader = Arc::new(Reader::new(Arc::clone(client), object_type.clone(), layout, bounds.page_size));
         let client = Arc::clone(client);
+        // They were few enough for the state that names them.
+        let _ = reader.leave_unread(bookmark.unread.iter().copied().map(ObjectId));
         Ok(Self {
             client,
             object_type,
@@ -128,6 +141,8 @@ impl<'g> Group<'g> {
             selected,
             full_table,
             grown,
+            widened,
+            incomplete: None,
             trust,
         })
     }
@@ -137,33 +152,70 @@ impl<'g> Group<'g> {
         output.summary.update(self.lead, |_| ());
         output.cache_complete = self.compares();
         if let Some(created_after) = self.bounds.created_after {
-            return self.read_new(created_after, output, audit).await;
+            self.read_new(created_after, output, audit).await?;
+            return self.conclude();
         }
         let resumed = self.bookmark.progress.is_some() && !self.grown;
         if self.full_table || self.bookmark.replication_key_value.is_none() || self.bookmark.swept_at.is_none() {
-            self.read_all("first_load", None, output, audit).await?;
+            let verdict = self.read_all("first_load", None, output, audit).await?;
             // What changed since an earlier run began it is still to be read.
-            if !resumed || self.full_table {
-                return Ok(());
+            if !resumed || self.full_table || !verdict.done {
+                return self.conclude();
             }
         }
         self.read_changes(output, audit).await?;
-        let deadline = Some(Instant::now() + self.bounds.sweep_time);
+        self.read_unread(output).await?;
         if self.sweep_is_due() {
-            let resumed = self.bookmark.progress.is_some() && !self.grown;
-            let mut ended = self.read_all("sweep", deadline, output, audit).await;
-            if matches!(ended, Err(ExtractError::Disordered)) {
-                tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
-                self.bookmark.progress = None;
-                self.trust = self.trust.map(|trust| trust.comparing(false));
-                ended = self.read_all("sweep", deadline, output, audit).await;
-            }
-            // One that began in an earlier run does not know what changed since.
-            if ended? == Ended::Whole && resumed && self.sweep_is_due() {
-                self.read_all("sweep_anew", deadline, output, audit).await?;
-            }
+            self.sweep(output, audit).await?;
+        }
+        self.conclude()
+    }
+
+    async fn sweep(&mut self, output: &mut Output<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
+        let deadline = Some(Instant::now() + self.bounds.sweep_time);
+        let resumed = self.bookmark.progress.is_some() && !self.grown;
+        let mut verdict = self.read_all("sweep", deadline, output, audit).await;
+        if matches!(verdict, Err(ExtractError::Disordered)) {
+            tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
+            self.bookmark.progress = None;
+            self.trust = self.trust.map(|trust| trust.comparing(false));
+            verdict = self.read_all("sweep", deadline, output, audit).await;
+        }
+        // One that began in an earlier run does not know what changed since.
+        if verdict?.done && resumed && self.sweep_is_due() {
+            self.read_all("sweep_anew", deadline, output, audit).await?;
         }
         Ok(())
+    }
+
+    /// Says what is doubtful about a list of all rows.
+    fn take_verdict(&mut self, verdict: Verdict, listed: u64) {
+        match verdict.reason {
+            Some(Reason::CountDisagrees) => {
+                self.incomplete.get_or_insert(ExtractError::Contradiction { object_type: self.object_type.clone() });
+            }
+            Some(Reason::UnexplainedFall) => tracing::warn!(
+                "HubSpot shows {listed} {} where there were {}, and neither the archive nor merges explain it; no row is removed",
+                self.object_type,
+                self.bookmark.rows.unwrap_or_default()
+            ),
+            _ => {}
+        }
+    }
+
+    /// How the streams stand at the end of a run that read all it could.
+    fn conclude(self) -> Result<(), ExtractError> {
+        let count = self.reader.unread().len();
+        match self.incomplete {
+            Some(error) => Err(error),
+            None if count > 0 => Err(ExtractError::Unread { object_type: self.object_type, count }),
+            None => Ok(()),
+        }
+    }
+
+    fn searcher(&self) -> Searcher {
+        let (client, object_type) = (Arc::clone(&self.client), self.object_type.clone());
+        Searcher { property: modified_property(&object_type), client, object_type }
     }
 
     /// Whether rows are held against the row cache.
@@ -196,7 +248,7 @@ impl<'g> Group<'g> {
     }
 
     fn remember_selection(&mut self) {
-        self.grown = false;
+        (self.grown, self.widened) = (false, false);
         self.bookmark.selected = Some(self.selected.clone());
         if let Some(follower) = &mut self.follower {
             follower.bookmark.selected = Some(follower.selected.clone());
@@ -205,8 +257,15 @@ impl<'g> Group<'g> {
 }
 
 /// Puts the bookmarks into the state.
-fn store(output: &mut Output<'_>, lead: &'static str, bookmark: &Bookmark, follower: Option<&mut Follower>) {
+fn store(
+    output: &mut Output<'_>,
+    lead: &'static str,
+    bookmark: &Bookmark,
+    follower: Option<&mut Follower>,
+    reader: &Reader,
+) {
     let mut bookmark = bookmark.clone();
+    bookmark.unread = reader.unread();
     bookmark.replication_key = Some("updated_at".to_owned());
     bookmark.cache = output.cache.as_ref().map(|cache| cache.next_mark(lead, output.cache_complete));
     if let Some(Follower { stream, bookmark: followed, .. }) = follower {

@@ -4,13 +4,16 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 
+use super::reconcile::Reconciled;
 use super::{Group, store};
 use crate::extraction::audit::{self, Audit};
-use crate::extraction::changes::keep_recent;
+use crate::extraction::cache::Trust;
+use crate::extraction::changes::{Changes, keep_recent};
+use crate::extraction::completeness::{Evidence, Reason, Verdict};
 use crate::extraction::output::{Output, Reading};
-use crate::extraction::pass::{Ended, Pass};
+use crate::extraction::pass::{Ended, Filter, IdSpan, Pass};
 use crate::extraction::small::next_version;
-use crate::extraction::{ExtractError, Yield};
+use crate::extraction::{Bounds, ExtractError, Yield};
 use crate::state::{List, Part, Progress};
 
 impl Group<'_> {
@@ -24,7 +27,10 @@ impl Group<'_> {
             self.bookmark.swept_at.is_none_or(|last| last + pause <= self.client.server_now())
         };
         if self.grown {
-            tracing::info!("the selection of {} grew: everything is read again", self.lead);
+            match self.widened {
+                true => tracing::info!("start_date lies earlier than before: all of {} is read again", self.lead),
+                false => tracing::info!("the selection of {} grew: everything is read again", self.lead),
+            }
         }
         self.grown || self.bookmark.progress.is_some() || self.bounds.sweep_hours.is_some_and(elapsed)
     }
@@ -36,28 +42,37 @@ impl Group<'_> {
         deadline: Option<Instant>,
         output: &mut Output<'_>,
         audit: &mut Audit,
-    ) -> Result<Ended, ExtractError> {
+    ) -> Result<Verdict, ExtractError> {
         let mut part = audit::Part::begin(self.lead, name, &self.client, output.summary);
         if output.audited {
             // Reported, not enforced: the search lags, the list does not.
             part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
         }
-        let ended = self.pass_over_all(deadline, output).await;
-        audit.end(part, matches!(ended, Ok(Ended::Whole)), &self.client, output.summary);
-        ended
+        let outcome = self.pass_over_all(deadline, output).await;
+        let (whole, reason) = match &outcome {
+            Ok(verdict) => (verdict.whole, verdict.reason),
+            Err(_) => (false, Some(Reason::Failed)),
+        };
+        audit.end(part, whole, reason, &self.client, output.summary);
+        outcome
     }
 
     async fn pass_over_all(
         &mut self,
         deadline: Option<Instant>,
         output: &mut Output<'_>,
-    ) -> Result<Ended, ExtractError> {
+    ) -> Result<Verdict, ExtractError> {
         let is_sweep = deadline.is_some();
         // A sweep against a cache that is no longer trusted begins again.
         let begun = self.bookmark.progress.take().filter(|begun| !self.grown && begun.cached <= self.compares());
+        // What it has left out so far would be missing now.
+        let begun = begun.filter(|begun| self.bounds.since >= begun.since);
         let mut progress = match begun {
             Some(progress) => progress,
-            None => Progress { filling: output.filling(self.lead), ..self.begin_pass(is_sweep) },
+            None => {
+                self.reader.take_unread();
+                Progress { filling: output.filling(self.lead), ..self.begin_pass(is_sweep) }
+            }
         };
         self.remember_selection();
         let trust = self.trust.map(|trust| trust.comparing(progress.cached));
@@ -72,6 +87,7 @@ impl Group<'_> {
             trust,
             sweeping: true,
             deadline,
+            ended_since: self.bookmark.swept_at,
         };
         let recent = self.lookback_before(progress.until.unwrap_or_else(|| self.client.server_now()));
         let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.clone());
@@ -79,17 +95,47 @@ impl Group<'_> {
             .run(&mut progress, output, |output, progress, written| {
                 keep_recent(&mut bookmark.recent, written, &recent);
                 bookmark.progress = Some(progress.clone());
-                store(output, self.lead, &bookmark, follower.as_mut());
+                store(output, self.lead, &bookmark, follower.as_mut(), &self.reader);
             })
             .await?;
         bookmark.progress = None;
         (self.bookmark, self.follower) = (bookmark, follower);
-        if ended == Ended::Whole {
-            self.end_pass(&progress, version, output).await?;
-        } else {
+        let Ended::Whole(spans) = ended else {
             tracing::info!("the sweep of {} goes on in the next run", self.lead);
-        }
-        Ok(ended)
+            return Ok(Verdict::UNFINISHED);
+        };
+        let verdict = self.judge(&mut progress, spans, &pass.filter, pass.reading, trust, output).await?;
+        self.end_pass(&progress, version, verdict, output).await?;
+        Ok(verdict)
+    }
+
+    /// Holds a pass that was read to the end against the search and against the last pass.
+    async fn judge(
+        &mut self,
+        progress: &mut Progress,
+        spans: Vec<IdSpan>,
+        filter: &Filter,
+        reading: Reading,
+        trust: Option<Trust>,
+        output: &mut Output<'_>,
+    ) -> Result<Verdict, ExtractError> {
+        let searcher = self.searcher();
+        let (workshop, reader) = (&self.workshop, &self.reader);
+        let changes = Changes { workshop, reader, searcher: &searcher, filter, reading, trust };
+        let Reconciled { count, recovered } = self.reconcile(progress.rows, spans, &changes, output).await?;
+        progress.rows += recovered;
+        let Bounds { since, until, created_after, .. } = self.bounds;
+        let evidence = Evidence {
+            bounded: since.or(*until).or(*created_after).is_some(),
+            listed: progress.rows,
+            known: self.bookmark.rows,
+            ended: progress.ended,
+            count,
+            unread: self.reader.unread().len() as u64,
+        };
+        let verdict = evidence.verdict();
+        self.take_verdict(verdict, progress.rows);
+        Ok(verdict)
     }
 
     /// A new pass, with a version above all before it.
@@ -107,15 +153,21 @@ impl Group<'_> {
             self.bookmark.changes = None;
             self.bookmark.recent.clear();
         }
-        Progress { since: None, until: Some(until), parts: self.parts(), rows: 0, pages: 0, cached, filling: None }
+        Progress { cached, ..Progress::begin(self.bounds.since, until, self.parts()) }
     }
 
     async fn end_pass(
         &mut self,
         progress: &Progress,
         version: i64,
+        verdict: Verdict,
         output: &mut Output<'_>,
     ) -> Result<(), ExtractError> {
+        if !verdict.done {
+            store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+            // Safe: the pass begins again, and the bookmark covers what changes from its first page on.
+            return output.checkpoint().await;
+        }
         // Rows before a start_date that was moved on are still there, and were not read again.
         let narrower = self.bookmark.swept_at.is_some() && self.bounds.since > self.bookmark.loaded_from;
         if !narrower {
@@ -125,10 +177,17 @@ impl Group<'_> {
         if self.bounds.include_archived {
             self.bookmark.archive_read_at = self.bookmark.archive_read_at.max(progress.until);
         }
-        self.bookmark.rows = Some(progress.rows);
+        if verdict.reason != Some(Reason::UnexplainedFall) {
+            self.bookmark.rows = Some(progress.rows);
+        }
+        if verdict.whole {
+            // All that changed before the pass began was read by it, whatever the search says of that time.
+            self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(progress.until);
+            self.incomplete = None;
+        }
         output.cache_complete = progress.filling.is_some() && progress.filling == output.filling(self.lead);
         // With a cache only changes were sent: the version of most rows is the one they were sent with.
-        if self.bounds.until.is_none() && !progress.cached && !narrower {
+        if verdict.removes && !progress.cached && !narrower {
             let follower = self.follower.as_ref().map(|follower| (follower.stream, &follower.bookmark));
             for (stream, bookmark) in std::iter::once((self.lead, &self.bookmark)).chain(follower) {
                 // Rows of an association type that was not read again are still there.
@@ -137,7 +196,7 @@ impl Group<'_> {
                 }
             }
         }
-        store(output, self.lead, &self.bookmark, self.follower.as_mut());
+        store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
         // Safe: all lists were yielded to their ends.
         output.checkpoint().await
     }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::ranges::{Advance, Taken};
+use super::ranges::{Advance, IdSpan, Taken};
 use super::reading::Held;
 use super::{CHUNK_RECORDS, Filter};
 use crate::client::{ClientError, ObjectId};
 use crate::extraction::ExtractError;
+use crate::extraction::batch::LiveCheck;
 use crate::extraction::cache::Trust;
 use crate::extraction::chunk::{Completed, Kept, Ready, Turn, Workshop};
 use crate::extraction::list::Reader;
+use crate::extraction::page::Row;
 use crate::extraction::tombstone::Tombstone;
+use crate::property::parse_instant_token;
 use crate::state::List;
 
 /// A chunk closes beyond this, so that large records do not fill the memory.
@@ -35,9 +38,8 @@ pub(super) struct Chunk {
     tombstones: Vec<Tombstone>,
     extracted_at: DateTime<Utc>,
     page_count: u64,
-    row_count: u64,
-    /// The list had no more ids than these: above each first, up to each second.
-    spans: Vec<(u64, u64)>,
+    /// Archived records of which the end came lately.
+    ended_count: u64,
     /// The list did not keep the order of ids.
     disordered: bool,
     advances: Vec<Advance>,
@@ -56,7 +58,7 @@ pub(super) struct CompletedChunk {
 /// How far a chunk brings a pass.
 pub(super) struct Gain {
     pub(super) page_count: u64,
-    pub(super) row_count: u64,
+    pub(super) ended_count: u64,
     pub(super) advances: Vec<Advance>,
     /// Rows that are not written yet.
     pub(super) left: usize,
@@ -75,7 +77,7 @@ pub(super) async fn complete(
         (true, Some(trust)) if trust.compares => vanished(workshop, &chunk, trust)?,
         _ => Vec::new(),
     };
-    let Chunk { pages, mut tombstones, extracted_at, page_count, row_count, advances, .. } = chunk;
+    let Chunk { pages, mut tombstones, extracted_at, page_count, ended_count, advances, .. } = chunk;
     tombstones.extend(vanished);
     workshop.leave_out_gone(&mut tombstones, trust)?;
     // A row that a trusted cache has is not written again, so that a tombstone before it would stand.
@@ -87,7 +89,7 @@ pub(super) async fn complete(
     let mut written: Vec<_> = ready.written().collect();
     written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
     let buried = (!tombstones.is_empty()).then(|| workshop.bury(&tombstones, extracted_at, trust)).transpose()?;
-    let gain = Gain { page_count, row_count, advances, left };
+    let gain = Gain { page_count, ended_count, advances, left };
     Ok(CompletedChunk { ready, tombstones: buried, written, gain })
 }
 
@@ -99,8 +101,9 @@ fn vanished(workshop: &Workshop, chunk: &Chunk, trust: Trust) -> Result<Vec<Tomb
     }
     let listed: BTreeSet<ObjectId> = chunk.pages.iter().flat_map(|kept| kept.page.ids()).copied().collect();
     let mut vanished = Vec::new();
-    for (before, last) in chunk.spans.iter().filter(|(before, last)| before < last) {
-        let held = cache.range(workshop.lead, before + 1..=*last, trust)?;
+    let spans = chunk.advances.iter().map(|advance| advance.span);
+    for IdSpan { after, last, .. } in spans.filter(|span| span.after < span.last) {
+        let held = cache.range(workshop.lead, after + 1..=last, trust)?;
         let gone = held.into_keys().filter(|id| !listed.contains(id));
         vanished.extend(gone.map(|id| Tombstone::vanished(id, chunk.extracted_at)));
     }
@@ -111,8 +114,8 @@ fn vanished(workshop: &Workshop, chunk: &Chunk, trust: Trust) -> Result<Vec<Tomb
 /// tombstone would stand until the record's next change. A tombstone that says nothing learns of a merge.
 async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
     let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
-    let (live, merged) = reader.live(&ids).await?;
-    tombstones.retain(|tombstone| !live.contains(&tombstone.id));
+    let LiveCheck { kept, merged } = LiveCheck::of(&reader.client, &reader.object_type, &ids).await?;
+    tombstones.retain(|tombstone| !kept.contains(&tombstone.id));
     for tombstone in tombstones.iter_mut().filter(|tombstone| tombstone.hash().is_none()) {
         if let Some(merged) = merged.iter().find(|merged| merged.id == tombstone.id) {
             *tombstone = *merged;
@@ -123,21 +126,30 @@ async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Res
 
 impl Chunk {
     /// Keeps the rows of a page that the filter admits.
-    pub(super) fn add(&mut self, taken: Taken, list: List, filter: &Filter, workshop: &Workshop) {
-        let Taken { page, extracted_at, held, advance, span, disordered } = taken;
+    pub(super) fn add(
+        &mut self,
+        taken: Taken,
+        list: List,
+        filter: &Filter,
+        ended_since: Option<DateTime<Utc>>,
+        workshop: &Workshop,
+    ) {
+        let Taken { page, extracted_at, held, advance, disordered } = taken;
         self.page_count += 1;
         self.extracted_at = extracted_at;
         self.disordered |= disordered;
-        self.spans.push(span);
         self.advances.push(advance);
         match list {
             List::Archived => {
                 let rows = page.rows().filter(|row| filter.admits(row.archived_at(), row.created_at()));
+                let is_late = |row: &Row<'_>| {
+                    ended_since.is_none_or(|since| parse_instant_token(row.archived_at()).is_none_or(|at| at >= since))
+                };
+                self.ended_count += page.rows().filter(is_late).count() as u64;
                 self.tombstones
                     .extend(rows.flat_map(|row| Tombstone::archived_with_merged(row, row.property(0), extracted_at)));
             }
             List::Live => {
-                self.row_count += u64::try_from(page.len()).unwrap_or(u64::MAX);
                 let rows = filter.rows(&page);
                 self.pages.push(workshop.keep(page, rows, extracted_at, Some(held)));
             }

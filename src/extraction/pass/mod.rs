@@ -25,7 +25,8 @@ use crate::client::ObjectId;
 use crate::property::parse_instant_token;
 use crate::state::{List, Part, Progress};
 
-pub(super) use reading::Held;
+pub(super) use ranges::IdSpan;
+pub(super) use reading::{Held, NO_END};
 
 use gathered::{Chunk, CompletedChunk, Gain, Order, complete};
 use ranges::Ranges;
@@ -63,13 +64,15 @@ pub(super) struct Pass<'p> {
     pub(super) sweeping: bool,
     /// When to stop, with the rest left to the next run.
     pub(super) deadline: Option<Instant>,
+    /// Records that were archived since are counted.
+    pub(super) ended_since: Option<DateTime<Utc>>,
 }
 
 /// How a pass ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
-    /// All its parts were read to their ends.
-    Whole,
+    /// All its parts were read to their ends: the spans of ids that this run has read of the live list.
+    Whole(Vec<IdSpan>),
     /// Its deadline came first.
     Early,
 }
@@ -116,6 +119,8 @@ struct Reach<'a> {
     written: u64,
     /// What written chunks bring, from the first on of which rows still wait.
     gains: VecDeque<Gain>,
+    /// Spans of the live list that were written.
+    spans: Vec<IdSpan>,
 }
 
 impl Pass<'_> {
@@ -128,29 +133,30 @@ impl Pass<'_> {
         mut keep: impl FnMut(&mut Output<'_>, &Progress, &Written),
     ) -> Result<Ended, ExtractError> {
         let mut pages_since_checkpoint = 0;
+        let mut spans = Vec::new();
         while let Some(list) = progress.parts.first().map(|part| part.list) {
             // All archived records are written before any live one, so that live wins.
             let (parts, behind) = std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
             let ranges = Ranges::begin(self.reader, list, Vec::into_iter(parts));
             progress.parts = ranges.parts().chain(Vec::clone(&behind)).collect();
             let (closed, written, gains) = (0, 0, VecDeque::new());
-            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint, closed, written, gains };
-            if self.read(list, &mut reach, output, &mut keep).await? == Ended::Early {
+            let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint, closed, written, gains, spans };
+            if !self.read(list, &mut reach, output, &mut keep).await? {
                 return Ok(Ended::Early);
             }
-            pages_since_checkpoint = reach.pages_since_checkpoint;
+            (pages_since_checkpoint, spans) = (reach.pages_since_checkpoint, reach.spans);
         }
-        Ok(Ended::Whole)
+        Ok(Ended::Whole(spans))
     }
 
-    /// Reads one list to its end.
+    /// Reads one list to its end; false when the deadline came first.
     async fn read(
         &self,
         list: List,
         reach: &mut Reach<'_>,
         output: &mut Output<'_>,
         keep: &mut impl FnMut(&mut Output<'_>, &Progress, &Written),
-    ) -> Result<Ended, ExtractError> {
+    ) -> Result<bool, ExtractError> {
         let mut chunk = Chunk::default();
         let mut completing = FuturesOrdered::new();
         let mut failure = None;
@@ -174,16 +180,16 @@ impl Pass<'_> {
                 Some(completed) = completing.next(), if !completing.is_empty() => {
                     let completed: Result<_, tokio::task::JoinError> = completed;
                     let completed = completed.map_err(|panic| ExtractError::Worker(panic.to_string()))??;
-                    if self.write(completed, reach, output, keep).await? == Ended::Early {
-                        return Ok(Ended::Early);
+                    if !self.write(completed, list, reach, output, keep).await? {
+                        return Ok(false);
                     }
                 }
                 taken = reach.ranges.next(), if !is_over && !self.is_full(&chunk, &reach.ranges, most_pages) => match taken {
-                    Ok(taken) => chunk.add(taken, list, &self.filter, self.workshop),
+                    Ok(taken) => chunk.add(taken, list, &self.filter, self.ended_since, self.workshop),
                     // A failure waits its turn: the chunks before it are whole.
                     Err(error) => failure = Some(error),
                 },
-                else => return failure.map_or(Ok(Ended::Whole), Err),
+                else => return failure.map_or(Ok(true), Err),
             }
         }
     }
@@ -220,14 +226,15 @@ impl Pass<'_> {
         tokio::spawn(async move { complete(&workshop, &reader, chunk, list, order).await })
     }
 
-    /// Writes a chunk, and a checkpoint when it is time.
+    /// Writes a chunk, and a checkpoint when it is time; false when it is time to stop.
     async fn write(
         &self,
         chunk: CompletedChunk,
+        list: List,
         reach: &mut Reach<'_>,
         output: &mut Output<'_>,
         keep: &mut impl FnMut(&mut Output<'_>, &Progress, &Written),
-    ) -> Result<Ended, ExtractError> {
+    ) -> Result<bool, ExtractError> {
         let CompletedChunk { mut ready, tombstones, written, gain } = chunk;
         let page_count = gain.page_count;
         let (lead, columns) = (self.workshop.lead, self.workshop.columns());
@@ -244,7 +251,7 @@ impl Pass<'_> {
         }
         output.count_misfits(columns, &ready.misfits);
         output.summary.update(lead, |stream| stream.pages += page_count);
-        reach.advance();
+        reach.advance(list);
         let Reach { progress, pages_since_checkpoint, .. } = reach;
         *pages_since_checkpoint += page_count;
         keep(output, progress, &written);
@@ -254,7 +261,7 @@ impl Pass<'_> {
             // Safe: all pages before the cursors of `progress` were yielded, each range's in its order.
             output.checkpoint().await?;
         }
-        Ok(if is_late && !progress.parts.is_empty() { Ended::Early } else { Ended::Whole })
+        Ok(!is_late || progress.parts.is_empty())
     }
 }
 
@@ -267,13 +274,21 @@ impl Reach<'_> {
     }
 
     /// Moves the progress on over all chunks that are written whole.
-    fn advance(&mut self) {
+    fn advance(&mut self, list: List) {
+        if let Some(id) = self.ranges.rewound_to() {
+            let again = self.spans.extract_if(.., |span| span.after >= id).map(|span| span.rows).sum();
+            self.progress.rows = self.progress.rows.saturating_sub(again);
+        }
         let whole = self.gains.iter().take_while(|gain| gain.left == 0).count();
         for gain in self.gains.drain(..whole) {
-            self.progress.rows += gain.row_count;
             self.progress.pages += gain.page_count;
+            self.progress.ended += gain.ended_count;
             for advance in gain.advances {
-                self.ranges.written(advance);
+                let span = advance.span;
+                if self.ranges.written(advance) && list == List::Live {
+                    self.progress.rows += span.rows;
+                    self.spans.push(span);
+                }
             }
         }
         self.progress.parts = self.ranges.parts().chain(self.behind.iter().cloned()).collect();

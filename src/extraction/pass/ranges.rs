@@ -54,6 +54,8 @@ pub(super) struct Ranges {
     next_number: u64,
     /// The budget's unused time when it was looked at last, and when that was.
     looked: (Duration, Instant),
+    /// What was read behind this id is read again.
+    rewound_to: Option<u64>,
 }
 
 /// Whether ids may be used as cursors.
@@ -89,8 +91,6 @@ pub(super) struct Taken {
     pub(super) extracted_at: DateTime<Utc>,
     pub(super) held: Held,
     pub(super) advance: Advance,
-    /// The list has no ids in this span but those of the page: above the first, up to the second.
-    pub(super) span: (u64, u64),
     /// The page does not keep the order of ids.
     pub(super) disordered: bool,
 }
@@ -102,6 +102,18 @@ pub(super) struct Advance {
     cursor: Option<PageCursor>,
     last_id: u64,
     is_end: bool,
+    pub(super) span: IdSpan,
+}
+
+/// A span of ids of which a page has all records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::extraction) struct IdSpan {
+    /// The greatest id before it.
+    pub(in crate::extraction) after: u64,
+    /// Its last id; [`NO_END`] at the list's end.
+    pub(in crate::extraction) last: u64,
+    /// How many records it has.
+    pub(in crate::extraction) rows: u64,
 }
 
 impl Ranges {
@@ -113,7 +125,9 @@ impl Ranges {
         let (opened, next_number) = (ranges.len(), ranges.len() as u64);
         let looked = (reader.client.unused(), Instant::now());
         let (reader, guesses, proof) = (Arc::clone(reader), Vec::new(), Proof::Wanting);
-        let mut ranges = Self { reader, list, readers, ranges, guesses, proof, pages: 0, opened, next_number, looked };
+        let rewound_to = None;
+        let mut ranges =
+            Self { reader, list, readers, ranges, guesses, proof, pages: 0, opened, next_number, looked, rewound_to };
         // The others begin when it is known that their cursors are good.
         ranges.begin_waiting();
         ranges
@@ -160,18 +174,24 @@ impl Ranges {
         }
     }
 
-    /// Notes that a page, and all that were taken before it, have been written.
-    pub(super) fn written(&mut self, advance: Advance) {
-        // Of a range that is no more, or of no range at all.
-        let Some(index) = self.ranges.iter().position(|range| range.number == advance.range) else { return };
+    /// Notes that a page, and all that were taken before it, have been written; whether it counts: what was read of a
+    /// closed range is read again.
+    pub(super) fn written(&mut self, advance: Advance) -> bool {
+        let Some(index) = self.ranges.iter().position(|range| range.number == advance.range) else { return false };
         let range = &mut self.ranges[index];
         // A range that lost its end goes on behind what was its last page.
         if advance.is_end && range.is_read {
             self.ranges.remove(index);
-            return;
+            return true;
         }
         range.unwritten.after = advance.cursor.map(|PageCursor(cursor)| cursor);
         range.unwritten.last_id = Some(advance.last_id);
+        true
+    }
+
+    /// The id behind which everything is read again, once after that was decided.
+    pub(super) fn rewound_to(&mut self) -> Option<u64> {
+        self.rewound_to.take()
     }
 
     fn take(&mut self, number: u64, page: Page, extracted_at: DateTime<Utc>, held: Held) -> Option<Taken> {
@@ -248,6 +268,7 @@ impl Ranges {
         self.readers.stop();
         if let Some(range) = self.ranges.first_mut() {
             range.lose_end();
+            self.rewound_to = Some(range.last_id);
         }
         self.begin_waiting();
     }
@@ -412,8 +433,9 @@ impl Range {
             (false, _) => self.last_id,
         };
         let (cursor, last_id) = (self.cursor.clone(), self.last_id);
-        let advance = Advance { range: self.number, cursor, last_id, is_end: self.is_read };
-        Taken { page, extracted_at, held, advance, span: (begin, to), disordered }
+        let span = IdSpan { after: begin, last: to, rows: u64::try_from(page.len()).unwrap_or(u64::MAX) };
+        let advance = Advance { range: self.number, cursor, last_id, is_end: self.is_read, span };
+        Taken { page, extracted_at, held, advance, disordered }
     }
 
     /// Goes on to the list's end.

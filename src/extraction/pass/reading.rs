@@ -1,5 +1,6 @@
 //! Tasks that read a list page by page, and the memory that their pages may take together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -22,7 +23,7 @@ const MAX_READERS: usize = 32;
 /// What a page is taken to have before the first one came.
 const FIRST_GUESS_BYTES: usize = 256 << 10;
 /// The end of a range that has none.
-pub(super) const NO_END: u64 = u64::MAX;
+pub(in crate::extraction) const NO_END: u64 = u64::MAX;
 
 /// The tasks of one list.
 #[derive(Debug)]
@@ -69,7 +70,17 @@ impl Readers {
 
     /// Reads the page at a cursor and none behind it, as one of a range that may not be.
     pub(super) fn try_page(&mut self, range: u64, cursor: PageCursor) {
-        self.read(range, Some(cursor), Arc::new(AtomicU64::new(0)));
+        let (reader, list) = (Arc::clone(&self.reader), self.list);
+        let (to_pass, memory) = (self.to_pass.clone(), self.memory.clone());
+        self.tasks.spawn(async move {
+            let held = memory.hold().await;
+            let event = match reader.list_guess(list, &cursor).await {
+                Ok(page) => memory.page(range, page, reader.client.server_now(), held),
+                Err(error) => Event::Failed { range, error },
+            };
+            // Nobody takes it when the pass is gone.
+            let _ = to_pass.send(event).await;
+        });
     }
 
     /// Reads a range from a cursor on, until a page leads to `end`. A task of its own does: while the output is blocked,
@@ -78,13 +89,13 @@ impl Readers {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let (to_pass, memory) = (self.to_pass.clone(), self.memory.clone());
         self.tasks.spawn(async move {
+            let mut turns = HashSet::new();
             loop {
                 let held = memory.hold().await;
-                let event = match reader.list(list, cursor.as_ref()).await {
+                let event = match next_page(&reader, list, cursor.as_ref(), &mut turns).await {
                     Ok(page) => {
                         cursor.clone_from(&page.next);
-                        let held = memory.fit(held, page.received, page.bytes());
-                        Event::Page { range, page, extracted_at: reader.client.server_now(), held }
+                        memory.page(range, page, reader.client.server_now(), held)
                     }
                     Err(error) => {
                         cursor = None;
@@ -110,7 +121,7 @@ impl Readers {
         let (before, rest) = (ids[widest.saturating_sub(1)].0, ids[widest..].to_vec());
         let cursor = PageCursor((before + (rest[0].0 - before).div_ceil(2)).to_string());
         self.tasks.spawn(async move {
-            let page = reader.list(list, Some(&cursor));
+            let page = reader.list_guess(list, &cursor);
             let (page, greatest) = tokio::join!(page, reader.greatest_id());
             let honoured = page.is_ok_and(|page| page.ids().starts_with(&rest));
             // The pass may have ended without it.
@@ -158,6 +169,35 @@ impl Readers {
     }
 }
 
+/// The page at a cursor. One that leads to a lower cursor, or to one that was read, is asked for again; a list that goes in
+/// a circle has no end and is refused. `turns` are the cursors that do not follow from the one before by ascending.
+async fn next_page(
+    reader: &Reader,
+    list: List,
+    cursor: Option<&PageCursor>,
+    turns: &mut HashSet<PageCursor>,
+) -> Result<Page, ClientError> {
+    let ascends = |page: &Page| page.next.as_ref().is_none_or(|next| is_above(next, cursor));
+    let mut page = reader.list(list, cursor).await?;
+    if !ascends(&page) && page.next.as_ref().is_some_and(|next| turns.contains(next) || is_number(next)) {
+        page = reader.list(list, cursor).await?;
+    }
+    match &page.next {
+        Some(next) if !ascends(&page) && !turns.insert(next.clone()) => Err(ClientError::circle(&next.0)),
+        _ => Ok(page),
+    }
+}
+
+fn is_number(cursor: &PageCursor) -> bool {
+    cursor.0.parse::<u64>().is_ok()
+}
+
+/// Whether both cursors are numbers and the next one is the greater.
+fn is_above(next: &PageCursor, cursor: Option<&PageCursor>) -> bool {
+    let number = |cursor: &PageCursor| cursor.0.parse::<u64>().ok();
+    number(next).is_some_and(|next| cursor.is_none_or(|cursor| number(cursor).is_some_and(|before| next > before)))
+}
+
 impl Held {
     /// How much it is.
     pub(super) fn kib(&self) -> usize {
@@ -171,6 +211,12 @@ impl Memory {
         let wanted = kib(self.largest.load(Ordering::Relaxed));
         let permit = Arc::clone(&self.free).acquire_many_owned(wanted).await;
         Held(permit.expect("the semaphore is never closed"))
+    }
+
+    /// What a task has found, with the memory that it takes.
+    fn page(&self, range: u64, page: Page, extracted_at: DateTime<Utc>, held: Held) -> Event {
+        let held = self.fit(held, page.received, page.bytes());
+        Event::Page { range, page, extracted_at, held }
     }
 
     /// Gives back what a page does not need, of which so much was received and so much is kept.

@@ -1,0 +1,298 @@
+//! Reads the records of an answer in one go, as spans of its text.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::layout::Layout;
+use crate::client::ObjectId;
+
+/// Slots before those of the properties.
+pub(super) const CREATED_AT: usize = 0;
+pub(super) const UPDATED_AT: usize = 1;
+pub(super) const ARCHIVED_AT: usize = 2;
+pub(super) const FIXED: usize = 3;
+
+/// Where a value's token stands in the answer; empty when it is absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Span {
+    pub(super) begin: u32,
+    pub(super) length: u32,
+}
+
+/// The records found so far.
+pub(super) struct Rows<'l> {
+    pub(super) layout: &'l Layout,
+    /// Where the answer's text begins in memory.
+    pub(super) base: usize,
+    pub(super) ids: Vec<ObjectId>,
+    pub(super) archived: Vec<bool>,
+    pub(super) spans: Vec<Span>,
+    pub(super) absent: Vec<ObjectId>,
+}
+
+impl Rows<'_> {
+    fn span(&self, value: &RawValue) -> Span {
+        let begin = value.get().as_ptr().addr() - self.base;
+        // The text was checked to be below 4 GiB.
+        #[expect(clippy::cast_possible_truncation, reason = "checked when the page was read")]
+        Span { begin: begin as u32, length: value.get().len() as u32 }
+    }
+}
+
+/// Reads an answer into rows; gives back the cursor of the next page.
+pub(super) struct AnswerSeed<'r, 'l>(pub(super) &'r mut Rows<'l>);
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Paging {
+    next: Option<Next>,
+}
+
+#[derive(serde::Deserialize)]
+struct Next {
+    /// Text; some answers write a number.
+    #[serde(default)]
+    after: Value,
+}
+
+impl Paging {
+    fn after(self) -> Option<String> {
+        match self.next?.after {
+            Value::String(text) if !text.is_empty() => Some(text),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// One of the `errors` of a partial success.
+#[derive(serde::Deserialize)]
+struct BatchError {
+    category: String,
+    context: ErrorContext,
+}
+
+#[derive(serde::Deserialize)]
+struct ErrorContext {
+    ids: Vec<ObjectId>,
+}
+
+/// The records that the errors of a batch call absent; other errors say nothing of a record.
+fn absent(errors: &RawValue) -> Vec<ObjectId> {
+    let errors: Vec<&RawValue> = serde_json::from_str(errors.get()).unwrap_or_default();
+    let errors = errors.into_iter().filter_map(|error| serde_json::from_str::<BatchError>(error.get()).ok());
+    errors.filter(|error| error.category == "OBJECT_NOT_FOUND").flat_map(|error| error.context.ids).collect()
+}
+
+impl<'de> DeserializeSeed<'de> for AnswerSeed<'_, '_> {
+    type Value = Option<String>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object with results")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut next = None;
+        let mut has_results = false;
+        while let Some(key) = map.next_key_seed(Name)? {
+            match key {
+                Known::Results => {
+                    map.next_value_seed(ResultsSeed(self.0))?;
+                    has_results = true;
+                }
+                Known::Paging => {
+                    let paging: Option<Paging> = map.next_value()?;
+                    next = paging.and_then(Paging::after);
+                }
+                Known::Errors => self.0.absent = absent(map.next_value()?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        if has_results { Ok(next) } else { Err(A::Error::missing_field("results")) }
+    }
+}
+
+struct ResultsSeed<'r, 'l>(&'r mut Rows<'l>);
+
+impl<'de> DeserializeSeed<'de> for ResultsSeed<'_, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ResultsSeed<'_, '_> {
+    type Value = ();
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of records")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(RecordSeed(self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+struct RecordSeed<'r, 'l>(&'r mut Rows<'l>);
+
+impl<'de> DeserializeSeed<'de> for RecordSeed<'_, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let rows = self.0;
+        let first = rows.spans.len();
+        rows.spans.resize(first + FIXED + rows.layout.slots.len(), Span::default());
+        let (mut id, mut archived) = (None, false);
+        while let Some(key) = map.next_key_seed(Name)? {
+            let fixed = match key {
+                Known::Id => {
+                    id = Some(map.next_value::<ObjectId>()?);
+                    continue;
+                }
+                Known::Archived => {
+                    archived = map.next_value::<&RawValue>()?.get() == "true";
+                    continue;
+                }
+                Known::Properties => {
+                    map.next_value_seed(PropertiesSeed { rows, first: first + FIXED })?;
+                    continue;
+                }
+                Known::CreatedAt => CREATED_AT,
+                Known::UpdatedAt => UPDATED_AT,
+                Known::ArchivedAt => ARCHIVED_AT,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            let value: &'de RawValue = map.next_value()?;
+            rows.spans[first + fixed] = rows.span(value);
+        }
+        rows.ids.push(id.ok_or_else(|| A::Error::missing_field("id"))?);
+        rows.archived.push(archived);
+        Ok(())
+    }
+}
+
+struct PropertiesSeed<'r, 'l> {
+    rows: &'r mut Rows<'l>,
+    first: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for PropertiesSeed<'_, '_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for PropertiesSeed<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of properties")
+    }
+
+    /// Null: a record without values.
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut found = 0;
+        while let Some(slot) = map.next_key_seed(PropertyName { layout: self.rows.layout, found: &mut found })? {
+            let value: &'de RawValue = map.next_value()?;
+            if let Some(slot) = slot {
+                self.rows.spans[self.first + slot] = self.rows.span(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds a property's slot from its name, without keeping the name.
+struct PropertyName<'l, 'f> {
+    layout: &'l Layout,
+    found: &'f mut usize,
+}
+
+impl<'de> DeserializeSeed<'de> for PropertyName<'_, '_> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for PropertyName<'_, '_> {
+    type Value = Option<usize>;
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a property's name")
+    }
+    fn visit_str<E: Error>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.layout.find(name, self.found))
+    }
+}
+
+/// The keys of an answer and a record that mean something here.
+enum Known {
+    Archived,
+    ArchivedAt,
+    CreatedAt,
+    Errors,
+    Id,
+    Paging,
+    Properties,
+    Results,
+    UpdatedAt,
+    Other,
+}
+
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Known;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Known, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name {
+    type Value = Known;
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a key")
+    }
+    fn visit_str<E: Error>(self, key: &str) -> Result<Known, E> {
+        Ok(match key {
+            "archived" => Known::Archived,
+            "archivedAt" => Known::ArchivedAt,
+            "createdAt" => Known::CreatedAt,
+            "errors" => Known::Errors,
+            "id" => Known::Id,
+            "paging" => Known::Paging,
+            "properties" => Known::Properties,
+            "results" => Known::Results,
+            "updatedAt" => Known::UpdatedAt,
+            _ => Known::Other,
+        })
+    }
+}
