@@ -51,8 +51,8 @@ advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetch
 $(DENY):
 	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build
 
-bench-loader: ## Hold target-pg against psql's \copy and against meltanolabs' target-postgres
-	@$(TOOLS)/clients.sh target-postgres postgres
+bench-loader: ## Hold target-pg against psql's \copy and against the target-postgres of meltanolabs and pipelinewise
+	@$(TOOLS)/clients.sh target-postgres pipelinewise-target-postgres postgres
 	@$(CARGO) build --release --locked --quiet
 	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/loader_bench.py
 

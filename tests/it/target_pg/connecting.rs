@@ -50,6 +50,27 @@ fn the_parts_of_meltanolabs_config_a_url_and_the_variables_of_libpq_name_a_datab
 }
 
 #[test]
+fn the_sample_config_loads_with_the_password_in_the_environment() {
+    let database = Database::create();
+    let [user, password, host, port, name] = database.parts();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/sample_configs/target-pg.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(sample).expect("the sample")).expect("JSON");
+    config["port"] = json!(port.parse::<u16>().expect("a port"));
+    for (setting, value) in [("host", host), ("user", user), ("database", name)] {
+        assert!(config[setting].is_string(), "the sample has no {setting}");
+        config[setting] = json!(value);
+    }
+    let loader = Loader::of(&database);
+    fs::write(loader.path("sample.json"), config.to_string()).expect("a writable folder");
+    let mut command = loader.bare_command(&["--config", "sample.json"]);
+    command.env("PGPASSWORD", password);
+    let finished = load(&loader, command).succeeded();
+    assert_eq!(finished.said(" WARN "), 0, "{}", finished.stderr);
+    let schema = config["default_target_schema"].as_str().expect("a schema");
+    assert_eq!(database.number(&format!("select count(*) from {schema}.s")), 1);
+}
+
+#[test]
 fn a_socket_is_a_way_to_the_server() {
     let server = OwnServer::start();
     let [user, password, _, port, name] = server.database.parts();
