@@ -137,7 +137,7 @@ impl Reader {
             let is_refused = has_long_url && is_size_refused(&error);
             let is_late = (has_long_url || limit > smallest) && may_be_late(&error);
             // A small request tells whether the size is the reason.
-            if !is_refused && !(is_late && self.ids_alone(list, after).await.is_ok()) {
+            if !(is_refused || is_late && self.ids_alone(list, after).await.is_ok()) {
                 return Err(error);
             }
             if has_long_url && let Ok(page) = self.list_limited(list, after, limit, true).await {
