@@ -27,7 +27,7 @@ pub(super) fn integer(number: &str) -> Option<Cow<'_, str>> {
 /// One text for all ways to write the same number: keys that are equal in Postgres are equal here.
 pub(super) fn canonical(number: &str) -> Cow<'_, str> {
     // In a string of the format `x-singer.decimal` zeros may stand in front.
-    let has_zeros = number.trim_start_matches('-').starts_with('0');
+    let has_zeros = number.trim_start_matches('-').starts_with('0') || number.ends_with('0');
     if !has_zeros && !number.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
         return number.into();
     }
@@ -35,7 +35,9 @@ pub(super) fn canonical(number: &str) -> Cow<'_, str> {
         None => number.into(),
         Some(Decimal { digits, .. }) if digits.is_empty() => "0".into(),
         Some(Decimal { negative, digits, exponent }) => {
-            integer(number).unwrap_or_else(|| format!("{}{digits}e{exponent}", if negative { "-" } else { "" }).into())
+            let sign = if negative { "-" } else { "" };
+            let power = if exponent == 0 { String::new() } else { format!("e{exponent}") };
+            format!("{sign}{digits}{power}").into()
         }
     }
 }
@@ -93,8 +95,10 @@ mod tests {
             &["1", "1.0", "10e-1", "0.1e1"][..],
             &["0", "-0", "0.00"],
             &["1.5", "15e-1", "01.5"],
-            &["1e30", "10e29"],
+            &["1e30", "10e29", "1000000000000000000000000000000"],
+            &["12345678901234567891", "12345678901234567891.0", "1.2345678901234567891e19"],
             &["12", "012"],
+            &["-1000", "-1e3", "-01000.0"],
         ] {
             let texts: Vec<_> = same.iter().map(|number| canonical(number)).collect();
             assert!(texts.windows(2).all(|pair| pair[0] == pair[1]), "{texts:?}");

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::delivery::record;
+use crate::support::delivery::{lines, record};
 use crate::support::loader::{Loader, schema, table};
 use crate::support::postgres::Database;
 
@@ -35,6 +35,30 @@ fn the_last_row_of_a_key_wins_within_a_batch_and_between_batches() {
             .succeeded();
         let rows: Vec<String> = table(&database, "loaded", "s").into_iter().map(|row| row.concat()).collect();
         assert_eq!(rows, ["b=xn=1v=NULL", "b=xn=2v=kept", "b=yn=1v=other"], "{batch_size_rows}");
+    }
+}
+
+#[test]
+fn one_key_however_it_is_written_is_one_row() {
+    let decimal = json!({"type": "string", "format": "x-singer.decimal"});
+    let base16 = json!({"type": "string", "contentEncoding": "base16"});
+    for (key, ways) in [
+        (json!({"type": "number"}), &["1e30", "10E29", "1000000000000000000000000000000"][..]),
+        (json!({"type": "number"}), &["12345678901234567891", "1.2345678901234567891e19"]),
+        (json!({"type": "integer"}), &["1000", "1e3", "1000.0"]),
+        (decimal, &["\"12\"", "\"012\"", "\"12.0\""]),
+        (base16, &["\"0xABC\"", "\"0abc\""]),
+    ] {
+        let database = Database::create();
+        let mut loader = plain(&database);
+        loader.set("interpret_content_encoding", json!(true));
+        let schema = schema("s", json!({"k": key, "v": {"type": "integer"}}), &["k"]);
+        let rows = ways.iter().enumerate().map(|(at, way)| {
+            format!("{{\"type\":\"RECORD\",\"stream\":\"s\",\"record\":{{\"k\":{way},\"v\":{at}}}}}\n")
+        });
+        loader.load_text(lines(&[schema]) + &rows.collect::<String>()).succeeded();
+        assert_eq!(database.number("select count(*) from loaded.s"), 1, "{ways:?}");
+        assert_eq!(database.number("select v from loaded.s") as usize, ways.len() - 1, "{ways:?}");
     }
 }
 
