@@ -74,21 +74,20 @@ impl Kinds {
         }
     }
 
-    /// Of a property's schema; what is not understood allows any.
+    /// Of a property's schema, or of a part of it; what is not understood allows any.
     fn of_schema(schema: &Map<String, Value>) -> Self {
         match (schema.get("type"), schema.get("anyOf").and_then(Value::as_array)) {
             (Some(Value::String(name)), _) => Self::of_name(name),
-            (Some(Value::Array(_)), _) => {
-                names(schema).into_iter().map(Self::of_name).fold(Self::NONE, Self::and).or_any()
-            }
+            (Some(Value::Array(_)), _) => names(schema).into_iter().map(Self::of_name).fold(Self::NONE, Self::and),
             (None, Some(variants)) => {
                 let of_variant = |variant: &Value| variant.as_object().map_or(Self::ANY, Self::of_schema);
-                variants.iter().map(of_variant).fold(Self::NONE, Self::and).or_any()
+                variants.iter().map(of_variant).fold(Self::NONE, Self::and)
             }
             _ => Self::ANY,
         }
     }
 
+    /// A schema that allows null alone says nothing of other values.
     fn or_any(self) -> Self {
         if self == Self::NONE { Self::ANY } else { self }
     }
@@ -179,7 +178,7 @@ impl Declared {
         let sql_type = of_one(schema, base16)
             .or_else(|| variants.filter_map(Value::as_object).find_map(|variant| of_one(variant, base16)))
             .unwrap_or(SqlType::Text);
-        Self { sql_type, kinds: Kinds::of_schema(schema) }
+        Self { sql_type, kinds: Kinds::of_schema(schema).or_any() }
     }
 }
 
@@ -313,8 +312,10 @@ mod tests {
         assert_eq!(kinds(json!({"type": ["string", "null"]})), Kinds::STRING);
         assert_eq!(kinds(json!({"type": ["null", "integer"]})).to_string(), "integer");
         assert_eq!(kinds(json!({"type": "number"})).to_string(), "number or integer");
-        assert_eq!(kinds(json!({"anyOf": [{"type": "string"}, {"type": "null"}]})), Kinds::STRING);
-        for any in [json!({}), json!({"type": "null"}), json!({"oneOf": [{"type": "string"}]})] {
+        assert_eq!(kinds(json!({"anyOf": [{"type": "string"}, {"type": ["null"]}]})), Kinds::STRING);
+        for any in
+            [json!({}), json!({"type": "null"}), json!({"type": ["null"]}), json!({"oneOf": [{"type": "string"}]})]
+        {
             assert_eq!(kinds(any), Kinds::ANY);
         }
     }
