@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test test-clients image lint bench bench-loader bench-target advisories
+.PHONY: help demo test test-clients image image-postgres lint bench bench-loader bench-target advisories
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -33,6 +33,9 @@ test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, 
 
 image: ## Build the container image tap-hubspot-tickets
 	@$(TOOLS)/image.sh build
+
+image-postgres: ## Build the container image tap-hubspot-tickets-postgres, which has target-postgres, too
+	@$(TOOLS)/image.sh build-postgres
 
 bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle quota"; BENCH=page writes docs/performance.*
 	@$(TOOLS)/clients.sh singer-io

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use clap::ValueEnum;
 
+/// The heading of [`Program::choosing`], here and in the README.
+const CHOOSING: &str = "Choose streams and columns";
+
 /// A program, as it describes itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
@@ -16,6 +19,8 @@ pub struct Program {
     pub description: &'static str,
     /// What it can, in the words of Meltano's SDK.
     pub capabilities: &'static [&'static str],
+    /// How streams and columns are chosen, in Markdown; empty where there is nothing to choose.
+    pub choosing: &'static str,
     /// What it is to Meltano.
     pub plugin: Plugin,
     /// The JSON Schema of its settings.
@@ -82,10 +87,12 @@ impl Program {
     fn as_text(&self) -> String {
         let Self { name, description, .. } = self;
         let capabilities = self.capabilities.join(", ");
-        let mut text = format!(
-            "{name} {}\n{description}\n\nCapabilities: {capabilities}\n\nSettings:\n",
-            env!("CARGO_PKG_VERSION")
-        );
+        let mut text =
+            format!("{name} {}\n{description}\n\nCapabilities: {capabilities}\n\n", env!("CARGO_PKG_VERSION"));
+        if !self.choosing.is_empty() {
+            writeln!(text, "{CHOOSING}:\n\n{}\n", self.choosing).expect("writing to a String does not fail");
+        }
+        text.push_str("Settings:\n");
         for setting in self.settings() {
             writeln!(text, "  {} ({}{})", setting.name, setting.kind, setting.default_words())
                 .expect("writing to a String does not fail");
@@ -98,6 +105,9 @@ impl Program {
         let mut text = format!("# {}\n\n{}\n\n## Capabilities\n\n", self.name, self.description);
         for capability in self.capabilities {
             writeln!(text, "- `{capability}`").expect("writing to a String does not fail");
+        }
+        if !self.choosing.is_empty() {
+            write!(text, "\n## {CHOOSING}\n\n{}\n", self.choosing).expect("writing to a String does not fail");
         }
         text.push_str("\n## Settings\n\n");
         text.push_str(&self.settings_table());

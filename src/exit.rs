@@ -1,6 +1,9 @@
 //! The exit codes, by what the user can do.
 
+use std::io;
+
 use crate::client::ClientError;
+use crate::disk::is_full;
 
 /// Some of many tenants failed: the table and the report say which and why.
 pub const TENANTS: u8 = 1;
@@ -15,7 +18,8 @@ pub const INCOMPLETE: u8 = 5;
 /// The daily quota is used up, or what is left of it is kept for other apps: run again after midnight in the portal's time
 /// zone.
 pub const QUOTA: u8 = 6;
-/// Nobody took the messages (closed pipe, full disk): look at the target, then run again with its last state.
+/// Nobody took the messages (closed pipe, failed target), or a disk is full: look at the target or make room, then run
+/// again with the last state.
 pub const OUTPUT: u8 = 7;
 /// Another run of the same portal is under way: let it end.
 pub const LOCKED: u8 = 8;
@@ -33,11 +37,21 @@ pub const TERMINATED: u8 = 143;
 pub fn of_client(error: &ClientError) -> u8 {
     match error {
         ClientError::Setup { .. } | ClientError::TokenCache { .. } => USAGE,
-        ClientError::Unauthorized { .. } | ClientError::MissingScopes { .. } | ClientError::Refused { .. } => REFUSED,
+        ClientError::Unauthorized { .. }
+        | ClientError::MissingScopes { .. }
+        | ClientError::DeniedProperties { .. }
+        | ClientError::Refused { .. } => REFUSED,
         ClientError::DailyLimit { .. } | ClientError::DailyReserve { .. } => QUOTA,
         ClientError::Migrating { .. }
+        | ClientError::OtherDataCentre { .. }
+        | ClientError::Redirected { .. }
         | ClientError::Failing { .. }
         | ClientError::Unreachable { .. }
         | ClientError::Malformed { .. } => UNAVAILABLE,
     }
+}
+
+/// The exit code of a file that cannot be used.
+pub fn of_file(error: &io::Error) -> u8 {
+    if is_full(error.kind()) { OUTPUT } else { USAGE }
 }

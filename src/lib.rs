@@ -1,7 +1,7 @@
 //! Everything behind the binaries: the HubSpot client, discovery, extraction and the faces, and, apart from them,
 //! the sandbox portal that stands in for HubSpot.
 //!
-//! Data flows, and modules import, in one direction: [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
+//! Data flows, and modules import, in one direction: [`disk`], [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
 //! [`discovery`] → [`extraction`] → [`exit`] → [`session`] → [`messages`] → [`stdout`] → [`about`], [`log`] → the faces
 //! [`tap`] | [`airbyte`] | [`target`] | [`target_pg`].
 
@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod client;
 pub mod config;
 pub mod discovery;
+pub mod disk;
 pub mod exit;
 pub mod extraction;
 pub mod log;

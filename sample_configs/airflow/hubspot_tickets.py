@@ -13,11 +13,10 @@ from airflow.exceptions import AirflowFailException
 from airflow.sdk import dag, task
 
 TENANTS = Path(os.environ.get("HUBSPOT_TENANTS", "/srv/hubspot-tickets"))
-PIPELINE = os.environ.get(
-    "HUBSPOT_PIPELINE",
-    "tap-hubspot-tickets --config config.json --state state.json"
-    " | target-postgres --config target.json >> state.json",
-)
+OUTPUT = os.environ.get("HUBSPOT_OUTPUT", "target-postgres --config target.json")
+# One process, which runs the target itself. When the task dies, however it dies, the kernel sends it SIGTERM (setpriv of
+# util-linux): it ends in order, and the target behind it.
+COMMAND = ["setpriv", "--pdeathsig", "TERM", "tap-hubspot-tickets", "--config", "config.json", "--state", "state.json"]
 # A setting, or the token, is wrong: trying again changes nothing.
 FOR_PEOPLE = (2, 3)
 
@@ -40,14 +39,21 @@ def hubspot_tickets():
         from airflow.sdk import get_current_context
 
         get_current_context()["tenant"] = tenant
-        done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", PIPELINE], cwd=TENANTS / tenant, capture_output=True, text=True
-        )
-        print(done.stderr)
-        if done.returncode == 0:
-            return
-        why = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise (AirflowFailException if done.returncode in FOR_PEOPLE else RuntimeError)(why[0])
+        why = ""
+        with subprocess.Popen(
+            [*COMMAND, "--output", OUTPUT], cwd=TENANTS / tenant, stderr=subprocess.PIPE, text=True
+        ) as tap:
+            try:
+                for line in tap.stderr:
+                    print(line, end="")
+                    why = line.strip() or why
+                code = tap.wait()
+            except BaseException:
+                # The task is stopped: within five seconds the tap has ended, with its state written.
+                tap.terminate()
+                raise
+        if code:
+            raise (AirflowFailException if code in FOR_PEOPLE else RuntimeError)(why or f"exit code {code}")
 
     load.expand(tenant=tenants())
 

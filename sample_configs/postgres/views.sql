@@ -4,11 +4,13 @@
 --
 -- They can be made again at any time, and are made once more when a column that they use is new.
 
--- What is of every portal; properties that a portal may lack are not asked for here.
+-- Tickets that are there. Archived and merged ones are marked by the tap; those that were deleted for good are found by a
+-- sweep, after which the target sets _sdc_deleted_at and leaves all else as it was.
 create or replace view live_tickets as
 select *
 from tickets
-where not coalesce(archived, false);
+where not coalesce(archived, false)
+    and _sdc_deleted_at is null;
 
 -- Tickets with the names of their stage, pipeline and owner.
 create or replace view tickets_named as
@@ -79,6 +81,19 @@ where association.to_object_type = 'companies'
     and association._sdc_deleted_at is null
 group by association.to_object_id
 order by tickets desc;
+
+-- Values that did not fit the type of their column, as HubSpot has them. Most rows have none: null, or JSON null, which
+-- target-postgres writes in its place.
+create or replace view unparsed_values as
+select
+    ticket.id,
+    value.key as property,
+    value.value as text
+from live_tickets as ticket
+cross join lateral (select ticket._unparsed::jsonb as texts) as unparsed
+cross join lateral jsonb_each_text(
+    case when jsonb_typeof(unparsed.texts) = 'object' then unparsed.texts else '{}' end
+) as value;
 
 -- Tickets by stage and by the month in which they were created.
 create or replace view tickets_by_stage_and_month as

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, Metadata};
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_TYPE, Metadata};
 use crate::discovery::{OBJECT_STREAMS, STREAMS};
 
 /// What marks a row that is gone; beside the columns of the Singer face, where targets know it without a schema.
@@ -84,7 +84,7 @@ fn json_schema(entry: &CatalogEntry) -> Value {
             let path: Vec<&str> = path.iter().copied().chain([name.as_str()]).collect();
             if selection.field_selected(&path) {
                 let breadcrumb: Vec<&str> = path.iter().flat_map(|name| ["properties", name]).collect();
-                columns.insert(name.clone(), typed(column, entry.keyword(&breadcrumb, HUBSPOT_PROPERTY), name));
+                columns.insert(name.clone(), typed(column, entry, &breadcrumb, name));
             }
         }
         columns
@@ -108,14 +108,17 @@ fn json_schema(entry: &CatalogEntry) -> Value {
     schema
 }
 
-/// A column with Airbyte's own mark of its type, and the property it holds where that is named otherwise.
-fn typed(column: &Value, property: Option<&Value>, name: &str) -> Value {
+/// A column with Airbyte's own mark of its type, and the name and type of its property where those are others.
+fn typed(column: &Value, entry: &CatalogEntry, breadcrumb: &[&str], name: &str) -> Value {
     let mut column = column.clone();
     if column["format"] == "date-time" {
         column["airbyte_type"] = "timestamp_with_timezone".into();
     }
-    if let Some(property) = property.filter(|property| *property != name) {
+    if let Some(property) = entry.keyword(breadcrumb, HUBSPOT_PROPERTY).filter(|property| *property != name) {
         column[HUBSPOT_PROPERTY] = property.clone();
+    }
+    if let Some(hubspot_type) = entry.keyword(breadcrumb, HUBSPOT_TYPE) {
+        column[HUBSPOT_TYPE] = hubspot_type.clone();
     }
     column
 }
@@ -165,6 +168,16 @@ impl Configured {
     }
 }
 
+/// What [`typed`] added to a column, as metadata.
+fn keywords(breadcrumb: &[&str], column: &Value) -> Option<Metadata> {
+    let keywords: Map<String, Value> = [HUBSPOT_PROPERTY, HUBSPOT_TYPE]
+        .into_iter()
+        .filter_map(|keyword| Some((keyword.to_owned(), column.get(keyword)?.clone())))
+        .collect();
+    let breadcrumb = breadcrumb.iter().map(|one| (*one).to_owned()).collect();
+    (!keywords.is_empty()).then_some(Metadata { breadcrumb, metadata: keywords })
+}
+
 fn entry(stream: &Stream) -> CatalogEntry {
     let mut of_stream = Map::new();
     of_stream.insert("selected".to_owned(), true.into());
@@ -176,13 +189,10 @@ fn entry(stream: &Stream) -> CatalogEntry {
     if let Some(columns) = schema["properties"].as_object_mut() {
         // Added by this face; it is no property of HubSpot's.
         columns.shift_remove(DELETED_AT);
-        for (name, column) in columns.iter() {
-            if let Some(property) = column.get(HUBSPOT_PROPERTY) {
-                let breadcrumb = vec!["properties".to_owned(), name.clone()];
-                let keywords = Map::from_iter([(HUBSPOT_PROPERTY.to_owned(), property.clone())]);
-                metadata.push(Metadata { breadcrumb, metadata: keywords });
-            }
-        }
+        metadata.extend(columns.iter().filter_map(|(name, column)| keywords(&["properties", name], column)));
+        let nested = columns.get("properties").and_then(|one| one["properties"].as_object()).into_iter().flatten();
+        let of_nested = |name| ["properties", "properties", "properties", name];
+        metadata.extend(nested.filter_map(|(name, column)| keywords(&of_nested(name.as_str()), column)));
     }
     CatalogEntry {
         tap_stream_id: stream.name.clone(),

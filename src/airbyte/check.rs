@@ -16,15 +16,14 @@ pub(super) async fn run(config: &Path) -> Result<(), TapError> {
 async fn connect(config: &Path) -> Result<(), TapError> {
     let session = Session::open_to_look(&[config.into()])?;
     let rotation = Rotation::watch(&session, config);
-    let portal = session.discover(true).await;
+    let checked = session.check_access().await;
     rotation.end().await?;
-    let portal = portal?;
-    tracing::info!("portal {} with {} ticket properties", portal.account.portal_id, portal.properties.len());
-    for (stream, scope) in &portal.access.streams {
-        tracing::warn!("{stream} cannot be read: the token lacks the scope {scope}");
+    let checked = checked?;
+    if let Some(account) = &checked.account {
+        tracing::info!("portal {} with {} ticket properties", account.portal_id, checked.properties.unwrap_or(0));
     }
-    for (object_type, scope) in &portal.access.associations {
-        tracing::warn!("associations with {object_type} cannot be read: the token lacks the scope {scope}");
+    for check in checked.checks.iter().filter(|check| !check.problems.is_empty()) {
+        tracing::warn!("{}", check.verdict());
     }
-    Ok(())
+    checked.conclude()
 }

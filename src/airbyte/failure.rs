@@ -15,12 +15,22 @@ fn failure_type(error: &TapError) -> &'static str {
     }
 }
 
-/// Writes the error; one that nobody can read any more is written nowhere.
+/// How a state is taken away, which nobody can do by hand in this face.
+const WITHOUT_STATE: &str =
+    "in Airbyte, clear the connection's data to read everything (PyAirbyte: read with force_full_refresh=True)";
+
+/// Writes the error.
 pub(super) fn report(error: &TapError) {
-    tracing::error!("{error}");
+    let text = match error {
+        TapError::State(_) => format!("{error}; {WITHOUT_STATE}"),
+        _ => error.to_string(),
+    };
+    tracing::error!("{text}");
     let internal = format!("{error:?}");
-    // When stdout is closed, the exit code is all that is left to say.
-    let _ = message::write(&message::error(&error.to_string(), &internal, failure_type(error)));
+    if message::write(&message::error(&text, &internal, failure_type(error))).is_err() {
+        // Where stdout is closed, stderr and the exit code are all that is left.
+        let _ = writeln!(io::stderr(), "ERROR {text}");
+    }
 }
 
 /// Writes what is wrong with the arguments, or the help that was asked for; returns the exit code.

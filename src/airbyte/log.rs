@@ -46,7 +46,8 @@ pub(super) fn start() -> Log {
     });
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let writer = Lines(lines.clone());
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(LogMessage).with_writer(writer).try_init();
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let _ = log.with_env_filter(filter).event_format(LogMessage).with_writer(writer).try_init();
     Log { lines, ended }
 }
 

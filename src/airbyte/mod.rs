@@ -13,10 +13,12 @@ mod read;
 mod spec;
 mod state;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clap::Parser;
 
 use crate::client::runtime;
-use crate::session::{Session, TapError};
+use crate::session::{Session, StopSignal, TapError};
 
 use cli::{Arguments, Command};
 
@@ -27,7 +29,8 @@ pub fn run() -> u8 {
         Err(error) => return failure::report_arguments(&error),
     };
     let log = log::start();
-    let code = match dispatch(&arguments.command) {
+    let ended = catch_unwind(AssertUnwindSafe(|| dispatch(&arguments.command)));
+    let code = match ended.unwrap_or(Err(TapError::Panicked)) {
         Ok(()) => 0,
         Err(error) => {
             failure::report(&error);
@@ -42,13 +45,14 @@ fn dispatch(command: &Command) -> Result<(), TapError> {
     if matches!(command, Command::Spec) {
         return message::write(&spec::message()).map_err(TapError::Output);
     }
+    let stop = StopSignal::listen().map_err(TapError::Runtime)?;
     let runtime = runtime().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match command {
             Command::Spec => Ok(()),
-            Command::Check { config } => check::run(config).await,
-            Command::Discover { config } => discover(config).await,
-            Command::Read { config, catalog, state } => read::run(config, catalog, state.as_deref()).await,
+            Command::Check { config } => stop.unless_asked(check::run(config)).await,
+            Command::Discover { config } => stop.unless_asked(discover(config)).await,
+            Command::Read { config, catalog, state } => read::run(config, catalog, state.as_deref(), &stop).await,
         }
     });
     // A writer blocked on a reader that does not read must not hold up the end.
@@ -63,6 +67,10 @@ async fn discover(config: &std::path::Path) -> Result<(), TapError> {
     rotation.end().await?;
     let portal = portal?;
     let mut catalog = session.catalog_of(&portal);
+    // Who says in the settings which streams there are is asked by no page again.
+    if session.config.streams.is_some() {
+        catalog.streams.retain(|entry| entry.selection().stream_selected());
+    }
     // Airbyte makes its tables of this catalog, so it has to tell the columns as they come.
     session.privacy().apply(&mut catalog);
     message::write(&catalog::message(&catalog)).map_err(TapError::Output)

@@ -24,12 +24,16 @@ struct Standing {
     records: u64,
     /// Its last state; at first the one that came in.
     state: Option<Value>,
+    /// Not everything of it was read, so that its table must stay.
+    is_kept: bool,
 }
 
 impl Outgoing {
-    /// Streams that nothing has been read of, in the order in which they are read.
-    pub(super) fn new(streams: Vec<Descriptor>) -> Self {
+    /// Streams that nothing has been read of, in the order in which they are read; of those that are `kept`, not everything
+    /// will be read.
+    pub(super) fn new(streams: Vec<Descriptor>, kept: &[&str]) -> Self {
         let standing = |descriptor: Descriptor| Standing {
+            is_kept: kept.contains(&descriptor.name),
             group: group(descriptor.name),
             descriptor,
             status: Status::Started,
@@ -100,9 +104,9 @@ impl Outgoing {
         }
     }
 
-    /// The last lines: how it ended for the streams that were not through.
-    pub(super) fn finish(&mut self, succeeded: bool) -> Vec<u8> {
-        let status = if succeeded { Status::Complete } else { Status::Incomplete };
+    /// The last lines: how it ended for the streams that were not through; `is_read`: all but what is kept was read.
+    pub(super) fn finish(&mut self, is_read: bool) -> Vec<u8> {
+        let status = if is_read { Status::Complete } else { Status::Incomplete };
         let mut lines = Vec::new();
         for standing in &mut self.streams {
             standing.end(status, &mut lines);
@@ -118,7 +122,7 @@ impl Outgoing {
 impl Standing {
     fn end(&mut self, status: Status, lines: &mut Vec<u8>) {
         if !matches!(self.status, Status::Complete | Status::Incomplete) {
-            self.change(status, lines);
+            self.change(if self.is_kept { Status::Incomplete } else { status }, lines);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{oneshot, watch};
@@ -14,11 +15,19 @@ use super::outgoing::Outgoing;
 use super::state;
 use crate::config::ConfigError;
 use crate::extraction::{Run, SummaryHandle};
-use crate::session::{Assignment, Prepared, Report, Session, TapError, carry_out, prepare};
+use crate::session::{Assignment, Prepared, Report, Session, StopSignal, TapError, carry_out, prepare, unbroken};
 use crate::stdout::write_all;
 
+/// How long a stopped run waits for a reader that does not read.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Reads what the configured catalog asks for.
-pub(super) async fn run(config: &Path, catalog: &Path, state: Option<&Path>) -> Result<(), TapError> {
+pub(super) async fn run(
+    config: &Path,
+    catalog: &Path,
+    state: Option<&Path>,
+    stop: &StopSignal,
+) -> Result<(), TapError> {
     let session = Session::open(&[config.into()])?;
     let configured = Configured::read(catalog)?;
     let state = match state {
@@ -27,8 +36,8 @@ pub(super) async fn run(config: &Path, catalog: &Path, state: Option<&Path>) -> 
     };
     let rotation = Rotation::watch(&session, config);
     let summary = SummaryHandle::default();
-    let report = Report::begin(&session, &summary)?;
-    let outcome = read(&session, &configured, state, &summary, &report).await;
+    let report = Report::begin(&session, &summary);
+    let outcome = unbroken(read(&session, &configured, state, &summary, &report, stop)).await;
     report.end(&outcome);
     // The old token is worth nothing any more, so the new one is told of however the run ended.
     rotation.end().await.and(outcome)
@@ -40,19 +49,30 @@ async fn read(
     state: Option<serde_json::Map<String, serde_json::Value>>,
     summary: &SummaryHandle,
     report: &Report,
+    stop: &StopSignal,
 ) -> Result<(), TapError> {
     let assignment = Assignment { catalog: Some(configured.catalog()), state, ..Assignment::default() };
-    let Prepared { mut run, lock: _lock } = prepare(session, assignment).await?;
+    let Prepared { mut run, lock: _lock } = stop.unless_asked(prepare(session, assignment)).await?;
     for stream in configured.whole() {
         run.plan.read_whole(stream);
     }
-    // Airbyte's warehouses make numeric(38,9) of every number, and fail on one that it cannot hold.
+    // Airbyte's warehouses make numeric(38,9) of every number, PyAirbyte doubles before that; what these cannot hold ends
+    // the read, or is another number.
     run.plan.bound_numbers();
     report.prepared(&run);
     let descriptors =
         configured.streams().map(|(name, namespace)| Descriptor { name, namespace: namespace.map(str::to_owned) });
-    let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect())));
-    let estimates = estimates(session, &run).await;
+    // A stream that is left out has no rows, which a destination must not take for all of them.
+    let read: Vec<&str> = run.plan.streams().collect();
+    let left_out = configured.streams().map(|(name, _)| name).filter(|name| !read.contains(name));
+    let kept: Vec<&str> = run.kept.iter().map(|kept| kept.stream).chain(left_out).collect();
+    let outgoing = Arc::new(Mutex::new(Outgoing::new(descriptors.collect(), &kept)));
+    if run.plan.schemas.is_empty() {
+        tracing::warn!(
+            "no stream is selected, so nothing is read; enable one in the connection (PyAirbyte: select_streams)"
+        );
+    }
+    let estimates = stop.unless_asked(async { Ok(estimates(session, &run).await) }).await?;
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
     let preamble = lock(&outgoing).preamble(&estimates);
     let encoder = Arc::clone(&outgoing);
@@ -61,12 +81,18 @@ async fn read(
         Ok(())
     };
     let (sink, ended) = write_all(preamble, encode, io::stdout());
-    let outcome = carry_out(session.client.clone(), run, summary, sink, ended).await;
+    let outcome = carry_out(session.client.clone(), run, summary, sink, ended, stop, STOP_PATIENCE).await;
     for (name, counts) in summary.now().streams {
         tracing::info!("{name}: {} records, {} of them tombstones", counts.records, counts.tombstones);
     }
+    // What is kept decides how the run ends, and says nothing of the other streams.
+    let is_read = match &outcome {
+        Ok(()) => true,
+        Err(TapError::Extract(error)) => error.comes_last(),
+        Err(_) => false,
+    };
     let mut stdout = io::stdout().lock();
-    let told = io::Write::write_all(&mut stdout, &lock(&outgoing).finish(outcome.is_ok()));
+    let told = io::Write::write_all(&mut stdout, &lock(&outgoing).finish(is_read));
     outcome.and(told.map_err(TapError::Output))
 }
 

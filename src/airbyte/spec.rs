@@ -12,6 +12,11 @@ const DELETIONS: &str = "Archived and merged tickets come as rows with archived 
     deleted for good, and removed associations, come as such rows too when cache_path names a file that is kept from \
     sync to sync; without one they leave with the next full refresh.";
 
+/// What becomes of numbers that the way into a destination would change.
+const NUMBERS: &str = "Numbers that a double or a numeric(38,9) column does not hold (whole numbers beyond 2^53, more than \
+    15 digits with a fraction, more than nine behind the point) stand as text in _unparsed; their column is null beyond \
+    2^53, else rounded.";
+
 /// The SPEC message.
 pub(super) fn message() -> Value {
     let properties: Map<String, Value> = settings_schema()["properties"]
@@ -29,7 +34,7 @@ pub(super) fn message() -> Value {
         "connectionSpecification": {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "title": "HubSpot tickets",
-            "description": DELETIONS,
+            "description": format!("{DELETIONS} {NUMBERS}"),
             "type": "object",
             "additionalProperties": true,
             "properties": properties,

@@ -1,8 +1,8 @@
 //! The sandbox portal as a program.
 
-use std::error::Error;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -135,7 +135,7 @@ impl Arguments {
 }
 
 /// A reader never sees half a URL: the file appears whole.
-fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     std::fs::write(&beside, text)?;
@@ -143,19 +143,32 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            // The exit code says it, too, where stderr is closed.
+            let _ = writeln!(io::stderr(), "ERROR {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal comes.
+async fn run(arguments: &Arguments) -> Result<(), String> {
     // Registered first, so that a signal right after the URL appears ends it in order.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let sandbox = Sandbox::start_on(arguments.options(), arguments.port).await?;
+    let signals = |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+    let (mut terminate, mut interrupt) = (signals(SignalKind::terminate())?, signals(SignalKind::interrupt())?);
+    let started = Sandbox::start_on(arguments.options(), arguments.port).await;
+    let sandbox = started.map_err(|error| not_listening(arguments.port, &error))?;
     arguments.behave.iter().for_each(|name| sandbox.behave(name));
     let url = sandbox.url();
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "listening on {url}")?;
-    stdout.flush()?;
+    let mut stdout = io::stdout();
+    // Who does not listen may have the file, or know the port.
+    let _ = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());
     if let Some(path) = &arguments.url_file {
-        write_whole(path, &url)?;
+        let unwritten = |error| format!("--url-file {} cannot be written: {error}", path.display());
+        write_whole(path, &url).map_err(unwritten)?;
     }
     tokio::select! {
         _ = terminate.recv() => {}
@@ -163,4 +176,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     sandbox.stop();
     Ok(())
+}
+
+fn not_listening(port: u16, error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::AddrInUse => "it is in use".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("cannot listen on port {port} of 127.0.0.1: {why}; choose another --port, or 0 for a free one")
 }

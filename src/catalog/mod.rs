@@ -12,6 +12,10 @@ pub use selection::Selection;
 
 /// Metadata key under which a column's HubSpot property stands.
 pub const HUBSPOT_PROPERTY: &str = "hubspot-property";
+/// Metadata key of a column whose type is not that of its HubSpot property: the property's `type`.
+pub const HUBSPOT_TYPE: &str = "hubspot-type";
+/// Metadata key of a column whose property HubSpot marks as sensitive: how much.
+pub const HUBSPOT_SENSITIVITY: &str = "hubspot-data-sensitivity";
 /// Metadata key that stamps a stream with the portal it was discovered from.
 pub const HUBSPOT_PORTAL: &str = "hubspot-portal-id";
 /// Metadata key that names the scope which the token lacked at discovery.
@@ -146,6 +150,11 @@ impl Catalog {
         self.entry(stream).is_some_and(|entry| {
             entry.schema["properties"].get(field).is_some() && entry.selection().field_selected(&[field])
         })
+    }
+
+    /// The portal that the catalog was discovered from, where it says so.
+    pub fn portal(&self) -> Option<String> {
+        self.streams.iter().find_map(CatalogEntry::stamp)
     }
 
     /// Removes what ties the catalog to its portal.

@@ -62,7 +62,9 @@ struct Reading<'c> {
     batches: Vec<Vec<Input>>,
     /// Records that have no answer yet.
     open: Vec<Input>,
-    /// Records that HubSpot refuses to read.
+    /// Records that were refused alone.
+    refusals: usize,
+    /// Records whose own endpoint refuses them, too.
     refused: Vec<ObjectId>,
     /// A batch of this size was refused, and no record alone explains it so far.
     refused_size: Option<usize>,
@@ -116,6 +118,7 @@ impl Client {
             found: Associations::default(),
             batches: Vec::new(),
             open: Vec::new(),
+            refusals: 0,
             refused: Vec::new(),
             refused_size: None,
         };
@@ -131,14 +134,18 @@ impl Client {
         Ok(reading.found)
     }
 
-    /// Asks for the associations of one id that need not exist, to see whether the token may.
+    /// Asks for the associations of one id that need not exist, to see whether they can be read.
     ///
     /// # Errors
-    /// [`ClientError::MissingScopes`] when it may not; any other but a refusal of the id.
+    /// [`ClientError::MissingScopes`] when the token may not; [`ClientError::Refused`] when the portal does not know one of
+    /// the types; any other.
     pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
         match self.read_batch(from, to, &[Input { id: ObjectId(1), after: None, open: 0 }]).await {
-            Ok(_) | Err(ClientError::Refused { status: 400 | 404, .. }) => Ok(()),
-            Err(error) => Err(error),
+            // It may be the id that is refused: the types have an endpoint of their own.
+            Err(ClientError::Refused { status: 400 | 404, .. }) => {
+                self.list_association_types(from, to).await.map(drop)
+            }
+            answer => answer.map(drop),
         }
     }
 
@@ -252,18 +259,17 @@ impl Reading<'_> {
 
     /// What to do about a batch that failed.
     async fn split(&mut self, mut asked: Vec<Input>, error: ClientError) -> Result<(), ClientError> {
-        let is_refused = matches!(error, ClientError::Refused { status: 400 | 404 | 413 | 414, .. });
+        let is_refused = error.is_of_input();
         let is_too_large = is_refused || matches!(error, ClientError::Failing { .. } | ClientError::Unreachable { .. });
         let size = asked.len();
         if is_refused && size == 1 {
             let input = asked.swap_remove(0);
-            if input.after.is_some() {
-                self.open.push(Input { after: None, open: u32::MAX, ..input });
-                return Ok(());
+            if input.after.is_none() {
+                self.refused_size = None;
+                self.refusals += 1;
             }
-            self.refused_size = None;
-            self.refused.push(input.id);
-            return if self.refused.len() > MAX_REFUSED { Err(error) } else { Ok(()) };
+            self.open.push(Input { after: None, open: u32::MAX, ..input });
+            return if self.refusals > MAX_REFUSED { Err(error) } else { Ok(()) };
         }
         if !is_too_large || (!is_refused && size <= MIN_INPUTS) {
             return Err(error);
@@ -293,8 +299,10 @@ impl Reading<'_> {
         let (alone, by_record): (Vec<Input>, Vec<Input>) = alone.into_iter().partition(|input| input.open == TOGETHER);
         self.enqueue(alone, 1);
         for input in by_record {
-            if let Some(found) = self.client.list_associations(self.from, self.to, input.id).await? {
-                self.found.merge(found);
+            match self.client.list_associations(self.from, self.to, input.id).await {
+                Ok(found) => self.found.merge(found.unwrap_or_default()),
+                Err(error) if error.is_of_input() => self.refused.push(input.id),
+                Err(error) => return Err(error),
             }
         }
         Ok(())

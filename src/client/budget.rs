@@ -24,6 +24,8 @@ const PROFESSIONAL_ASSOCIATIONS: u32 = 150;
 /// Searches per window: five a second, for all apps of the account together.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
 const SEARCHES: u32 = 50;
+/// Requests for tokens per window: far more than a run sends, so that a 429 alone slows them down.
+const TOKENS: u32 = 100;
 /// No more requests than this at once, however much room the share leaves.
 const MAX_BURST: f64 = 10.0;
 /// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
@@ -43,6 +45,7 @@ pub(super) struct Budget {
     general: Mutex<Spread>,
     associations: Mutex<Spread>,
     search: Mutex<Spread>,
+    tokens: Mutex<Spread>,
 }
 
 /// Evenly spread grants (the generic cell rate algorithm): a grant each `interval`, and at most `burst` of them early.
@@ -78,6 +81,7 @@ impl Budget {
             general: Mutex::new(Spread::new(general, share)),
             associations: Mutex::new(Spread::new(associations, share)),
             search: Mutex::new(search),
+            tokens: Mutex::new(Spread::new(unreal.unwrap_or(TOKENS), share)),
         }
     }
 
@@ -94,11 +98,11 @@ impl Budget {
     /// Waits until a request of the pool may be sent.
     pub(super) async fn acquire(&self, pool: Pool) {
         loop {
-            let granted = self.spread(pool).and_then(|mut spread| spread.grant(Instant::now()));
+            let granted = lock(self.spread(pool)).grant(Instant::now());
             let Some(at) = granted else { return };
             sleep_until(at).await;
             // A grant from before a pause is none any more.
-            if self.spread(pool).is_none_or(|spread| spread.paused <= Instant::now()) {
+            if lock(self.spread(pool)).paused <= Instant::now() {
                 return;
             }
         }
@@ -111,7 +115,7 @@ impl Budget {
 
     /// Keeps the whole pool from sending for a while, and slower afterwards.
     pub(super) fn pause(&self, pool: Pool, pause: Duration) {
-        let Some(mut spread) = self.spread(pool) else { return };
+        let mut spread = lock(self.spread(pool));
         let until = Instant::now() + pause;
         // Requests that were in flight together are refused together: that is one reason, not several.
         if Instant::now() >= spread.paused {
@@ -135,12 +139,12 @@ impl Budget {
         lock(&self.associations).change(associations, self.share);
     }
 
-    fn spread(&self, pool: Pool) -> Option<MutexGuard<'_, Spread>> {
+    fn spread(&self, pool: Pool) -> &Mutex<Spread> {
         match pool {
-            Pool::General => Some(lock(&self.general)),
-            Pool::Associations => Some(lock(&self.associations)),
-            Pool::Search => Some(lock(&self.search)),
-            Pool::Unlimited => None,
+            Pool::General => &self.general,
+            Pool::Associations => &self.associations,
+            Pool::Search => &self.search,
+            Pool::Token => &self.tokens,
         }
     }
 }
@@ -226,6 +230,16 @@ mod tests {
         assert!((189..=191).contains(&grants), "{grants}");
         let grants = granted_within(&budget, Pool::Associations, WINDOW).await;
         assert!((149..=151).contains(&grants), "{grants}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_holds_the_token_endpoint_as_well() {
+        let budget = Budget::new(None, 0.9);
+        budget.acquire(Pool::Token).await;
+        budget.pause(Pool::Token, Duration::from_secs(5));
+        let start = Instant::now();
+        budget.acquire(Pool::Token).await;
+        assert!(start.elapsed() >= Duration::from_secs(5));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
 
-use super::answer::Answer;
+use super::answer::{Answer, ErrorBody};
+use super::meaning::Meaning;
 use super::objects::Malformed;
 use super::request::{Endpoint, Request};
 use super::retry::Limit;
+use super::scopes::scope_of;
 
 /// A call that failed for good.
 #[derive(Debug, Error)]
@@ -36,13 +38,23 @@ pub enum ClientError {
         /// Which of them, and why.
         fault: CredentialFault,
     },
-    /// The token lacks a scope.
-    #[error("the token may not use HubSpot's {endpoint} endpoint: {detail}{hint}", hint = self.hint())]
+    /// The token may not use an endpoint, mostly for want of a scope.
+    #[error("the token may not use HubSpot's {endpoint} endpoint (403): {detail}{hint}", hint = self.hint())]
     MissingScopes {
         /// The endpoint.
         endpoint: &'static str,
-        /// Scopes of which one is needed.
+        /// Scopes of which one is needed, as HubSpot names them or as its documents do.
         scopes: Vec<String>,
+        /// HubSpot's words, with the correlation id.
+        detail: String,
+    },
+    /// The token may not read some properties of objects that it may read.
+    #[error("the token may not read the properties {names} (403, {endpoint}): {detail}", names = properties.join(", "))]
+    DeniedProperties {
+        /// The endpoint.
+        endpoint: &'static str,
+        /// The properties' names.
+        properties: Vec<String>,
         /// HubSpot's words, with the correlation id.
         detail: String,
     },
@@ -71,12 +83,41 @@ pub enum ClientError {
         resume_at: Option<DateTime<Utc>>,
     },
     /// The portal is being moved between data centres.
-    #[error("HubSpot is migrating this portal; try again in {wait_secs} s ({detail})")]
+    #[error("HubSpot is migrating this portal; try again {after} ({detail})", after = later(*wait))]
     Migrating {
-        /// What Retry-After says, in seconds.
-        wait_secs: u64,
+        /// What Retry-After says.
+        wait: Option<Duration>,
         /// HubSpot's words, with the correlation id.
         detail: String,
+    },
+    /// The portal is in another data centre than the one that answers.
+    #[error(
+        "HubSpot looks for this portal in the wrong data centre (488, {endpoint}, {tries} tries): {detail}; try again later, and if it lasts {hint}",
+        hint = other_host(hublet.as_deref())
+    )]
+    OtherDataCentre {
+        /// The endpoint.
+        endpoint: &'static str,
+        /// The data centre that has the portal, where HubSpot names it: `eu1`.
+        hublet: Option<String>,
+        /// HubSpot's words, with the correlation id.
+        detail: String,
+        /// How often it was sent.
+        tries: u32,
+    },
+    /// An answer that sends the request elsewhere, to the last try.
+    #[error(
+        "{endpoint} is redirected to {target} ({status}, {tries} tries), which HubSpot does not do: look at the proxy or gateway between, or set api_base_url to HubSpot's own host"
+    )]
+    Redirected {
+        /// The endpoint.
+        endpoint: &'static str,
+        /// The status code.
+        status: u16,
+        /// Where to.
+        target: String,
+        /// How often it was sent.
+        tries: u32,
     },
     /// Any other answer that repeating does not change.
     #[error("HubSpot answered {status} to {endpoint}: {detail}")]
@@ -111,6 +152,8 @@ pub enum ClientError {
         host: String,
         /// What the transport says.
         reason: String,
+        /// Whether it left at all, so that the host had a part in the failure.
+        is_sent: bool,
         /// How often it was sent.
         tries: u32,
     },
@@ -167,10 +210,10 @@ impl CredentialFault {
         }
     }
 
-    fn of(status: u16, category: &str, oauth: bool) -> Self {
-        match (status, category) {
+    fn of(category: &str, oauth: bool) -> Self {
+        match category {
             _ if oauth => Self::NewTokenRefused,
-            (_, "EXPIRED_AUTHENTICATION") => Self::Expired,
+            "EXPIRED_AUTHENTICATION" => Self::Expired,
             _ => Self::Unknown,
         }
     }
@@ -191,6 +234,22 @@ fn told(resume_at: Option<DateTime<Utc>>) -> String {
     resume_at.map_or_else(String::new, |at| format!(", at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
 }
 
+/// `in 7200 s`.
+fn later(wait: Option<Duration>) -> String {
+    wait.map_or_else(|| "later".to_owned(), |wait| format!("in {} s", wait.as_secs()))
+}
+
+/// What to set for a portal that is in another data centre.
+fn other_host(hublet: Option<&str>) -> String {
+    match hublet {
+        None => "set api_base_url to the host of the portal's data centre".to_owned(),
+        Some("na1") => "set api_base_url to https://api.hubapi.com: the portal is in the data centre na1".to_owned(),
+        Some(hublet) => {
+            format!("set api_base_url to https://api-{hublet}.hubapi.com: the portal is in the data centre {hublet}")
+        }
+    }
+}
+
 /// Why HubSpot refused, in its own terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reason {
@@ -208,46 +267,50 @@ const MAX_SHOWN: usize = 200;
 impl ClientError {
     /// The error of an answer that is no success.
     pub(super) fn refused(request: &Request, answer: &Answer, oauth: bool) -> Self {
-        let body = answer.error_body();
-        let words = body.message.clone().or_else(|| body.error_description.clone());
-        let words = words.unwrap_or_else(|| match answer.body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            None => "no body".to_owned(),
-            // What was to be JSON may hold a customer's values.
-            Some(b'{' | b'[' | b'"') => "an answer that says nothing of an error".to_owned(),
-            Some(_) => format!("an answer that is not JSON: {}", first_words(&answer.body)),
-        });
-        let detail = match &body.correlation_id {
+        let (endpoint, status) = (request.endpoint.label(), answer.status);
+        let body = answer.error_body().unwrap_or_default();
+        let words = body.words().map_or_else(|| unspoken(&answer.body), str::to_owned);
+        let detail = match body.correlation_id() {
             Some(id) => format!("{}; correlationId {id}", words.trim_end_matches('.')),
             None => words.trim_end_matches('.').to_owned(),
         };
-        let endpoint = request.endpoint.label();
-        let category = body.category.as_deref().unwrap_or_default();
-        match (answer.status, answer.failure().limit()) {
-            // 530: the edge does not even take the token for one.
-            (400 | 401, _) if request.endpoint == Endpoint::Token => {
-                Self::Unauthorized { detail, fault: CredentialFault::of_grant(body.status()) }
+        match answer.meaning(request.endpoint) {
+            Meaning::GrantRefused => Self::Unauthorized { detail, fault: CredentialFault::of_grant(body.status()) },
+            Meaning::Unauthorized => Self::Unauthorized { detail, fault: CredentialFault::of(body.category(), oauth) },
+            Meaning::Denied => Self::denied(request, &body, detail),
+            Meaning::Limited if answer.limit() == Limit::Daily => Self::DailyLimit { detail, resume_at: None },
+            Meaning::Limited | Meaning::Passing => Self::Failing { endpoint, status, detail, tries: 1 },
+            Meaning::Migrating => Self::Migrating { wait: answer.retry_after(), detail },
+            Meaning::OtherDataCentre => {
+                Self::OtherDataCentre { endpoint, hublet: body.correct_hublet(), detail, tries: 1 }
             }
-            (status @ (401 | 530), _) => {
-                Self::Unauthorized { detail, fault: CredentialFault::of(status, category, oauth) }
+            Meaning::Redirect => {
+                let target = answer.location.clone().unwrap_or_else(|| "an address that it does not name".to_owned());
+                Self::Redirected { endpoint, status, target, tries: 1 }
             }
-            (403, _) if category == "MISSING_SCOPES" || !body.required_scopes().is_empty() => {
-                Self::MissingScopes { endpoint, scopes: body.required_scopes(), detail }
-            }
-            (429, Some(Limit::Daily)) => Self::DailyLimit { detail, resume_at: None },
-            (477, _) => {
-                let wait = answer.failure().retry_after().unwrap_or(Duration::from_secs(24 * 3600));
-                Self::Migrating { wait_secs: wait.as_secs(), detail }
-            }
-            (status, _) if answer.failure().is_passing() => Self::Failing { endpoint, status, detail, tries: 1 },
-            (status, _) => {
+            Meaning::TooLarge | Meaning::Refused => {
                 let reason = Box::new(Reason {
                     message: words,
-                    category: category.to_owned(),
-                    correlation_id: body.correlation_id.clone().unwrap_or_default(),
+                    category: body.category().to_owned(),
+                    correlation_id: body.correlation_id().unwrap_or_default().to_owned(),
                 });
                 Self::Refused { endpoint, status, detail, reason }
             }
         }
+    }
+
+    /// What the token may not: read some properties, or use the endpoint.
+    fn denied(request: &Request, body: &ErrorBody, detail: String) -> Self {
+        let endpoint = request.endpoint.label();
+        let properties = body.denied_properties(request);
+        if !properties.is_empty() {
+            return Self::DeniedProperties { endpoint, properties, detail };
+        }
+        let mut scopes = body.required_scopes();
+        if scopes.is_empty() {
+            scopes.extend(scope_of(request));
+        }
+        Self::MissingScopes { endpoint, scopes, detail }
     }
 
     pub(super) fn malformed(request: &Request, malformed: Malformed) -> Self {
@@ -273,9 +336,11 @@ impl ClientError {
     pub(super) fn after(mut self, sent: u32, quota_resets_at: Option<DateTime<Utc>>) -> Self {
         match &mut self {
             Self::DailyLimit { resume_at, .. } => *resume_at = quota_resets_at,
-            Self::Failing { tries, .. } | Self::Unreachable { tries, .. } | Self::Malformed { tries, .. } => {
-                *tries = sent
-            }
+            Self::Failing { tries, .. }
+            | Self::Unreachable { tries, .. }
+            | Self::Malformed { tries, .. }
+            | Self::OtherDataCentre { tries, .. }
+            | Self::Redirected { tries, .. } => *tries = sent,
             _ => {}
         }
         self
@@ -284,8 +349,63 @@ impl ClientError {
     /// The status code, for the few callers to whom one means something.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Refused { status, .. } | Self::Failing { status, .. } => Some(*status),
+            Self::Refused { status, .. } | Self::Failing { status, .. } | Self::Redirected { status, .. } => {
+                Some(*status)
+            }
+            Self::MissingScopes { .. } | Self::DeniedProperties { .. } => Some(403),
+            Self::OtherDataCentre { .. } => Some(488),
             _ => None,
+        }
+    }
+
+    /// Whether every other request would end the same way, so that nothing else is to be tried in this run: the token, the
+    /// quota or the portal itself is at fault.
+    pub fn ends_all(&self) -> bool {
+        match self {
+            Self::Setup { .. }
+            | Self::TokenCache { .. }
+            | Self::Unauthorized { .. }
+            | Self::DailyLimit { .. }
+            | Self::DailyReserve { .. }
+            | Self::Migrating { .. }
+            | Self::OtherDataCentre { .. } => true,
+            // Without a token nothing can be sent.
+            Self::MissingScopes { endpoint, .. }
+            | Self::DeniedProperties { endpoint, .. }
+            | Self::Redirected { endpoint, .. }
+            | Self::Refused { endpoint, .. }
+            | Self::Failing { endpoint, .. }
+            | Self::Unreachable { endpoint, .. }
+            | Self::Malformed { endpoint, .. } => *endpoint == Endpoint::Token.label(),
+        }
+    }
+
+    /// Whether an answer may mean that the URL is too long: edges and gateways say so in many ways.
+    pub fn may_be_of_length(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 400 | 413 | 414 | 431),
+            Self::Failing { status, .. } => matches!(status, 400 | 403 | 404),
+            Self::MissingScopes { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a batch may be refused because of its size, or of a record that it names.
+    pub fn is_of_input(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => matches!(status, 400 | 404 | 413 | 414),
+            Self::Failing { status, .. } => matches!(status, 400 | 404),
+            _ => false,
+        }
+    }
+
+    /// Whether a smaller answer may come where this one did not.
+    pub fn may_be_of_size(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status == 413,
+            Self::Failing { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504 | 520 | 522 | 524),
+            Self::Unreachable { is_sent, .. } => *is_sent,
+            _ => false,
         }
     }
 
@@ -299,7 +419,19 @@ impl ClientError {
 
     /// Whether what was asked for may have been done all the same.
     pub fn is_unknown_outcome(&self) -> bool {
-        matches!(self, Self::Failing { .. } | Self::Unreachable { .. } | Self::Malformed { .. })
+        matches!(
+            self,
+            Self::Failing { .. } | Self::Unreachable { .. } | Self::Malformed { .. } | Self::Redirected { .. }
+        )
+    }
+
+    /// The scope that is missing, in words; none where the token may.
+    pub fn missing_scope(&self) -> Option<String> {
+        match self {
+            Self::MissingScopes { scopes, .. } if scopes.is_empty() => Some("for this endpoint".to_owned()),
+            Self::MissingScopes { scopes, .. } => Some(scopes.join(" or ")),
+            _ => None,
+        }
     }
 
     fn hint(&self) -> String {
@@ -331,7 +463,20 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
     sentence
 }
 
+/// What is told of an answer without HubSpot's words.
+fn unspoken(body: &[u8]) -> String {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None => "no body".to_owned(),
+        // What was to be JSON may hold a customer's values.
+        Some(b'{' | b'[' | b'"') => "an answer that says nothing of an error".to_owned(),
+        Some(_) => format!("an answer that is not JSON: {}", first_words(body)),
+    }
+}
+
 fn first_words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_SHOWN)]);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,15 +7,19 @@ mod association_writes;
 mod associations;
 mod budget;
 mod buffer;
+mod denied;
 mod error;
 mod ids;
 mod ledger;
+mod lenient;
+mod meaning;
 mod metadata;
 mod objects;
 mod request;
 mod reserve;
 mod retry;
 mod runtime;
+mod scopes;
 mod search;
 mod token;
 mod token_cache;
@@ -50,6 +54,7 @@ pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, Stor
 use answer::Answer;
 use association_reads::AssociationBatches;
 use budget::Budget;
+use denied::DeniedProperties;
 use request::{Paths, Request};
 use reserve::{Reserve, UnderWay};
 use retry::{Decision, Failure, RetryPolicy, Tries};
@@ -92,6 +97,7 @@ pub struct Client {
     tokens: Tokens,
     retry: RetryPolicy,
     ledger: Ledger,
+    denied: DeniedProperties,
     association_batches: AssociationBatches,
     search_page: SearchPage,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
@@ -135,6 +141,7 @@ impl Client {
             tokens: Tokens::new(connection.credentials, connection.token_cache)?,
             retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
             ledger: Ledger::default(),
+            denied: DeniedProperties::default(),
             association_batches: AssociationBatches::default(),
             search_page: SearchPage::default(),
             server_seconds: AtomicI64::new(0),
@@ -242,7 +249,10 @@ impl Client {
                     Ok(decoded) => return Ok(decoded),
                     Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
                 },
-                Ok(answer) => (answer.failure(), ClientError::refused(&request, &answer, self.tokens.can_renew())),
+                Ok(answer) => {
+                    let error = ClientError::refused(&request, &answer, self.tokens.can_renew());
+                    (answer.failure(request.endpoint), error)
+                }
                 Err((failure, error)) => (failure, error),
             };
             // The token was renewed while the request was under way: that says nothing about the new one.

@@ -87,7 +87,8 @@ pub fn encode_properties<'n>(names: impl IntoIterator<Item = &'n str>) -> String
 }
 
 impl Client {
-    /// A page of a list, read by `decode` from the answer's body. The list is HubSpot's strongly consistent path.
+    /// A page of a list, read by `decode` from the answer's body. The list is HubSpot's strongly consistent path. Properties
+    /// that the token may not read are left out, and missing in the answer.
     ///
     /// # Errors
     /// Any [`ClientError`]; status 414 when the properties' names make the URL too long.
@@ -96,17 +97,23 @@ impl Client {
         request: ListRequest<'_>,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
-        let mut url = self.paths.objects(request.object_type);
-        url.push_str(&format!("?limit={}&archived={}", request.limit, request.archived));
+        let mut base = self.paths.objects(request.object_type);
+        base.push_str(&format!("?limit={}&archived={}", request.limit, request.archived));
         if let Some(PageCursor(cursor)) = request.after {
-            url.push_str("&after=");
-            url.push_str(&encode(cursor));
+            base.push_str("&after=");
+            base.push_str(&encode(cursor));
         }
-        if !request.properties.is_empty() {
-            url.push_str("&properties=");
-            url.push_str(request.properties);
+        loop {
+            let mut url = base.clone();
+            if !request.properties.is_empty() {
+                url.push_str("&properties=");
+                url.push_str(&self.denied.without(request.object_type, request.properties));
+            }
+            match self.call(Request::get(Endpoint::List, url), &decode).await {
+                Err(error) if self.denied.learn(request.object_type, &error) => {}
+                answer => return answer,
+            }
         }
-        self.call(Request::get(Endpoint::List, url), decode).await
     }
 
     /// Asks for one object of a type, to see whether the token may.
@@ -145,9 +152,17 @@ impl Client {
     ) -> Result<T, ClientError> {
         debug_assert!(ids.len() <= MAX_BATCH, "HubSpot reads at most 100 objects at once");
         let inputs: Vec<_> = ids.iter().map(|id| json!({"id": id.to_string()})).collect();
-        let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
         let url = format!("{}/batch/read?archived=false", self.paths.objects(object_type));
-        self.call(Request::post_json(Endpoint::BatchRead, url, body.to_string().into_bytes()), decode).await
+        loop {
+            let properties: Vec<&str> =
+                properties.iter().copied().filter(|name| !self.denied.has(object_type, name)).collect();
+            let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+            let request = Request::post_json(Endpoint::BatchRead, url.clone(), body.to_string().into_bytes());
+            match self.call(request, &decode).await {
+                Err(error) if self.denied.learn(object_type, &error) => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// One live object by id, read by `decode` from the answer's body. A merged one answers with the record that it was
@@ -162,8 +177,14 @@ impl Client {
         properties: &str,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
-        let url = format!("{}/{id}?archived=false&properties={properties}", self.paths.objects(object_type));
-        self.call(Request::get(Endpoint::Get, url), decode).await
+        loop {
+            let properties = self.denied.without(object_type, properties);
+            let url = format!("{}/{id}?archived=false&properties={properties}", self.paths.objects(object_type));
+            match self.call(Request::get(Endpoint::Get, url), &decode).await {
+                Err(error) if self.denied.learn(object_type, &error) => {}
+                answer => return answer,
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::Method;
+use serde::Deserialize;
 
 use super::ids::ObjectType;
 
@@ -58,7 +59,7 @@ pub(super) enum Pool {
     /// Per second and account, shared by all its apps; told by no header.
     Search,
     /// The token endpoint, which no limit is documented for.
-    Unlimited,
+    Token,
 }
 
 impl Endpoint {
@@ -89,7 +90,7 @@ impl Endpoint {
         match self {
             Self::Associations | Self::AssociationTypes | Self::CreateAssociations => Pool::Associations,
             Self::Search => Pool::Search,
-            Self::Token => Pool::Unlimited,
+            Self::Token => Pool::Token,
             _ => Pool::General,
         }
     }
@@ -123,6 +124,37 @@ impl Request {
 
     pub(super) fn post_form(endpoint: Endpoint, url: String, body: String) -> Self {
         Self { endpoint, method: Method::POST, url, body: Some(("application/x-www-form-urlencoded", body.into())) }
+    }
+
+    /// The object types that its path names: one, or the two ends of associations.
+    pub(super) fn object_types(&self) -> Vec<ObjectType> {
+        let path = self.url.split('?').next().unwrap_or_default();
+        let segments: Vec<&str> = path.split('/').collect();
+        let is_area = |segment: &&str| ["objects", "properties", "pipelines", "associations"].contains(segment);
+        let Some(area) = segments.iter().position(is_area) else { return Vec::new() };
+        // The date stands behind the area, `v3` and `v4` before it.
+        let is_date = |segment: &&&str| segment.len() == 7 && segment.as_bytes()[4] == b'-';
+        let names = segments[area + 1..].iter().skip_while(is_date);
+        let count = if segments[area] == "associations" { 2 } else { 1 };
+        names.take(count).map(|name| ObjectType::named(name)).collect()
+    }
+
+    /// Whether it asks for a property of objects.
+    pub(super) fn asks_for(&self, property: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(default)]
+            properties: Vec<String>,
+        }
+        let in_url = || {
+            let list = self.url.split(['?', '&']).find_map(|pair| pair.strip_prefix("properties="));
+            list.is_some_and(|list| list.split(',').any(|name| name == encode(property)))
+        };
+        let in_body = || {
+            let body = self.body.as_ref().and_then(|(_, body)| serde_json::from_slice::<Body>(body).ok());
+            body.is_some_and(|body| body.properties.iter().any(|name| name == property))
+        };
+        in_url() || in_body()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::meaning::Meaning;
+
 /// No wait between two tries is longer.
 const MAX_DELAY: Duration = Duration::from_secs(30);
 /// 423 on bulk work: HubSpot asks for at least two seconds.
@@ -13,8 +15,6 @@ const MAX_MIGRATION_WAIT: Duration = Duration::from_secs(60);
 const TEN_SECONDLY_PAUSES: [u64; 5] = [1, 2, 4, 8, 10];
 /// A request that meets this many 429s in a row has no chance.
 const MAX_RATE_LIMITED: u32 = 30;
-/// 522, 525 and 526 mean a broken edge; HubSpot says to contact support.
-const EDGE_ATTEMPTS: u32 = 2;
 
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ pub(super) enum Failure {
     /// A success whose body is not what is documented.
     Malformed,
     /// An answer that is no success.
-    Status { status: u16, limit: Option<Limit>, retry_after: Option<Duration> },
+    Status { status: u16, meaning: Meaning, limit: Option<Limit>, retry_after: Option<Duration> },
 }
 
 /// The limit that a 429 names.
@@ -52,6 +52,8 @@ pub(super) struct Tries {
     failed: u32,
     rate_limited: u32,
     renewed: u32,
+    /// Refused with 401 or redirected, and sent once again.
+    refused: bool,
 }
 
 /// What to do next.
@@ -75,57 +77,43 @@ impl Tries {
 }
 
 impl Failure {
-    pub(super) fn limit(&self) -> Option<Limit> {
-        match self {
-            Self::Status { limit, .. } => *limit,
-            _ => None,
-        }
-    }
-
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
-    }
-
     /// Whether HubSpot refuses the token.
     pub(super) fn is_unauthorized(&self) -> bool {
-        matches!(self, Self::Status { status: 401, .. })
-    }
-
-    /// Whether the same request can succeed later.
-    pub(super) fn is_passing(&self) -> bool {
-        match self {
-            Self::NotSent | Self::Broken | Self::Malformed => true,
-            Self::Status { status, .. } => matches!(status, 408 | 423 | 425 | 429 | 500..=529),
-        }
+        matches!(self, Self::Status { meaning: Meaning::Unauthorized, .. })
     }
 }
 
 impl RetryPolicy {
-    /// Decides on a failure: requests that were not sent are always sent again, others only if idempotent.
+    /// Decides on a failure: requests that were not sent or not carried out are always sent again, others only if idempotent.
     pub(super) fn decide(&self, failure: &Failure, tries: &mut Tries, idempotent: bool, can_renew: bool) -> Decision {
-        match *failure {
-            Failure::Status { status: 401, .. } if can_renew && tries.renewed == 0 => {
+        let (status, meaning, limit, retry_after) = match *failure {
+            Failure::NotSent => return self.again(tries, Duration::ZERO),
+            Failure::Broken | Failure::Malformed if idempotent => return self.again(tries, Duration::ZERO),
+            Failure::Broken | Failure::Malformed => return Decision::GiveUp,
+            Failure::Status { status, meaning, limit, retry_after } => (status, meaning, limit, retry_after),
+        };
+        let told = retry_after.unwrap_or_default();
+        match meaning {
+            Meaning::Limited => Self::rate_limited(limit, retry_after, tries),
+            Meaning::Unauthorized if can_renew && tries.renewed == 0 => {
                 tries.renewed += 1;
                 Decision::RenewToken
             }
-            Failure::Status { status: 429, limit, retry_after } => Self::rate_limited(limit, retry_after, tries),
-            Failure::Status { status: 477, retry_after: Some(wait), .. } if wait <= MAX_MIGRATION_WAIT => {
-                self.again(tries, self.attempts, wait)
-            }
-            Failure::Status { status: 423, retry_after, .. } => {
-                self.again(tries, self.attempts, retry_after.unwrap_or_default().max(LOCKED_DELAY))
-            }
-            Failure::Status { status: 522 | 525 | 526, .. } => {
-                self.again(tries, self.attempts.min(EDGE_ATTEMPTS), Duration::ZERO)
-            }
-            Failure::NotSent => self.again(tries, self.attempts, Duration::ZERO),
-            _ if failure.is_passing() && idempotent => {
-                self.again(tries, self.attempts, failure.retry_after().unwrap_or_default().min(MAX_DELAY))
-            }
+            Meaning::Unauthorized if !can_renew => self.once_again(tries),
+            Meaning::Redirect if idempotent => self.once_again(tries),
+            Meaning::Migrating if told <= MAX_MIGRATION_WAIT => self.again(tries, told),
+            Meaning::OtherDataCentre => self.again(tries, told.min(MAX_DELAY)),
+            Meaning::Passing if status == 423 => self.again(tries, told.max(LOCKED_DELAY)),
+            Meaning::Passing if idempotent => self.again(tries, told.min(MAX_DELAY)),
             _ => Decision::GiveUp,
+        }
+    }
+
+    /// Sends a request again that another try may let through, and further ones will not.
+    fn once_again(&self, tries: &mut Tries) -> Decision {
+        match std::mem::replace(&mut tries.refused, true) {
+            true => Decision::GiveUp,
+            false => self.again(tries, Duration::ZERO),
         }
     }
 
@@ -146,8 +134,8 @@ impl RetryPolicy {
         Decision::PausePool(pause)
     }
 
-    fn again(&self, tries: &mut Tries, attempts: u32, at_least: Duration) -> Decision {
-        if tries.failed >= attempts {
+    fn again(&self, tries: &mut Tries, at_least: Duration) -> Decision {
+        if tries.failed >= self.attempts {
             return Decision::GiveUp;
         }
         let doubled = self.delay.saturating_mul(1 << tries.failed.min(16)).min(MAX_DELAY);
@@ -160,85 +148,123 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::meaning::meaning;
+    use crate::client::request::Endpoint;
 
     const POLICY: RetryPolicy = RetryPolicy { attempts: 3, delay: Duration::from_secs(1) };
 
+    fn answered(status: u16, is_json: bool, retry_after: Option<u64>) -> Failure {
+        let meaning = meaning(Endpoint::List, status, is_json);
+        Failure::Status { status, meaning, limit: None, retry_after: retry_after.map(Duration::from_secs) }
+    }
+
     fn status(status: u16) -> Failure {
-        Failure::Status { status, limit: None, retry_after: None }
+        answered(status, true, None)
+    }
+
+    fn html(status: u16) -> Failure {
+        answered(status, false, None)
     }
 
     fn limited(limit: Limit) -> Failure {
-        Failure::Status { status: 429, limit: Some(limit), retry_after: None }
+        Failure::Status { status: 429, meaning: Meaning::Limited, limit: Some(limit), retry_after: None }
     }
 
-    fn first(failure: Failure, idempotent: bool, can_renew: bool) -> &'static str {
-        match POLICY.decide(&failure, &mut Tries::default(), idempotent, can_renew) {
+    /// What is decided on the first and on the second failure of the kind.
+    fn decisions(failure: Failure, idempotent: bool, can_renew: bool) -> [&'static str; 2] {
+        let mut tries = Tries::default();
+        [(); 2].map(|()| match POLICY.decide(&failure, &mut tries, idempotent, can_renew) {
             Decision::Again(_) => "again",
             Decision::PausePool(_) => "pause",
             Decision::RenewToken => "renew",
             Decision::GiveUp => "give up",
-        }
+        })
     }
 
     #[test]
     fn the_truth_table_of_retry() {
-        let long = Failure::Status { status: 477, limit: None, retry_after: Some(Duration::from_secs(7200)) };
-        let short = Failure::Status { status: 477, limit: None, retry_after: Some(Duration::from_secs(5)) };
+        let (again, once, never) = (["again", "again"], ["again", "give up"], ["give up", "give up"]);
+        let (pause, renew) = (["pause", "pause"], ["renew", "give up"]);
         for (failure, idempotent, can_renew, expected) in [
-            (Failure::NotSent, true, false, "again"),
-            (Failure::NotSent, false, false, "again"),
-            (Failure::Broken, true, false, "again"),
-            (Failure::Broken, false, false, "give up"),
-            (Failure::Malformed, true, false, "again"),
-            (status(400), true, true, "give up"),
-            (status(401), true, true, "renew"),
-            (status(401), true, false, "give up"),
-            (status(403), true, true, "give up"),
-            (status(404), true, true, "give up"),
-            (status(408), true, false, "again"),
-            (status(409), true, false, "give up"),
-            (status(414), true, false, "give up"),
-            (status(423), false, false, "again"),
-            (limited(Limit::Secondly), false, false, "pause"),
-            (limited(Limit::TenSecondly), true, false, "pause"),
-            (limited(Limit::Daily), true, false, "give up"),
-            (short, true, false, "again"),
-            (long, true, false, "give up"),
-            (status(500), true, false, "again"),
-            (status(500), false, false, "give up"),
-            (status(502), true, false, "again"),
-            (status(503), true, false, "again"),
-            (status(504), true, false, "again"),
-            (status(521), true, false, "again"),
-            (status(522), true, false, "again"),
-            (status(524), true, false, "again"),
-            (status(530), true, true, "give up"),
+            (Failure::NotSent, true, false, again),
+            (Failure::NotSent, false, false, again),
+            (Failure::Broken, true, false, again),
+            (Failure::Broken, false, false, never),
+            (Failure::Malformed, true, false, again),
+            (Failure::Malformed, false, false, never),
+            (status(307), true, true, once),
+            (status(307), false, true, never),
+            (status(400), true, true, never),
+            (html(400), true, true, again),
+            (html(400), false, true, never),
+            (status(401), true, true, renew),
+            (status(401), true, false, once),
+            (status(401), false, false, once),
+            (status(403), true, true, never),
+            (html(403), true, true, again),
+            (status(404), true, true, never),
+            (html(404), true, true, again),
+            (status(408), true, false, again),
+            (status(409), true, false, never),
+            (status(413), true, false, never),
+            (status(414), true, false, never),
+            (html(414), true, false, never),
+            (status(423), false, false, again),
+            (status(425), true, false, again),
+            (status(431), true, false, never),
+            (limited(Limit::Secondly), false, false, pause),
+            (limited(Limit::TenSecondly), true, false, pause),
+            (limited(Limit::Daily), true, false, never),
+            (answered(477, true, Some(5)), true, false, again),
+            (status(477), true, false, again),
+            (answered(477, true, Some(7200)), true, false, never),
+            (status(488), true, false, again),
+            (status(488), false, false, again),
+            (status(500), true, false, again),
+            (status(500), false, false, never),
+            (status(502), true, false, again),
+            (status(503), true, false, again),
+            (status(504), true, false, again),
+            (html(520), true, false, again),
+            (html(521), true, false, again),
+            (html(522), true, false, again),
+            (html(524), true, false, again),
+            (html(525), true, false, again),
+            (html(526), true, false, again),
+            (html(530), true, true, again),
         ] {
-            assert_eq!(first(failure, idempotent, can_renew), expected, "{failure:?} {idempotent} {can_renew}");
+            let decided = decisions(failure, idempotent, can_renew);
+            assert_eq!(decided, expected, "{failure:?} {idempotent} {can_renew}");
         }
     }
 
     #[test]
     fn tries_end() {
-        let mut tries = Tries::default();
-        let mut waits = Vec::new();
-        while let Decision::Again(wait) = POLICY.decide(&status(500), &mut tries, true, false) {
-            waits.push(wait);
+        for failure in [status(500), html(522), html(526), status(488), status(477)] {
+            let mut tries = Tries::default();
+            let mut waits = Vec::new();
+            while let Decision::Again(wait) = POLICY.decide(&failure, &mut tries, true, false) {
+                waits.push(wait);
+            }
+            assert_eq!((tries.sent(), waits.len()), (4, 3), "{failure:?}");
+            for (wait, least) in waits.iter().zip([1, 2, 4]) {
+                assert!((least..=least + 1).contains(&wait.as_secs()), "{waits:?}");
+            }
         }
-        assert_eq!(tries.sent(), 4);
-        for (wait, least) in waits.iter().zip([1, 2, 4]) {
-            assert!((least..=least + 1).contains(&wait.as_secs()), "{waits:?}");
+    }
+
+    #[test]
+    fn nothing_is_sent_again_where_the_settings_say_so() {
+        let policy = RetryPolicy { attempts: 0, ..POLICY };
+        for failure in [status(401), status(307), status(500), html(403), status(488)] {
+            assert_eq!(policy.decide(&failure, &mut Tries::default(), true, false), Decision::GiveUp, "{failure:?}");
         }
-        let mut tries = Tries::default();
-        let renewals = (0..3).filter(|_| POLICY.decide(&status(401), &mut tries, true, true) == Decision::RenewToken);
-        assert_eq!(renewals.count(), 1);
     }
 
     #[test]
     fn retry_after_is_honoured() {
-        let failure = Failure::Status { status: 503, limit: None, retry_after: Some(Duration::from_secs(7)) };
         assert_eq!(
-            POLICY.decide(&failure, &mut Tries::default(), true, false),
+            POLICY.decide(&answered(503, true, Some(7)), &mut Tries::default(), true, false),
             Decision::Again(Duration::from_secs(7))
         );
     }

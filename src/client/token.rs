@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::request::{Endpoint, Request, encode};
 use super::token_cache::TokenCache;
-use super::{Client, ClientError, Malformed};
+use super::{Client, ClientError, Malformed, lenient};
 use crate::config::Credentials;
 
 /// A token is renewed this long before its end, or a fifth of its life if that is less.
@@ -26,11 +26,13 @@ pub(super) enum Tokens {
     Granted {
         client_id: String,
         client_secret: SecretString,
-        held: Mutex<Held>,
+        held: Box<Mutex<Held>>,
         /// The latest refresh token that came in place of the one given.
         rotated: watch::Sender<Option<SecretString>>,
         /// Which token is the current one.
         generation: AtomicU64,
+        /// The portal that the grant is of; 0 until HubSpot has told.
+        portal: AtomicU64,
     },
 }
 
@@ -42,6 +44,8 @@ pub(super) struct Held {
     token: Option<Token>,
     generation: u64,
     cache: Option<TokenCache>,
+    /// The portal of the tokens.
+    portal: Option<u64>,
     /// The portal of the tokens that the cache holds from another grant.
     cached_portal: Option<u64>,
 }
@@ -66,6 +70,7 @@ struct Grant {
     access_token: SecretString,
     refresh_token: Option<SecretString>,
     expires_in: u64,
+    #[serde(default, deserialize_with = "lenient::optional_id")]
     hub_id: Option<u64>,
 }
 
@@ -91,12 +96,14 @@ impl Tokens {
             Credentials::OAuth { client_id, client_secret, refresh_token } => {
                 let cache = cache.map(|path| TokenCache::new(path, &client_id, &refresh_token));
                 let held = Held::new(refresh_token, cache)?;
+                let portal = AtomicU64::new(held.portal.unwrap_or(0));
                 Ok(Self::Granted {
                     client_id,
                     client_secret,
-                    held: Mutex::new(held),
+                    held: Box::new(Mutex::new(held)),
                     rotated: watch::Sender::new(None),
                     generation: AtomicU64::new(0),
+                    portal,
                 })
             }
         }
@@ -123,15 +130,24 @@ impl Tokens {
         }
     }
 
+    /// The portal of an OAuth grant, as the token endpoint has told it.
+    pub(super) fn portal(&self) -> Option<u64> {
+        match self {
+            Self::Given(_) => None,
+            Self::Granted { portal, .. } => Some(portal.load(Ordering::Acquire)).filter(|portal| *portal != 0),
+        }
+    }
+
     /// A token that is good for now.
     pub(super) async fn bearer(&self, client: &Client) -> Result<Bearer, ClientError> {
         match self {
             Self::Given(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
-            Self::Granted { client_id, client_secret, held, rotated, generation } => {
+            Self::Granted { client_id, client_secret, held, rotated, generation, portal } => {
                 let mut held = held.lock().await;
                 if held.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
                     held.renew(client, client_id, client_secret, rotated).await?;
                     generation.store(held.generation, Ordering::Release);
+                    portal.store(held.portal.unwrap_or(0), Ordering::Release);
                 }
                 let token = held.token.as_ref().expect("just renewed").value.clone();
                 Ok(Bearer { token, generation: held.generation })
@@ -141,7 +157,7 @@ impl Tokens {
 
     /// Replaces the token of a generation that HubSpot refused; once, however many workers were refused with it.
     pub(super) async fn renew(&self, client: &Client, refused: u64) -> Result<(), ClientError> {
-        let Self::Granted { client_id, client_secret, held, rotated, generation } = self else { return Ok(()) };
+        let Self::Granted { client_id, client_secret, held, rotated, generation, .. } = self else { return Ok(()) };
         let mut held = held.lock().await;
         if held.generation == refused {
             held.renew(client, client_id, client_secret, rotated).await?;
@@ -157,7 +173,8 @@ impl Held {
             Some(cache) => cache.read()?,
             None => None,
         };
-        let mut held = Self { refresh_token, token: None, generation: 0, cache: None, cached_portal: None };
+        let mut held =
+            Self { refresh_token, token: None, generation: 0, cache: None, portal: None, cached_portal: None };
         if let (Some(cache), Some(kept)) = (&cache, kept) {
             if cache.is_of_grant(&kept) {
                 let life = (kept.expires_at - Utc::now()).to_std().unwrap_or_default();
@@ -165,6 +182,7 @@ impl Held {
                 let renew_at = Instant::now() + life.saturating_sub(MAX_MARGIN);
                 held.token = Some(Token { value: kept.access_token, renew_at });
                 held.refresh_token = kept.refresh_token;
+                held.portal = kept.hub_id;
             } else {
                 held.cached_portal = kept.hub_id;
             }
@@ -196,6 +214,7 @@ impl Held {
         let refresh_token = grant.refresh_token.unwrap_or_else(|| self.refresh_token.clone());
         self.keep(grant.hub_id, &refresh_token, &grant.access_token, Utc::now() + life)?;
         self.token = Some(Token { value: grant.access_token, renew_at });
+        self.portal = grant.hub_id.or(self.portal);
         self.generation += 1;
         if refresh_token.expose_secret() != self.refresh_token.expose_secret() {
             told.send_replace(Some(refresh_token.clone()));

@@ -1,11 +1,13 @@
 //! Settings from environment variables, for `--config ENV`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
 use super::ConfigError;
+use super::unknown::Unknown;
+use super::value::{is, of_text};
 
 /// Prefix of the variables that the Python extraction service read.
 const GUIDE_PREFIX: &str = "HUBSPOT_";
@@ -17,12 +19,20 @@ const GUIDE_NAMES: [(&str, &str); 4] = [
     ("HUBSPOT_HUB_ID", "organization_id"),
 ];
 
+/// What the environment holds of a program's settings.
+pub(super) struct Variables {
+    /// The settings.
+    pub(super) settings: Map<String, Value>,
+    /// Variables that are named like settings and are none.
+    pub(super) unknown: Vec<Unknown>,
+}
+
 /// Reads the settings that the environment and `.env` in the working folder hold; the environment wins over `.env`,
 /// `PREFIX*` over `HUBSPOT_*`. The prefix is the program's, as Meltano's SDK forms it.
 ///
 /// # Errors
 /// When `.env` is there and cannot be read, or a value does not fit its setting's type.
-pub(super) fn read(schema: &Value, prefix: &str, dotenv: &Path) -> Result<Map<String, Value>, ConfigError> {
+pub(super) fn read(schema: &Value, prefix: &str, dotenv: &Path) -> Result<Variables, ConfigError> {
     let mut variables = BTreeMap::new();
     if dotenv.exists() {
         let unreadable =
@@ -41,57 +51,51 @@ pub(super) fn read(schema: &Value, prefix: &str, dotenv: &Path) -> Result<Map<St
     );
 
     let mut settings = Map::new();
+    let mut known: BTreeSet<String> = GUIDE_NAMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (setting, definition) in properties {
+        known.extend(names(prefix, setting));
         let Some((variable, text)) = find(&variables, prefix, setting) else { continue };
-        settings.insert(setting.clone(), parse(text, definition, variable)?);
+        let is_text = is(definition, "string") || definition["type"].is_null();
+        let value = if is_text { Ok(text.into()) } else { of_text(text, definition) };
+        let value = value
+            .map_err(|expected| ConfigError::Variable { name: variable.to_owned(), expected: expected.to_owned() })?;
+        settings.insert(setting.clone(), value);
     }
-    Ok(settings)
+    let others = variables.keys().filter(|name| !known.contains(*name));
+    let unknown = others.filter_map(|name| unknown(name, prefix, schema)).collect();
+    Ok(Variables { settings, unknown })
+}
+
+/// A variable of none of the settings' names, where it was likely meant for one.
+fn unknown(name: &str, prefix: &str, schema: &Value) -> Option<Unknown> {
+    let upper = name.to_ascii_uppercase();
+    if let Some(rest) = upper.strip_prefix(prefix) {
+        // Meltano's own, such as TAP_HUBSPOT_TICKETS__SELECT.
+        return (!rest.starts_with('_')).then(|| Unknown::variable(name, prefix, schema));
+    }
+    // Other programs have variables of this prefix, too.
+    let is_guide = speaks_to_hubspot(prefix) && upper.starts_with(GUIDE_PREFIX);
+    let guide = is_guide.then(|| Unknown::variable(name, GUIDE_PREFIX, schema));
+    guide.filter(Unknown::has_nearest)
+}
+
+/// The variables that hold a setting, the one that wins first.
+fn names(prefix: &str, setting: &str) -> impl Iterator<Item = String> {
+    let upper = setting.to_ascii_uppercase();
+    let guide = GUIDE_NAMES.iter().filter(move |(_, of)| *of == setting).map(|(name, _)| (*name).to_owned());
+    let guide = guide.chain([format!("{GUIDE_PREFIX}{upper}")]).filter(move |_| speaks_to_hubspot(prefix));
+    [format!("{prefix}{upper}")].into_iter().chain(guide)
+}
+
+/// HubSpot's variables are none of a program's that does not speak to it.
+fn speaks_to_hubspot(prefix: &str) -> bool {
+    prefix.contains("HUBSPOT")
 }
 
 fn find<'v>(variables: &'v BTreeMap<String, String>, prefix: &str, setting: &str) -> Option<(&'v str, &'v str)> {
-    let upper = setting.to_ascii_uppercase();
-    let guide = GUIDE_NAMES.iter().filter(|(_, of)| *of == setting).map(|(name, _)| (*name).to_owned());
-    let guide = guide.chain([format!("{GUIDE_PREFIX}{upper}")]);
-    // HubSpot's variables are none of a program's that does not speak to it.
-    let guide = guide.filter(|_| prefix.contains("HUBSPOT"));
-    [format!("{prefix}{upper}")]
-        .into_iter()
-        .chain(guide)
+    names(prefix, setting)
         .find_map(|name| variables.get_key_value(&name))
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .filter(|(_, value)| !value.is_empty())
-}
-
-fn parse(text: &str, definition: &Value, variable: &str) -> Result<Value, ConfigError> {
-    let is = |name: &str| match &definition["type"] {
-        Value::String(one) => one == name,
-        Value::Array(several) => several.iter().any(|one| one == name),
-        _ => false,
-    };
-    let refuse = |expected: &str| ConfigError::Variable { name: variable.to_owned(), expected: expected.to_owned() };
-    if is("array") {
-        if text.trim_start().starts_with('[') {
-            return serde_json::from_str(text).map_err(|_| refuse("a JSON array or names with commas between"));
-        }
-        return Ok(text.split(',').map(|part| Value::from(part.trim())).collect());
-    }
-    if is("object") {
-        return serde_json::from_str(text).map_err(|_| refuse("a JSON object"));
-    }
-    if is("boolean") {
-        return match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" => Ok(true.into()),
-            "false" | "0" | "no" => Ok(false.into()),
-            _ => Err(refuse("true or false")),
-        };
-    }
-    if is("integer") || is("number") {
-        if is("null") && text.trim() == "null" {
-            return Ok(Value::Null);
-        }
-        let number = serde_json::from_str(text.trim()).ok().filter(Value::is_number);
-        return number.ok_or_else(|| refuse("a number"));
-    }
-    Ok(text.into())
 }

@@ -1,6 +1,5 @@
 //! Reading, merging and validating config files.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -8,10 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{Config, TargetConfig, environment, target_schema};
-
-/// A misspelt key closer than this to a known one is answered with a suggestion.
-const SIMILAR_ENOUGH: f64 = 0.75;
+use super::credential::{CREDENTIALS, clean};
+use super::unknown::{Unknown, unknown_keys};
+use super::value::normalised;
+use super::{Config, TargetConfig, environment, shared_settings, target_schema};
 
 /// Settings of which null is a value: never.
 const NULLABLE: [&str; 1] = ["sweep_hours"];
@@ -99,15 +98,54 @@ pub enum ConfigError {
     },
     /// Neither a token nor an OAuth grant.
     #[error(
-        "config has no credentials: set access_token (a private app token or service key), or client_id, client_secret and refresh_token"
+        "config has no credentials: set access_token (a service key or private app token), or client_id, client_secret and refresh_token{hint}"
     )]
-    NoCredentials,
+    NoCredentials {
+        /// What the user likely meant for one, after a semicolon; empty: nothing.
+        hint: String,
+    },
     /// Some of the OAuth settings.
-    #[error("config has a part of an OAuth grant only: set {missing} too, or access_token instead")]
+    #[error("config has a part of an OAuth grant only: set {missing} too, or access_token instead{hint}")]
     HalfAnOAuthGrant {
         /// What is missing.
         missing: String,
+        /// As of [`ConfigError::NoCredentials`].
+        hint: String,
     },
+}
+
+impl ConfigError {
+    /// The same error, naming what was likely meant for the credentials that are missing.
+    fn with_hint(self, gathered: &Gathered) -> Self {
+        let hint = gathered.credential_hint();
+        match self {
+            Self::NoCredentials { .. } => Self::NoCredentials { hint },
+            Self::HalfAnOAuthGrant { missing, .. } => Self::HalfAnOAuthGrant { missing, hint },
+            other => other,
+        }
+    }
+}
+
+/// The settings of all sources, as they are written there.
+struct Gathered {
+    settings: Map<String, Value>,
+    /// What is written there and is no setting.
+    unknown: Vec<Unknown>,
+}
+
+impl Gathered {
+    fn warnings(&self) -> Vec<String> {
+        self.unknown.iter().map(Unknown::sentence).collect()
+    }
+
+    /// What was likely meant for a credential, after a semicolon.
+    fn credential_hint(&self) -> String {
+        let is_empty = |value: &Value| value.as_str().is_some_and(|text| clean(text) == Ok(""));
+        let empty = CREDENTIALS.iter().filter(|name| self.settings.get(**name).is_some_and(is_empty));
+        let empty = empty.map(|name| format!("{name} is given, but empty"));
+        let hints = self.unknown.iter().filter_map(Unknown::credential_hint).chain(empty);
+        hints.map(|hint| format!("; {hint}")).collect()
+    }
 }
 
 /// The JSON Schema of the settings, draft 2020-12, made from [`Config`].
@@ -122,7 +160,9 @@ pub fn settings_schema() -> &'static Value {
 /// # Errors
 /// When a source cannot be read or a value breaks its constraint; no message shows a secret's value.
 pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
-    accept(gathered(sources, settings_schema(), TAP_PREFIX)?)
+    let gathered = gathered(sources, settings_schema(), TAP_PREFIX)?;
+    let config = accept(&gathered, config_of)?;
+    Ok(Loaded { config, warnings: gathered.warnings() })
 }
 
 /// The same of one JSON text.
@@ -130,12 +170,44 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &[u8]) -> Result<Loaded, ConfigError> {
-    accept(read_text(text, Path::new("-"))?)
+    let settings = read_text(text, Path::new("-"))?;
+    let gathered = Gathered { unknown: unknown_keys(&settings, settings_schema()), settings };
+    let config = accept(&gathered, config_of)?;
+    Ok(Loaded { config, warnings: gathered.warnings() })
 }
 
-fn accept(settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
-    let (settings, warnings) = validated(settings, settings_schema())?;
-    let config: Config = deserialised(settings)?;
+/// The same for the target.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_target(sources: &[ConfigSource]) -> Result<LoadedTarget, ConfigError> {
+    let gathered = gathered(sources, target_schema(), TARGET_PREFIX)?;
+    let (connection, target) = accept(&gathered, |settings| {
+        let settings = validated(settings, target_schema())?;
+        let connection: Config = deserialised(shared_settings(&settings))?;
+        connection.credentials()?;
+        Ok((connection, deserialised(settings.into())?))
+    })?;
+    Ok(LoadedTarget { connection, target, warnings: gathered.warnings() })
+}
+
+/// What `make` makes of the settings.
+fn accept<T>(
+    gathered: &Gathered,
+    make: impl FnOnce(Map<String, Value>) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
+    make(gathered.settings.clone()).map_err(|error| {
+        // Nobody gets the warnings of a config that is none, and a misspelt key is often the reason.
+        for warning in gathered.warnings() {
+            tracing::warn!("{warning}");
+        }
+        error.with_hint(gathered)
+    })
+}
+
+fn config_of(settings: Map<String, Value>) -> Result<Config, ConfigError> {
+    let settings = validated(settings, settings_schema())?;
+    let config: Config = deserialised(settings.into())?;
     config.credentials()?;
     if let (Some(start), Some(end)) = (config.start_date, config.end_date)
         && start >= end
@@ -153,20 +225,7 @@ fn accept(settings: Map<String, Value>) -> Result<Loaded, ConfigError> {
                 .to_owned(),
         });
     }
-    Ok(Loaded { config, warnings })
-}
-
-/// The same for the target.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_target(sources: &[ConfigSource]) -> Result<LoadedTarget, ConfigError> {
-    let settings = gathered(sources, target_schema(), TARGET_PREFIX)?;
-    let (settings, warnings) = validated(settings, target_schema())?;
-    let target: TargetConfig = deserialised(settings.clone())?;
-    let connection: Config = deserialised(settings)?;
-    connection.credentials()?;
-    Ok(LoadedTarget { connection, target, warnings })
+    Ok(config)
 }
 
 /// The settings of a program that shares none with the tap, and one sentence for each key that is no setting.
@@ -178,12 +237,13 @@ pub fn load_settings<T: DeserializeOwned>(
     schema: &Value,
     prefix: &'static str,
 ) -> Result<(T, Vec<String>), ConfigError> {
-    let (settings, warnings) = validated(gathered(sources, schema, prefix)?, schema)?;
-    Ok((deserialised(settings)?, warnings))
+    let gathered = gathered(sources, schema, prefix)?;
+    let settings = accept(&gathered, |settings| deserialised(validated(settings, schema)?.into()))?;
+    Ok((settings, gathered.warnings()))
 }
 
 /// The settings of all sources.
-fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Map<String, Value>, ConfigError> {
+fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Gathered, ConfigError> {
     if sources.is_empty() {
         return Err(ConfigError::NotGiven { prefix });
     }
@@ -193,21 +253,27 @@ fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> R
             settings.extend(read_file(path)?);
         }
     }
+    let mut unknown = unknown_keys(&settings, schema);
     if sources.contains(&ConfigSource::Environment) {
-        settings.extend(environment::read(schema, prefix, Path::new(".env"))?);
+        let variables = environment::read(schema, prefix, Path::new(".env"))?;
+        settings.extend(variables.settings);
+        unknown.extend(variables.unknown);
     }
-    Ok(settings)
+    Ok(Gathered { settings, unknown })
 }
 
-/// Settings that are valid, and what is to be said about them.
-fn validated(mut settings: Map<String, Value>, schema: &Value) -> Result<(Value, Vec<String>), ConfigError> {
-    // Orchestrators write unset settings as null; for a few settings null says something.
-    settings.retain(|setting, value| !value.is_null() || NULLABLE.contains(&setting.as_str()));
-
-    let warnings = unknown_keys(&settings, schema);
-    let settings = Value::Object(settings);
-    validate(&settings, schema)?;
-    Ok((settings, warnings))
+/// The settings in the form that the schema takes, which they fit.
+fn validated(settings: Map<String, Value>, schema: &Value) -> Result<Map<String, Value>, ConfigError> {
+    let mut normal = Map::new();
+    for (setting, value) in settings {
+        let value = normalised(&setting, value, &schema["properties"][&setting])?;
+        // Orchestrators write unset settings as null; for a few settings null says something.
+        if !value.is_null() || NULLABLE.contains(&setting.as_str()) {
+            normal.insert(setting, value);
+        }
+    }
+    validate(&normal, schema)?;
+    Ok(normal)
 }
 
 fn deserialised<T: DeserializeOwned>(settings: Value) -> Result<T, ConfigError> {
@@ -231,27 +297,8 @@ fn read_text(text: &[u8], path: &Path) -> Result<Map<String, Value>, ConfigError
     }
 }
 
-fn unknown_keys(settings: &Map<String, Value>, schema: &Value) -> Vec<String> {
-    let known: BTreeSet<&str> =
-        schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
-    settings
-        .keys()
-        .filter(|key| !known.contains(key.as_str()))
-        .map(|key| {
-            let nearest = known
-                .iter()
-                .map(|name| (strsim::jaro_winkler(key, name), name))
-                .filter(|(similarity, _)| *similarity > SIMILAR_ENOUGH)
-                .max_by(|(one, _), (other, _)| one.total_cmp(other));
-            match nearest {
-                Some((_, name)) => format!("config key {key:?} is unknown and ignored; did you mean {name:?}?"),
-                None => format!("config key {key:?} is unknown and ignored"),
-            }
-        })
-        .collect()
-}
-
-fn validate(settings: &Value, schema: &Value) -> Result<(), ConfigError> {
+fn validate(settings: &Map<String, Value>, schema: &Value) -> Result<(), ConfigError> {
+    let settings = &Value::Object(settings.clone());
     let validator = jsonschema::options()
         .should_validate_formats(true)
         .build(schema)
@@ -267,6 +314,7 @@ fn validate(settings: &Value, schema: &Value) -> Result<(), ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use secrecy::ExposeSecret;
     use serde_json::json;
 
     fn load_json(settings: &Value) -> Result<Loaded, ConfigError> {
@@ -303,7 +351,8 @@ mod tests {
             ("page_size", json!(101), "101"),
             ("page_size", json!("ten"), "ten"),
             ("api_version", json!("v9"), "v9"),
-            ("start_date", json!("yesterday"), "yesterday"),
+            ("start_date", json!("yesterday"), "2024-01-31T13:45:00Z"),
+            ("created_after", json!(20_240_101), "20240101"),
             ("retry_delay_secs", json!(-1), "-1"),
         ] {
             let error = load_json(&json!({"access_token": "t", setting: value})).expect_err("invalid").to_string();
@@ -315,6 +364,30 @@ mod tests {
     fn a_secret_of_the_wrong_type_is_not_shown() {
         let error = load_json(&json!({"access_token": ["hush-hush"]})).expect_err("invalid").to_string();
         assert!(error.contains("access_token") && !error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn missing_credentials_name_the_key_that_was_likely_meant_for_them() {
+        let said = |settings: Value| load_json(&settings).expect_err("refused").to_string();
+        let misspelt = said(json!({"acces_token": "hush-hush", "page_sise": 10}));
+        assert!(
+            misspelt.ends_with(r#"; config key "acces_token" is unknown and ignored; did you mean "access_token"?"#)
+        );
+        assert!(!misspelt.contains("page_sise") && !misspelt.contains("hush"), "{misspelt}");
+        let half = said(json!({"client_id": "c", "client_secrt": "hush-hush", "refresh_token": "r"}));
+        assert!(half.contains("set client_secret") && half.contains(r#""client_secrt""#), "{half}");
+        let empty = said(json!({"access_token": "Bearer \n"}));
+        assert!(empty.ends_with("; access_token is given, but empty"), "{empty}");
+    }
+
+    #[test]
+    fn settings_of_the_taps_own_are_no_settings_of_the_target() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let settings = json!({"access_token": " t\n", "streams": {"customers": {"object_type": "contacts"}}});
+        std::fs::write(file.path(), settings.to_string()).expect("written");
+        let loaded = load_target(&[ConfigSource::File(file.path().to_owned())]).expect("valid");
+        assert_eq!(loaded.connection.access_token.map(|token| token.expose_secret().to_owned()).as_deref(), Some("t"));
+        assert!(loaded.connection.streams.is_none() && loaded.target.streams.contains_key("customers"));
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! The settings of the tap: one struct that feeds the parser, the JSON Schema, `--about` and the documentation.
 
+mod credential;
+mod date_time;
 mod environment;
 mod load;
 mod target;
+mod unknown;
+mod value;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +20,9 @@ pub use load::{
     ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_settings, load_target, parse, settings_schema,
 };
 pub use target::{StreamConfig, TargetConfig, UnknownFields, target_schema};
+pub use unknown::nearest_of;
+
+use target::shared_settings;
 
 /// HubSpot's public API.
 const DEFAULT_API_BASE_URL: &str = "https://api.hubapi.com";
@@ -32,7 +39,7 @@ const DEFAULT_ASSOCIATIONS: [&str; 2] = ["contacts", "companies"];
 /// Every field's comment is its description in `--about`, its attributes are its default, bounds and secrecy.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Config {
-    /// Private app token or service key of the portal. Give this, or client_id, client_secret and refresh_token.
+    /// Service key or private app token of the portal. Give this, or client_id, client_secret and refresh_token.
     #[schemars(with = "Option<String>", length(min = 1), extend("secret" = true, "writeOnly" = true))]
     pub access_token: Option<SecretString>,
 
@@ -62,18 +69,28 @@ pub struct Config {
     #[schemars(length(min = 1, max = 200))]
     pub scan_id: Option<String>,
 
-    /// Only tickets modified at or after this instant (RFC 3339, inclusive) are read.
+    /// Only tickets modified at or after this date or instant (inclusive) are read: `2024-01-31`, midnight UTC, or
+    /// `2024-01-31T13:45:00Z`.
     pub start_date: Option<DateTime<Utc>>,
 
-    /// Only tickets modified before this instant (RFC 3339, exclusive) are read.
+    /// Only tickets modified before this date or instant (exclusive) are read.
     pub end_date: Option<DateTime<Utc>>,
 
-    /// Only records created at or after this instant (RFC 3339, inclusive) are read: what is new since. Such a run moves
+    /// Only records created at or after this date or instant (inclusive) are read: what is new since. Such a run moves
     /// no bookmark.
     pub created_after: Option<DateTime<Utc>>,
 
-    /// Property names or globs (`hs_*`). When set, only these are selected by default; a catalog's selection wins.
+    /// Stream names or globs (`ticket*`). When set, only these are selected by default; a catalog given with `--catalog`
+    /// decides alone. Default: all but contacts, companies, deals and sync_audit.
+    pub streams: Option<Vec<String>>,
+
+    /// Property names or globs (`hs_*`) of tickets, or of another object type (`contacts.email`). When set, only these of
+    /// that type are selected by default; a catalog given with `--catalog` decides alone.
     pub properties: Option<Vec<String>>,
+
+    /// Names or globs, as in drop, of sensitive properties that are read like any other; `*`: all that the token may see.
+    /// The rest of them is in the catalog as unsupported, which no selection overrides, unless properties has the very name.
+    pub sensitive_properties: Option<Vec<String>>,
 
     /// Property names or globs that are never read, whatever the catalog selects: `email`, or `contacts.email` for one
     /// object type. Holds for the primary contact and company, too.
@@ -159,10 +176,10 @@ pub struct Config {
     #[schemars(range(max = 525_600))]
     pub lookback_minutes: u32,
 
-    /// Hours between two readings of the archive (deleted tickets); 0: on each run.
-    #[serde(default)]
+    /// Hours between two readings of the archive (deleted tickets); 0: on each run. Default: by its size. One of up to
+    /// 500 rows is read on each run, a larger one with an hour between for every 1,000 rows, at most 24 hours.
     #[schemars(range(min = 0, max = 87_600))]
-    pub archive_hours: f64,
+    pub archive_hours: Option<f64>,
 
     /// Hours between two sweeps, which read everything again and find what changes without a trace: removed
     /// associations, calculated properties, permanent deletions. 0: on each run; null: never. Default: 168, with
@@ -239,7 +256,7 @@ impl Config {
                 client_secret: client_secret.clone(),
                 refresh_token: refresh_token.clone(),
             }),
-            (None, None, None) => Err(ConfigError::NoCredentials),
+            (None, None, None) => Err(ConfigError::NoCredentials { hint: String::new() }),
             (client_id, client_secret, refresh_token) => Err(ConfigError::HalfAnOAuthGrant {
                 missing: [
                     ("client_id", client_id.is_none()),
@@ -250,6 +267,7 @@ impl Config {
                 .filter_map(|(name, missing)| missing.then_some(name))
                 .collect::<Vec<_>>()
                 .join(", "),
+                hint: String::new(),
             }),
         }
     }

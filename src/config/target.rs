@@ -125,6 +125,12 @@ pub fn target_schema() -> &'static Value {
     &SCHEMA
 }
 
+/// Of a target's settings those that say how to reach the portal.
+pub(super) fn shared_settings(settings: &Map<String, Value>) -> Value {
+    let shared = settings.iter().filter(|(name, _)| SHARED.contains(&name.as_str()));
+    Value::Object(shared.map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 fn default_ticket_key() -> String {
     "tap_delivery_key".to_owned()
 }

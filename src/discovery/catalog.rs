@@ -1,23 +1,14 @@
 //! The catalog of a portal, in the shape that Meltano's SDK gives one.
 
 use serde_json::{Map, Value, json};
-use wildmatch::WildMatch;
 
-use super::{Field, OBJECT_STREAMS, Portal, Role, STREAMS, Stream, association_column, follows_properties};
-use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, MISSING_SCOPE, Metadata};
+use super::choices::{Choices, kind_of};
+use super::{Field, OBJECT_STREAMS, Obstacle, Portal, Role, STREAMS, Stream, association_column, follows_properties};
+use crate::catalog::{
+    Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, HUBSPOT_TYPE, MISSING_SCOPE, Metadata,
+};
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
-
-/// What is in the catalog and selected by default.
-#[derive(Debug)]
-pub struct Choices {
-    /// Property names or globs; none: all but the clock-driven and sensitive ones.
-    pub properties: Option<Vec<String>>,
-    /// Object types whose associations are offered.
-    pub associations: Vec<ObjectType>,
-    /// All properties in one JSON column.
-    pub one_column: bool,
-}
 
 /// Builds an entry field by field.
 struct EntryBuilder<'s> {
@@ -50,7 +41,10 @@ fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEn
             _ => entry.add_field(field),
         }
     }
-    entry.finish(&portal.account.portal_id.to_string(), portal.access.missing_for_stream(stream.name))
+    let portal_id = portal.account.as_ref().map(|account| account.portal_id.to_string());
+    let missing_scope = portal.access.missing_for_stream(stream.name);
+    let selected = choices.selects(stream) && (missing_scope.is_none() || choices.names(stream));
+    entry.finish(portal_id, selected, missing_scope)
 }
 
 /// The object types whose ids a stream's records carry.
@@ -73,21 +67,11 @@ impl EntryBuilder<'_> {
     }
 
     fn add_properties(&mut self, properties: &[Property], choices: &Choices) {
-        // The setting is about tickets.
-        let names = choices.properties.as_ref().filter(|_| self.stream.name == "tickets");
-        let patterns: Option<Vec<WildMatch>> =
-            names.map(|names| names.iter().map(|name| WildMatch::new(name)).collect());
-        let selected = |property: &Property| match &patterns {
-            Some(patterns) => patterns.iter().any(|pattern| pattern.matches(&property.name)),
-            None => is_selected_by_default(property),
-        };
+        let stream = self.stream.name;
         if !choices.one_column {
             for property in properties {
-                self.add(
-                    &column_name(&property.name),
-                    property_schema(property),
-                    property_metadata(property, selected(property)),
-                );
+                let metadata = property_metadata(stream, property, choices);
+                self.add(&column_name(&property.name), property_schema(property), metadata);
             }
             return;
         }
@@ -98,21 +82,25 @@ impl EntryBuilder<'_> {
         self.add("properties", schema, json!({"inclusion": "available"}));
         for property in properties {
             let breadcrumb = ["properties", "properties", "properties", &property.name].map(str::to_owned).to_vec();
-            let Value::Object(metadata) = property_metadata(property, selected(property)) else { continue };
+            let Value::Object(metadata) = property_metadata(stream, property, choices) else { continue };
             self.metadata.push(Metadata { breadcrumb, metadata });
         }
     }
 
     fn add_associations(&mut self, types: &[ObjectType], portal: &Portal) {
         for object_type in types {
-            let metadata = association_metadata(object_type, portal);
-            self.add(&association_column(object_type), Kind::Ids.schema(), metadata);
+            let missing = match self.stream.name {
+                "contacts" => portal.access.contact_deals.as_deref(),
+                _ => missing_scope(object_type, portal),
+            };
+            self.add(&association_column(object_type), Kind::Ids.schema(), association_metadata(missing));
         }
     }
 
     fn add_primary(&mut self, field: &Field, object_type: &ObjectType, portal: &Portal, choices: &Choices) {
         if choices.associations.contains(object_type) {
-            self.add(field.name, field.kind.schema(), association_metadata(object_type, portal));
+            let metadata = association_metadata(missing_scope(object_type, portal));
+            self.add(field.name, field.kind.schema(), metadata);
         }
     }
 
@@ -122,8 +110,7 @@ impl EntryBuilder<'_> {
         self.metadata.push(Metadata { breadcrumb: vec!["properties".to_owned(), name.to_owned()], metadata });
     }
 
-    fn finish(mut self, portal_id: &str, missing_scope: Option<&str>) -> CatalogEntry {
-        let selected = self.stream.selected_by_default && missing_scope.is_none();
+    fn finish(mut self, portal_id: Option<String>, selected: bool, missing_scope: Option<&str>) -> CatalogEntry {
         let mut metadata = Map::new();
         metadata.insert("inclusion".to_owned(), "available".into());
         metadata.insert("selected".to_owned(), selected.into());
@@ -133,7 +120,9 @@ impl EntryBuilder<'_> {
             metadata.insert("replication-key".to_owned(), key.into());
             metadata.insert("valid-replication-keys".to_owned(), json!([key]));
         }
-        metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        if let Some(portal_id) = portal_id {
+            metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        }
         if let Some(scope) = missing_scope {
             metadata.insert(MISSING_SCOPE.to_owned(), scope.into());
         }
@@ -157,26 +146,38 @@ impl EntryBuilder<'_> {
     }
 }
 
-/// Clock-driven properties differ on every read without a change of the ticket; sensitive ones are the user's decision.
-pub fn is_selected_by_default(property: &Property) -> bool {
-    let sensitive = property.data_sensitivity.as_deref().is_some_and(|level| level != "non_sensitive");
-    property.field_type != "calculation_read_time" && !sensitive
-}
-
 fn property_schema(property: &Property) -> Value {
-    let mut schema = Kind::of_hubspot(&property.hubspot_type).schema();
+    let mut schema = kind_of(property).schema();
     if !property.label.is_empty() {
         schema["description"] = property.label.as_str().into();
     }
     schema
 }
 
-fn property_metadata(property: &Property, selected: bool) -> Value {
-    json!({"inclusion": "available", "selected-by-default": selected, HUBSPOT_PROPERTY: property.name})
+fn property_metadata(stream: &str, property: &Property, choices: &Choices) -> Value {
+    let inclusion = if choices.is_unsupported(stream, property) { "unsupported" } else { "available" };
+    let selected = choices.selects_property(stream, property);
+    let mut metadata =
+        json!({"inclusion": inclusion, "selected-by-default": selected, HUBSPOT_PROPERTY: property.name});
+    if kind_of(property) == Kind::Id {
+        metadata[HUBSPOT_TYPE] = property.hubspot_type.as_str().into();
+    }
+    if property.is_sensitive() {
+        metadata[HUBSPOT_SENSITIVITY] = property.data_sensitivity.as_deref().into();
+    }
+    metadata
 }
 
-fn association_metadata(object_type: &ObjectType, portal: &Portal) -> Value {
-    match portal.access.missing_for(object_type) {
+/// What associations of tickets with a type lack; a type that the portal does not know lacks itself.
+fn missing_scope<'p>(object_type: &ObjectType, portal: &'p Portal) -> Option<&'p str> {
+    portal.access.obstacle(object_type).map(|obstacle| match obstacle {
+        Obstacle::Scope(scope) => scope.as_str(),
+        Obstacle::UnknownType(_) => "object type unknown to the portal",
+    })
+}
+
+fn association_metadata(missing_scope: Option<&str>) -> Value {
+    match missing_scope {
         None => json!({"inclusion": "available"}),
         Some(scope) => json!({"inclusion": "available", "selected-by-default": false, MISSING_SCOPE: scope}),
     }

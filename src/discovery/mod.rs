@@ -1,14 +1,19 @@
 //! What a portal has: its properties, what the token may read, and the catalog made of them.
 
 mod catalog;
+mod choices;
 mod streams;
 
-use futures_util::future::{join, join_all, join4};
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+
+use futures_util::future::{join, join_all, join5};
 use thiserror::Error;
 
 use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
-pub use catalog::{Choices, build_catalog, is_selected_by_default};
+pub use catalog::build_catalog;
+pub use choices::{Choices, is_selected_by_default, kind_of, matches};
 pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.
@@ -17,23 +22,45 @@ const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 /// A portal as a token sees it.
 #[derive(Debug)]
 pub struct Portal {
-    /// Which portal.
-    pub account: Account,
+    /// Which portal; none where HubSpot does not tell.
+    pub account: Option<Account>,
+    /// Why HubSpot does not tell, where it does not.
+    pub account_failure: Option<ClientError>,
     /// Its ticket properties, sensitive ones that the token may see included.
-    pub properties: Vec<Property>,
-    /// The properties of other object types, where they were asked for.
+    pub definitions: Definitions,
+    /// The properties of other object types, where they were asked for and could be read.
     pub others: Vec<(&'static str, Vec<Property>)>,
     /// What the token may not read.
     pub access: Access,
 }
 
-/// The scopes that a token lacks.
+/// The property definitions of tickets.
+#[derive(Debug, Clone)]
+pub struct Definitions {
+    /// The definitions, by name.
+    pub properties: Vec<Property>,
+    /// Whether they are all that the token may see; sensitive ones may be missing where not.
+    pub is_whole: bool,
+}
+
+/// What a token may not read.
 #[derive(Debug, Default, Clone)]
 pub struct Access {
-    /// For whole streams.
+    /// Streams, each with the scope that it needs.
     pub streams: Vec<(&'static str, String)>,
-    /// For associations with an object type.
-    pub associations: Vec<(ObjectType, String)>,
+    /// Associations of tickets with an object type.
+    pub associations: Vec<(ObjectType, Obstacle)>,
+    /// The scope that associations of contacts with deals need.
+    pub contact_deals: Option<String>,
+}
+
+/// Why associations cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The token lacks a scope.
+    Scope(String),
+    /// The portal has no such object type, in HubSpot's words.
+    UnknownType(String),
 }
 
 /// Why a portal cannot be described.
@@ -52,6 +79,17 @@ pub enum DiscoveryError {
         /// The token's portal.
         found: String,
     },
+    /// A portal that cannot be compared with the one in the settings.
+    #[error(
+        "organization_id is {expected}, but HubSpot does not tell which portal the token belongs to; nothing was read: run again later, or leave organization_id out to read without this check ({source})"
+    )]
+    UnknownPortal {
+        /// The config's portal.
+        expected: String,
+        /// Why HubSpot does not tell.
+        #[source]
+        source: ClientError,
+    },
 }
 
 impl Portal {
@@ -59,7 +97,7 @@ impl Portal {
     pub fn properties_of(&self, stream: &str) -> &[Property] {
         match self.others.iter().find(|(name, _)| *name == stream) {
             Some((_, properties)) => properties,
-            None if stream == "tickets" => &self.properties,
+            None if stream == "tickets" => &self.definitions.properties,
             None => &[],
         }
     }
@@ -71,44 +109,99 @@ impl Access {
         self.streams.iter().find(|(denied, _)| *denied == stream).map(|(_, scope)| scope.as_str())
     }
 
-    /// The scope that reading associations with a type would need.
-    pub fn missing_for(&self, object_type: &ObjectType) -> Option<&str> {
-        self.associations.iter().find(|(denied, _)| denied == object_type).map(|(_, scope)| scope.as_str())
+    /// Why associations of tickets with a type cannot be read.
+    pub fn obstacle(&self, object_type: &ObjectType) -> Option<&Obstacle> {
+        self.associations.iter().find(|(denied, _)| denied == object_type).map(|(_, obstacle)| obstacle)
     }
 }
 
-/// Asks which portal the token belongs to, and refuses another one than `organization_id`.
-///
-/// # Errors
-/// When the portals differ or HubSpot does not tell.
-pub async fn discover_account(client: &Client, organization_id: Option<&str>) -> Result<Account, DiscoveryError> {
-    let account = client.account().await?;
-    let found = account.portal_id.to_string();
-    match organization_id {
-        Some(expected) if expected != found => {
-            Err(DiscoveryError::OtherPortal { expected: expected.to_owned(), found })
+impl fmt::Display for Obstacle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Scope(scope) => write!(formatter, "the token lacks the scope {scope}"),
+            Self::UnknownType(words) => write!(formatter, "the portal does not know the object type ({words})"),
         }
-        _ => Ok(account),
     }
 }
 
-/// Asks what the token may read of associations between tickets and `associations`.
+/// Asks which portal the token belongs to, and refuses another one than `organization_id`. The inner error says why HubSpot
+/// does not tell.
 ///
 /// # Errors
-/// Any failure but a missing scope.
+/// When the portals differ or cannot be compared, or no other request can succeed either.
+pub async fn discover_account(
+    client: &Client,
+    organization_id: Option<&str>,
+) -> Result<Result<Account, ClientError>, DiscoveryError> {
+    let account = match client.account().await {
+        Err(error) if error.ends_all() || matches!(error, ClientError::Unreachable { .. }) => return Err(error.into()),
+        answer => answer.or_else(|error| client.granted_account().ok_or(error)),
+    };
+    match (account, organization_id) {
+        (Ok(account), Some(expected)) if account.portal_id.to_string() != expected => {
+            Err(DiscoveryError::OtherPortal { expected: expected.to_owned(), found: account.portal_id.to_string() })
+        }
+        (Err(source), Some(expected)) => Err(DiscoveryError::UnknownPortal { expected: expected.to_owned(), source }),
+        (account, _) => {
+            if let Err(error) = &account {
+                tracing::warn!(
+                    "HubSpot does not tell which portal the token belongs to, so that is not checked: {error}"
+                );
+            }
+            Ok(account)
+        }
+    }
+}
+
+/// Asks what the token may read of associations between tickets and `associations`. What cannot be found out now is taken for
+/// readable, with a warning.
+///
+/// # Errors
+/// When no other request can succeed either.
 pub async fn discover_access(client: &Client, associations: &[ObjectType]) -> Result<Access, ClientError> {
     let probes = join_all(associations.iter().map(|object_type| async move {
-        let scope = denied(client.probe_associations(&ObjectType::TICKETS, object_type).await)?;
-        Ok::<_, ClientError>(scope.map(|scope| (object_type.clone(), scope)))
+        let obstacle = probe_associations(client, &ObjectType::TICKETS, object_type).await?;
+        Ok::<_, ClientError>(obstacle.map(|obstacle| (object_type.clone(), obstacle)))
     }));
     let associations = probes.await.into_iter().collect::<Result<Vec<_>, _>>()?;
-    Ok(Access { streams: Vec::new(), associations: associations.into_iter().flatten().collect() })
+    Ok(Access { associations: associations.into_iter().flatten().collect(), ..Access::default() })
 }
 
-/// Describes a portal, with all object types if `whole`; all its questions are asked side by side after the first one.
+/// Why associations between two types cannot be read; none where they can.
+async fn probe_associations(
+    client: &Client,
+    from: &ObjectType,
+    to: &ObjectType,
+) -> Result<Option<Obstacle>, ClientError> {
+    match client.probe_associations(from, to).await {
+        Ok(()) => Ok(None),
+        Err(error) if error.missing_scope().is_some() => Ok(error.missing_scope().map(Obstacle::Scope)),
+        Err(ClientError::Refused { status: 400 | 404, detail, .. }) => Ok(Some(Obstacle::UnknownType(detail))),
+        Err(error) if error.ends_all() => Err(error),
+        Err(error) => {
+            tracing::warn!("whether the token may read associations of {from} with {to} cannot be told: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// The scope that contacts need for `associated_deals`, where the token lacks it.
 ///
 /// # Errors
-/// When the portal is another than `organization_id`, or a question is not answered.
+/// When no other request can succeed either.
+pub async fn discover_contact_deals(client: &Client) -> Result<Option<String>, ClientError> {
+    let obstacle = probe_associations(client, &ObjectType::CONTACTS, &ObjectType::DEALS).await?;
+    Ok(obstacle.map(|obstacle| match obstacle {
+        Obstacle::Scope(scope) => scope,
+        Obstacle::UnknownType(_) => ObjectType::DEALS.read_scope(),
+    }))
+}
+
+/// Describes a portal, with all object types if `whole`; all its questions are asked side by side after the first one. Only
+/// the ticket properties must be answered: of anything else that fails, a warning tells.
+///
+/// # Errors
+/// When the portal is another than `organization_id`, or the ticket properties cannot be read.
 pub async fn discover(
     client: &Client,
     organization_id: Option<&str>,
@@ -116,17 +209,20 @@ pub async fn discover(
     whole: bool,
 ) -> Result<Portal, DiscoveryError> {
     let account = discover_account(client, organization_id).await?;
-    let owners = async { denied(client.probe_owners().await) };
+    // A run that reads owners finds out by itself.
+    let owners = async { if whole { denied("owners", client.probe_owners().await) } else { Ok(None) } };
+    let contact_deals = async { if whole { discover_contact_deals(client).await } else { Ok(None) } };
     let others =
         join_all(OBJECT_STREAMS.into_iter().filter(|name| whole && *name != "tickets").map(|name| async move {
             match client.list_properties(&ObjectType::named(name), "non_sensitive").await {
                 Ok(properties) => Ok((name, properties, None)),
-                Err(error) => denied(Err(error)).map(|scope| (name, Vec::new(), scope)),
+                Err(error) => denied(name, Err(error)).map(|scope| (name, Vec::new(), scope)),
             }
         }));
-    let (properties, access, owners, others) =
-        join4(discover_properties(client), discover_access(client, associations), owners, others).await;
+    let (definitions, access, owners, contact_deals, others) =
+        join5(discover_properties(client), discover_access(client, associations), owners, contact_deals, others).await;
     let mut access = access?;
+    access.contact_deals = contact_deals?;
     access.streams.extend(owners?.map(|scope| ("owners", scope)));
     let mut found = Vec::new();
     for other in others {
@@ -134,36 +230,67 @@ pub async fn discover(
         access.streams.extend(scope.map(|scope| (name, scope)));
         found.push((name, properties));
     }
-    Ok(Portal { account, properties: properties?, others: found, access })
+    for (stream, scope) in &access.streams {
+        tracing::warn!("{stream} is not selected by default: the token lacks the scope {scope}, which it needs");
+    }
+    let (account, account_failure) = match account {
+        Ok(account) => (Some(account), None),
+        Err(error) => (None, Some(error)),
+    };
+    Ok(Portal { account, account_failure, definitions: definitions?, others: found, access })
 }
 
-/// All ticket properties that the token may see.
+/// All ticket properties that the token may see; without the sensitive ones where those cannot be read now.
 ///
 /// # Errors
 /// When the plain ones cannot be read.
-pub async fn discover_properties(client: &Client) -> Result<Vec<Property>, ClientError> {
+pub async fn discover_properties(client: &Client) -> Result<Definitions, ClientError> {
     let tickets = &ObjectType::TICKETS;
     let sensitive = join_all(SENSITIVE.iter().map(|sensitivity| client.list_properties(tickets, sensitivity)));
     let (plain, sensitive) = join(client.list_properties(tickets, "non_sensitive"), sensitive).await;
-    let mut properties = plain?;
-    for answer in sensitive {
+    let mut definitions = Definitions { properties: plain?, is_whole: true };
+    for (answer, level) in sensitive.into_iter().zip(SENSITIVE) {
         match answer {
-            Ok(found) => properties.extend(found),
+            Ok(found) => definitions.add(found, level),
             // Portals without the feature and tokens without the scope are refused.
             Err(ClientError::MissingScopes { .. } | ClientError::Refused { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) if error.ends_all() => return Err(error),
+            Err(error) => {
+                definitions.is_whole = false;
+                tracing::warn!("the {level} ticket properties cannot be read now, and are left out: {error}");
+            }
         }
     }
-    properties.sort_by(|one, other| one.name.cmp(&other.name));
-    properties.dedup_by(|one, other| one.name == other.name);
-    Ok(properties)
+    let unknown: BTreeSet<&str> = definitions.properties.iter().filter_map(Property::unknown_level).collect();
+    for level in unknown {
+        tracing::warn!("ticket properties of the unknown sensitivity {level:?} are treated as sensitive");
+    }
+    definitions.properties.sort_by(|one, other| one.name.cmp(&other.name));
+    definitions.properties.dedup_by(|one, other| one.name == other.name);
+    Ok(definitions)
 }
 
-/// The scopes named by a refusal; any other error stays one.
-fn denied(answer: Result<(), ClientError>) -> Result<Option<String>, ClientError> {
+impl Definitions {
+    /// Adds the answer to a question for one level. Where HubSpot does not know the question, it lists plain ones again.
+    fn add(&mut self, found: Vec<Property>, level: &str) {
+        let known: HashSet<String> = self.properties.iter().map(|one| one.name.clone()).collect();
+        self.properties.extend(found.into_iter().filter(|one| !known.contains(&one.name)).map(|mut property| {
+            property.data_sensitivity.get_or_insert_with(|| level.to_owned());
+            property
+        }));
+    }
+}
+
+/// The scope that a stream lacks; of another failure that leaves other streams readable, a warning tells.
+fn denied(stream: &str, answer: Result<(), ClientError>) -> Result<Option<String>, ClientError> {
     match answer {
         Ok(()) => Ok(None),
-        Err(ClientError::MissingScopes { scopes, .. }) => Ok(Some(scopes.join(" or "))),
-        Err(error) => Err(error),
+        Err(error) if error.ends_all() => Err(error),
+        Err(error) => {
+            if error.missing_scope().is_none() {
+                tracing::warn!("what there is of {stream} cannot be told now; discover again later: {error}");
+            }
+            Ok(error.missing_scope())
+        }
     }
 }

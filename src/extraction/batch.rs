@@ -2,7 +2,7 @@
 //!
 //! A batch read may leave records out. One that the answer calls absent is gone; one that it does not mention is asked for
 //! again with the others, then alone, then by its own endpoint. What HubSpot still says nothing about is open: nobody may
-//! take it for gone.
+//! take it for gone. A batch that is refused is cut in halves, down to the record that is the reason.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,6 +17,9 @@ use crate::client::{Client, ClientError, MAX_BATCH, Malformed, ObjectId, ObjectT
 
 /// How often records are asked for together before each is asked for alone.
 const TOGETHER: usize = 2;
+
+/// Records of one call that HubSpot may refuse one by one before the refusal counts for all.
+const MAX_REFUSED: usize = 20;
 
 /// Names of properties that fit the URL of one request, however long they are: HubSpot's bound is a name of 100 bytes.
 const NAMES_A_URL: usize = 100;
@@ -49,19 +52,46 @@ impl BatchReader<'_> {
         let mut accounted = Accounted::default();
         let mut open = ids.to_vec();
         let merged_slot = self.layout.slot(MERGED_IDS);
+        let mut refused = BTreeSet::new();
         for _ in 0..TOGETHER {
-            let pages = try_join_all(open.chunks(MAX_BATCH).map(|batch| self.read_batch(batch))).await?;
-            open = accounted.take(pages, &open, merged_slot);
+            let batches = try_join_all(open.chunks(MAX_BATCH).map(|batch| self.read_split(batch))).await?;
+            let (pages, alone): (Vec<_>, Vec<_>) = batches.into_iter().unzip();
+            refused.extend(alone.into_iter().flatten());
+            open = accounted.take(pages.into_iter().flatten().collect(), &open, merged_slot);
+            open.retain(|id| !refused.contains(id));
         }
         for id in open {
-            let page = self.read_batch(&[id]).await?;
-            let others = page.ids().iter().any(|other| *other != id);
+            let (pages, alone) = self.read_split(&[id]).await?;
+            refused.extend(alone.iter().copied());
+            let others = pages.iter().flat_map(Page::ids).any(|other| *other != id);
             // The record that it was merged into has answered for it.
-            if !others && !accounted.take(vec![page], &[id], merged_slot).is_empty() {
-                self.read_record(id, &mut accounted).await?;
+            if alone.is_empty() && !others && !accounted.take(pages, &[id], merged_slot).is_empty() {
+                refused.insert(id);
             }
         }
+        for id in refused {
+            self.read_record(id, &mut accounted).await?;
+        }
         Ok(accounted)
+    }
+
+    /// Reads a batch, in halves where it is refused as a whole; gives back the pages, and the records that are refused
+    /// alone.
+    async fn read_split(&self, ids: &[ObjectId]) -> Result<(Vec<Page>, Vec<ObjectId>), ClientError> {
+        let (mut pages, mut refused) = (Vec::new(), Vec::new());
+        let mut batches = vec![ids];
+        while let Some(batch) = batches.pop() {
+            match self.read_batch(batch).await {
+                Ok(page) => pages.push(page),
+                Err(error) if batch.len() > 1 && (error.is_of_input() || error.may_be_of_size()) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    batches.extend([second, first]);
+                }
+                Err(error) if error.is_of_input() && refused.len() < MAX_REFUSED => refused.extend(batch),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((pages, refused))
     }
 
     async fn read_batch(&self, ids: &[ObjectId]) -> Result<Page, ClientError> {
@@ -139,6 +169,8 @@ impl Accounted {
         let wanted: HashSet<ObjectId> = asked.iter().copied().collect();
         let mut answered: HashSet<ObjectId> = HashSet::new();
         for mut page in pages {
+            let bare: HashSet<ObjectId> = page.bare.iter().copied().collect();
+            page.retain(|id| !bare.contains(&id));
             answered.extend(page.absent.iter().chain(page.ids()));
             // A merged record answers with its winner, which names it.
             if let Some(slot) = merged_slot {

@@ -148,7 +148,13 @@ impl Run {
         for object_type in types {
             let included = object.types.contains(object_type);
             let with_details = *object_type == ObjectType::CONTACTS || *object_type == ObjectType::COMPANIES;
-            let calls = association_calls(client, object_type, rows, with_details).await?;
+            let calls = match association_calls(client, object_type, rows, with_details).await {
+                Err(error) if !included && !error.ends_all() => {
+                    tracing::warn!("what associations with {object_type} would cost cannot be told: {error}");
+                    continue;
+                }
+                calls => calls?,
+            };
             costs.push(AssociationCost { object_type: object_type.clone(), included, calls });
         }
         Ok(costs)

@@ -134,10 +134,11 @@ impl Reader {
             let has_long_url =
                 list == List::Live && !is_wide && (self.properties.len() > MIN_LONG_URL || error.status() == Some(414));
             let smallest = MIN_PAGE.min(self.page_size);
-            let is_refused = has_long_url && is_size_refused(&error);
-            let is_late = (has_long_url || limit > smallest) && may_be_late(&error);
+            let is_refused = has_long_url && error.may_be_of_length();
+            let is_late = (has_long_url || limit > smallest) && error.may_be_of_size();
             // A small request tells whether the size is the reason.
-            if !(is_refused || is_late && self.ids_alone(list, after).await.is_ok()) {
+            let is_of_request = is_refused || (is_late && self.ids_alone(list, after).await.is_ok());
+            if !is_of_request {
                 return Err(error);
             }
             if has_long_url && let Ok(page) = self.list_limited(list, after, limit, true).await {
@@ -171,7 +172,10 @@ impl Reader {
         match list {
             List::Archived => self.list_page(list, after, MERGED_IDS, &Layout::new([MERGED_IDS]), limit).await,
             List::Live if is_wide => self.list_wide(after, limit).await,
-            List::Live => self.list_page(list, after, &self.properties, &self.layout, limit).await,
+            List::Live => {
+                let page = self.list_page(list, after, &self.properties, &self.layout, limit).await?;
+                self.with_values(page).await
+            }
         }
     }
 
@@ -182,6 +186,22 @@ impl Reader {
         self.leave_unread(open)?;
         let mut page = Page::gather(&pages, listed.ids()).unwrap_or_else(|| Page::empty(&self.layout));
         page.next = listed.next;
+        Ok(page)
+    }
+
+    /// The page with records by id in the place of those that came without their values.
+    async fn with_values(&self, mut page: Page) -> Result<Page, ClientError> {
+        let bare = std::mem::take(&mut page.bare);
+        if bare.is_empty() {
+            return Ok(page);
+        }
+        let Accounted { mut pages, open, .. } = self.batch().read(&bare).await?;
+        self.leave_unread(open)?;
+        let (next, ids) = (page.next.take(), page.ids().to_vec());
+        page.retain(|id| !bare.contains(&id));
+        pages.push(page);
+        let mut page = Page::gather(&pages, &ids).unwrap_or_else(|| Page::empty(&self.layout));
+        page.next = next;
         Ok(page)
     }
 
@@ -256,24 +276,5 @@ impl Reader {
             page.retain(|id| !others.contains(&id));
         }
         Ok(page)
-    }
-}
-
-/// Whether an answer may mean that the URL is too long: proxies and the edge say so in different ways.
-fn is_size_refused(error: &ClientError) -> bool {
-    match error {
-        ClientError::Refused { status, .. } => matches!(status, 400 | 403 | 413 | 414 | 431),
-        ClientError::MissingScopes { .. } => true,
-        _ => false,
-    }
-}
-
-/// Whether a smaller answer may come where this one did not.
-fn may_be_late(error: &ClientError) -> bool {
-    match error {
-        ClientError::Failing { status, .. } => matches!(status, 408 | 500 | 502 | 503 | 504 | 524),
-        ClientError::Refused { status, .. } => *status == 413,
-        ClientError::Unreachable { .. } => true,
-        _ => false,
     }
 }

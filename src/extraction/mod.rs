@@ -20,7 +20,9 @@ mod pass;
 mod plan;
 mod primaries;
 mod privacy;
+mod readable;
 mod schemas;
+mod sides;
 mod small;
 mod stamp;
 mod summary;
@@ -51,7 +53,8 @@ pub use estimate::{AssociationCost, Calls, Estimate};
 pub use plan::{AssociationSettings, Plan, PlanError, wanted_associations};
 pub use privacy::Privacy;
 pub use schemas::StreamSchema;
-pub use small::{SmallRecords, read_small_streams};
+pub use sides::{KeptStream, Sides, read_sides};
+pub use small::SmallRecords;
 pub use stamp::Stamp;
 pub use summary::{Ending, Phase, StreamSummary, Summary, SummaryHandle};
 
@@ -116,8 +119,8 @@ pub struct Bounds {
     pub created_after: Option<DateTime<Utc>>,
     /// Read the archive.
     pub include_archived: bool,
-    /// Hours between two readings of the archive.
-    pub archive_hours: f64,
+    /// Hours between two readings of the archive; none: by its size.
+    pub archive_hours: Option<f64>,
     /// Hours between two sweeps; none: never.
     pub sweep_hours: Option<f64>,
     /// How long a sweep may take of one run.
@@ -151,6 +154,22 @@ pub enum ExtractError {
         #[source]
         source: ClientError,
     },
+    /// A side stream that was not read, while all else was.
+    #[error("all else was read, but {stream} was not, and its table stays as it is: {source}")]
+    Kept {
+        /// The stream.
+        stream: &'static str,
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
+    /// Everything was read, of a portal that HubSpot did not name.
+    #[error("all was read, but HubSpot does not tell of which portal: {source}")]
+    UntoldPortal {
+        /// Why.
+        #[source]
+        source: ClientError,
+    },
     /// The search counts records that it does not give.
     #[error(
         "the search counts {expected} {object_type} modified between {from} and {to}, but gives {seen} also when read again; what it gives was written, and the bookmark stays: run again later"
@@ -174,6 +193,18 @@ pub enum ExtractError {
     Contradiction {
         /// Of which type.
         object_type: ObjectType,
+    },
+    /// A list is shorter than it was, nothing explains it, and the search does not answer.
+    #[error(
+        "HubSpot shows {listed} {object_type} where there were {known} (unexplained_fall), and its search does not answer; no row is removed, and the next run reads them again"
+    )]
+    Fall {
+        /// Of which type.
+        object_type: ObjectType,
+        /// Rows of the list.
+        listed: u64,
+        /// Rows of the last list.
+        known: u64,
     },
     /// Records exist that no answer gives.
     #[error(
@@ -203,17 +234,20 @@ pub enum ExtractError {
 }
 
 impl ExtractError {
+    /// Whether everything was read that could be, and the error tells of the rest.
+    pub fn comes_last(&self) -> bool {
+        matches!(self, Self::Kept { .. } | Self::UntoldPortal { .. })
+    }
+
     /// Whether other objects may still be read.
     fn concerns_one_object(&self) -> bool {
         match self {
-            Self::Shortfall { .. } | Self::Contradiction { .. } | Self::Unread { .. } | Self::Disordered => true,
-            Self::Client(error) => matches!(
-                error,
-                ClientError::Refused { .. }
-                    | ClientError::MissingScopes { .. }
-                    | ClientError::Malformed { .. }
-                    | ClientError::Failing { .. }
-            ),
+            Self::Shortfall { .. }
+            | Self::Contradiction { .. }
+            | Self::Fall { .. }
+            | Self::Unread { .. }
+            | Self::Disordered => true,
+            Self::Client(error) => !error.ends_all() && !matches!(error, ClientError::Unreachable { .. }),
             _ => false,
         }
     }
@@ -226,6 +260,10 @@ pub struct Run {
     pub plan: Plan,
     /// The small streams, read already.
     pub small: Vec<SmallRecords>,
+    /// Streams of which not everything was read.
+    pub kept: Vec<KeptStream>,
+    /// Why HubSpot does not tell which portal it is, if it may tell later.
+    pub portal_failure: Option<ClientError>,
     /// Whose run it is.
     pub stamp: Stamp,
     /// What bounds it.
@@ -255,7 +293,7 @@ pub async fn extract_until(
     summary: &SummaryHandle,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ExtractError> {
-    let Run { plan, small, stamp, bounds, state, cache } = run;
+    let Run { plan, small, mut kept, portal_failure, stamp, bounds, state, cache } = run;
     let bounds = bounds.in_millis();
     let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
     // Safe: it is the state that came in. pipelinewise's target takes the first STATE for written when it writes anything.
@@ -267,6 +305,8 @@ pub async fn extract_until(
     let mut outcome = Ok(());
     let mut stop = pin!(stop);
     for object in plan.objects {
+        let (stream, is_side) = (object.streams()[0], object.object_type != ObjectType::TICKETS);
+        let was_read = output.state.bookmark(stream).is_some();
         let ended = match Group::new(&client, object, &bounds, &output) {
             Ok(group) => tokio::select! {
                 biased;
@@ -274,6 +314,19 @@ pub async fn extract_until(
                 outcome = group.run(&mut output, &mut audit) => outcome,
             },
             Err(error) => Err(error.into()),
+        };
+        let ended = match ended {
+            // The row cache may know of rows that were about to be yielded, so that nothing may follow.
+            Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
+                tracing::warn!("{stream} cannot be read to its end now: {error}");
+                // A scope that was missing from the beginning is told by the warning alone.
+                let has_rows = |(name, counts): &(&str, StreamSummary)| *name == stream && counts.records > 0;
+                let is_begun = was_read || summary.now().streams.iter().any(has_rows);
+                let is_failure = is_begun || error.missing_scope().is_none();
+                kept.push(KeptStream { stream, failure: is_failure.then_some(error) });
+                Ok(())
+            }
+            ended => ended,
         };
         let goes_on = ended.as_ref().err().is_none_or(ExtractError::concerns_one_object);
         // The first failure is the one that is told.
@@ -291,5 +344,12 @@ pub async fn extract_until(
     }
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
-    output.checkpoint().await
+    output.checkpoint().await?;
+    // All else was read: only now the failure of a side decides how the run ends.
+    let failed = kept.into_iter().find_map(|KeptStream { stream, failure }| failure.map(|source| (stream, source)));
+    match (failed, portal_failure) {
+        (Some((stream, source)), _) => Err(ExtractError::Kept { stream, source }),
+        (None, Some(source)) => Err(ExtractError::UntoldPortal { source }),
+        (None, None) => Ok(()),
+    }
 }

@@ -135,7 +135,7 @@ impl<'s> Output<'s> {
                         column.property,
                         columns.stream,
                         match column.kind {
-                            Kind::Decimal => "numeric(38,9) cannot hold exactly, or no numbers".to_owned(),
+                            Kind::Decimal => "a double and numeric(38,9) cannot hold exactly, or no numbers".to_owned(),
                             kind => format!("are no {}", kind.remembered().unwrap_or("text")),
                         }
                     );

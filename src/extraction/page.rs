@@ -24,6 +24,8 @@ pub(super) struct Page {
     pub(super) next: Option<PageCursor>,
     /// Records that the answer says there are none of.
     pub(super) absent: Vec<ObjectId>,
+    /// Records that came without the object of their values.
+    pub(super) bare: Vec<ObjectId>,
     /// The bytes of the answer.
     pub(super) received: usize,
 }
@@ -53,17 +55,18 @@ impl Page {
             archived: Vec::with_capacity(MAX_BATCH),
             spans: Vec::with_capacity(MAX_BATCH * stride),
             absent: Vec::new(),
+            bare: Vec::new(),
         };
         let mut deserializer = serde_json::Deserializer::from_str(&text);
         let next = AnswerSeed(&mut rows)
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
             .map_err(|error| Malformed::json(&error))?;
-        let Rows { ids, archived, spans, absent, .. } = rows;
+        let Rows { ids, archived, spans, absent, bare, .. } = rows;
         let tokens = spans.iter().map(|span| &text[span.begin as usize..][..span.length as usize]);
         let (text, ends) = pack(tokens.map(|token| if token == "null" { "" } else { token }));
         let (next, received) = (next.map(PageCursor), body.len());
-        Ok(Self { text, ends, stride, ids, archived, next, absent, received })
+        Ok(Self { text, ends, stride, ids, archived, next, absent, bare, received })
     }
 
     /// A page of some of the records.
@@ -77,6 +80,7 @@ impl Page {
             archived: rows.iter().map(|row| self.archived[*row]).collect(),
             next: self.next.clone(),
             absent: self.absent.clone(),
+            bare: self.bare.clone(),
             received: self.received,
         }
     }
@@ -133,6 +137,7 @@ impl Page {
             archived: rows.iter().map(|row| row.archived()).collect(),
             next: None,
             absent: Vec::new(),
+            bare: Vec::new(),
             received: pages.iter().map(|page| page.received).sum(),
         })
     }
@@ -141,7 +146,17 @@ impl Page {
     pub(super) fn empty(layout: &Layout) -> Self {
         let (text, ends) = pack(std::iter::empty());
         let stride = layout.slots.len() + FIXED;
-        Self { text, ends, stride, ids: vec![], archived: vec![], next: None, absent: vec![], received: 0 }
+        Self {
+            text,
+            ends,
+            stride,
+            ids: vec![],
+            archived: vec![],
+            next: None,
+            absent: vec![],
+            bare: vec![],
+            received: 0,
+        }
     }
 
     /// The bytes that the page holds.
@@ -222,11 +237,12 @@ mod tests {
 
     #[test]
     fn fields_that_no_row_depends_on_may_be_null_or_of_another_type() {
-        let body = r#"{"results":[{"id":"1","properties":null,"archived":null,"createdAt":5},{"id":2,"archived":"no"}],
-            "paging":{"next":{"after":3}},"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["7",8]}},null,
+        let body = r#"{"results":[{"id":"1","properties":null,"archived":null,"createdAt":5},{"id":2,"archived":"no"},
+            {"id":"3","properties":"none"},{"id":"4","properties":{}}],"paging":{"next":{"after":3}},"errors":[{"category":"OBJECT_NOT_FOUND","context":{"ids":["7",8]}},null,
             {"category":"INTERNAL_ERROR","context":{"ids":["9"]}}]}"#;
         let page = Page::read(Bytes::from(body), &Layout::new(["a"])).expect("a page");
-        assert_eq!(page.ids(), [ObjectId(1), ObjectId(2)]);
+        assert_eq!(page.ids(), [1, 2, 3, 4].map(ObjectId));
+        assert_eq!(page.bare, [1, 2, 3].map(ObjectId));
         assert_eq!(page.absent, [ObjectId(7), ObjectId(8)]);
         assert_eq!(page.next, Some(PageCursor("3".to_owned())));
         assert_eq!(page.row(0).property(0), "");

@@ -31,6 +31,7 @@ pub(super) struct Rows<'l> {
     pub(super) archived: Vec<bool>,
     pub(super) spans: Vec<Span>,
     pub(super) absent: Vec<ObjectId>,
+    pub(super) bare: Vec<ObjectId>,
 }
 
 impl Rows<'_> {
@@ -162,7 +163,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
         let rows = self.0;
         let first = rows.spans.len();
         rows.spans.resize(first + FIXED + rows.layout.slots.len(), Span::default());
-        let (mut id, mut archived) = (None, false);
+        let (mut id, mut archived, mut has_values) = (None, false, rows.layout.slots.is_empty());
         while let Some(key) = map.next_key_seed(Name)? {
             let fixed = match key {
                 Known::Id => {
@@ -174,7 +175,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
                     continue;
                 }
                 Known::Properties => {
-                    map.next_value_seed(PropertiesSeed { rows, first: first + FIXED })?;
+                    has_values |= map.next_value_seed(PropertiesSeed { rows, first: first + FIXED })?;
                     continue;
                 }
                 Known::CreatedAt => CREATED_AT,
@@ -188,8 +189,10 @@ impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
             let value: &'de RawValue = map.next_value()?;
             rows.spans[first + fixed] = rows.span(value);
         }
-        rows.ids.push(id.ok_or_else(|| A::Error::missing_field("id"))?);
+        let id = id.ok_or_else(|| A::Error::missing_field("id"))?;
+        rows.ids.push(id);
         rows.archived.push(archived);
+        rows.bare.extend(Some(id).filter(|_| !has_values));
         Ok(())
     }
 }
@@ -200,25 +203,42 @@ struct PropertiesSeed<'r, 'l> {
 }
 
 impl<'de> DeserializeSeed<'de> for PropertiesSeed<'_, '_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    type Value = bool;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
+/// Gives back whether there was an object of values; whatever else stands there holds none.
 impl<'de> Visitor<'de> for PropertiesSeed<'_, '_> {
-    type Value = ();
+    type Value = bool;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object of properties")
     }
 
-    /// Null: a record without values.
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
+        Ok(false)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
         let mut found = 0;
         while let Some(slot) = map.next_key_seed(PropertyName { layout: self.rows.layout, found: &mut found })? {
             let value: &'de RawValue = map.next_value()?;
@@ -226,7 +246,7 @@ impl<'de> Visitor<'de> for PropertiesSeed<'_, '_> {
                 self.rows.spans[self.first + slot] = self.rows.span(value);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use super::primaries::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use super::privacy::{Privacy, Salt};
+use super::readable::{readable_types, warnings};
 use super::schemas::{StreamSchema, field_schema, object_schema, stream_schema};
-use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY};
+use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PROPERTY, HUBSPOT_TYPE};
 use crate::client::ObjectType;
 use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column};
 use crate::property::{Kind, column_name};
@@ -32,6 +33,8 @@ pub struct Plan {
     pub(super) audit: Option<Vec<&'static Field>>,
     /// Object types whose associations with tickets are read.
     types: Vec<ObjectType>,
+    /// Whether the deals of contacts can be read.
+    contact_deals: bool,
     privacy: Privacy,
 }
 
@@ -106,6 +109,16 @@ pub enum PlanError {
         /// The scope.
         scope: String,
     },
+    /// Nothing that the catalog selects can be read.
+    #[error(
+        "nothing that is selected can be read: {stream} needs the scope {scope}; add the scope {scope} to the private app, service key or OAuth app"
+    )]
+    NothingReadable {
+        /// The first stream that is left out.
+        stream: &'static str,
+        /// Its scope.
+        scope: String,
+    },
 }
 
 /// What the config says of association types.
@@ -146,34 +159,33 @@ impl Plan {
         state: &State,
         privacy: &Privacy,
     ) -> Result<Self, PlanError> {
-        let mut warnings = Vec::new();
-        let mut types = wanted_associations(catalog, &settings.types);
-        if let Some((object_type, scope)) = access.associations.iter().find(|(denied, _)| types.contains(denied)) {
-            if settings.chosen {
-                return Err(PlanError::MissingScope { object_type: object_type.clone(), scope: scope.clone() });
-            }
-            for (denied, scope) in &access.associations {
-                warnings.push(format!(
-                    "associations with {denied} are left out, since the token lacks the scope {scope}; their columns stay as they are"
-                ));
-            }
-            types.retain(|object_type| access.missing_for(object_type).is_none());
-        }
+        let types = readable_types(catalog, settings, access)?;
         let mut plan = Self {
             schemas: Vec::new(),
-            warnings,
+            warnings: warnings(catalog, settings, access),
             small: Vec::new(),
             objects: Vec::new(),
             audit: None,
             types,
+            contact_deals: access.contact_deals.is_none(),
             privacy: privacy.clone(),
         };
+        let mut left_out = None;
         for definition in &STREAMS {
-            if let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) {
-                plan.add(definition, entry, state)?;
+            let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) else {
+                continue;
+            };
+            match access.missing_for_stream(definition.name) {
+                None => plan.add(definition, entry, state)?,
+                Some(scope) => left_out = left_out.or(Some((definition.name, scope.to_owned()))),
             }
         }
-        Ok(plan)
+        match left_out {
+            Some((stream, scope)) if plan.streams().all(|stream| stream == "sync_audit") => {
+                Err(PlanError::NothingReadable { stream, scope })
+            }
+            _ => Ok(plan),
+        }
     }
 
     /// Reads a stream of objects, and those that are read with it, from the beginning in this run and each later one like it.
@@ -183,7 +195,7 @@ impl Plan {
         }
     }
 
-    /// Keeps numbers to what `numeric(38,9)` holds; what it does not hold stands in `_unparsed`.
+    /// Keeps numbers to what doubles and `numeric(38,9)` hold; what they do not hold stands in `_unparsed`.
     pub fn bound_numbers(&mut self) {
         for columns in self.objects.iter_mut().filter_map(|object| object.columns.as_mut()) {
             for column in columns.properties.iter_mut().filter(|column| column.kind == Kind::Number) {
@@ -244,7 +256,9 @@ impl Plan {
     ) {
         let types = match definition.name {
             "tickets" => self.types.clone(),
-            "contacts" if has_field(entry, &association_column(&ObjectType::DEALS)) => vec![ObjectType::DEALS],
+            "contacts" if self.contact_deals && has_field(entry, &association_column(&ObjectType::DEALS)) => {
+                vec![ObjectType::DEALS]
+            }
             _ => Vec::new(),
         };
         let type_of = |wanted: &ObjectType| types.iter().position(|known| known == wanted);
@@ -423,6 +437,15 @@ pub(super) fn is_property(definition: &Stream, column: &str) -> bool {
     !is_own && !column.starts_with("associated_")
 }
 
+/// The kind that a catalog asks for in a column.
+fn kind_of(entry: &CatalogEntry, breadcrumb: &[&str], schema: &Value) -> Kind {
+    match Kind::of_schema(schema) {
+        // Only ids are text without being so in HubSpot.
+        Kind::String if entry.keyword(breadcrumb, HUBSPOT_TYPE).is_some_and(|one| one == "number") => Kind::Id,
+        kind => kind,
+    }
+}
+
 /// The selected property columns, and whether they go into one column.
 fn property_columns(
     definition: &Stream,
@@ -465,8 +488,10 @@ fn property_columns(
             // Whatever it was: what comes out of a hash is text.
             _ if salt.is_some() => Kind::String,
             Some(kind) => *kind,
-            None if was_text() => Kind::String,
-            None => Kind::of_schema(schema),
+            None => match kind_of(entry, &breadcrumb, schema) {
+                kind if kind.remembered().is_some() && was_text() => Kind::String,
+                kind => kind,
+            },
         };
         columns.push(PropertyColumn { property: property.to_owned(), column, kind, salt });
     }

@@ -1,27 +1,25 @@
-//! Streams that fit in memory: owners, pipelines, stages and property definitions. Each run replaces them.
-
-use std::cell::Cell;
+//! Streams that fit in memory: owners, pipelines, stages and property definitions. Each run replaces them, unless what
+//! HubSpot gives may not be all there is.
 
 use chrono::{DateTime, Utc};
-use futures_util::future::{try_join, try_join_all};
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
 
 use super::output::Output;
-use super::plan::Plan;
 use super::{ExtractError, Records, Yield};
-use crate::client::{Buffer, Client, ClientError, ObjectType, Owner, Pipeline, Property, Stage};
-use crate::discovery::{Field, Stream, discover_properties};
+use crate::client::{Buffer, Owner, Pipeline, Property, Stage};
+use crate::discovery::{Field, Stream};
 use crate::property::{Kind, column_name, encode_value};
 use crate::state::Bookmark;
 
-/// A small stream, read whole.
+/// A small stream, as it was read.
 #[derive(Debug)]
 pub struct SmallRecords {
-    stream: &'static Stream,
-    fields: Vec<&'static Field>,
-    records: Vec<Map<String, Value>>,
-    extracted_at: DateTime<Utc>,
+    pub(super) stream: &'static Stream,
+    pub(super) fields: Vec<&'static Field>,
+    pub(super) records: Vec<Map<String, Value>>,
+    /// Whether these are all records there are, so that others can be removed.
+    pub(super) is_whole: bool,
+    pub(super) extracted_at: DateTime<Utc>,
 }
 
 impl SmallRecords {
@@ -36,61 +34,31 @@ impl SmallRecords {
     }
 }
 
-/// Reads the selected small streams, before anything is written: a missing scope shows here. Properties that discovery
-/// has read already are not asked for again.
-///
-/// # Errors
-/// When one of them cannot be read.
-pub async fn read_small_streams(
-    client: &Client,
-    plan: &Plan,
-    properties: Option<Vec<Property>>,
-) -> Result<Vec<SmallRecords>, ExtractError> {
-    let (pipelines, properties) = (OnceCell::new(), Cell::new(properties));
-    let reads = plan.small.iter().map(async |(stream, fields)| {
-        let failed = |source: ClientError| ExtractError::Stream { stream: stream.name, source };
-        let records = read_records(client, stream.name, &pipelines, &properties).await.map_err(failed)?;
-        Ok(SmallRecords { stream, fields: fields.clone(), records, extracted_at: client.server_now() })
-    });
-    try_join_all(reads).await
-}
-
-async fn read_records(
-    client: &Client,
-    stream: &str,
-    pipelines: &OnceCell<Vec<Pipeline>>,
-    properties: &Cell<Option<Vec<Property>>>,
-) -> Result<Vec<Map<String, Value>>, ClientError> {
-    match stream {
-        "owners" => {
-            let (live, archived) = try_join(client.list_owners(false), client.list_owners(true)).await?;
-            // One that was archived in between stands in both; it is archived.
-            Ok(live.into_iter().chain(archived).map(owner_record).collect())
-        }
-        "ticket_properties" => {
-            let found = match properties.take() {
-                Some(found) => found,
-                None => discover_properties(client).await?,
-            };
-            Ok(found.into_iter().map(property_record).collect())
-        }
-        name => {
-            let found = pipelines.get_or_try_init(|| client.list_pipelines(&ObjectType::TICKETS)).await?;
-            Ok(match name {
-                "ticket_pipelines" => found.iter().map(pipeline_record).collect(),
-                _ => found.iter().flat_map(|one| one.stages.iter().map(|stage| stage_record(one, stage))).collect(),
-            })
-        }
-    }
-}
-
-/// Yields a small stream as a version of its own.
+/// Yields a small stream: as a version of its own when it is whole, else as rows of the version that the target has.
 pub(super) async fn yield_small(small: SmallRecords, output: &mut Output<'_>) -> Result<(), ExtractError> {
     let name = small.stream.name;
-    let Bookmark { version, other, .. } = output.state.bookmark(name).unwrap_or_default();
-    let version = next_version(version, small.extracted_at);
+    let Bookmark { version: last, rows, other, .. } = output.state.bookmark(name).unwrap_or_default();
+    // An empty list removes nothing: HubSpot has no portal without owners, pipelines and properties.
+    let replaces = small.is_whole && !small.records.is_empty();
+    let next = next_version(last, small.extracted_at);
+    let version = if replaces { next } else { last.unwrap_or(next) };
+    let count = small.len();
+    if count > 0 {
+        output.send(Yield::Records(encode_small(&small, output, version))).await?;
+        output.summary.update(name, |stream| stream.records += count);
+        let rows = if replaces { Some(count) } else { rows };
+        output.state.set(name, &Bookmark { version: Some(version), rows, other, ..Bookmark::default() });
+    }
+    if replaces {
+        output.send(Yield::ActivateVersion { stream: name, version }).await?;
+    }
+    // Safe: all that was read of the stream was yielded above, and the next run reads it whole again.
+    output.checkpoint().await
+}
+
+fn encode_small(small: &SmallRecords, output: &Output<'_>, version: i64) -> Records {
     let mut records = Records {
-        stream: name,
+        stream: small.stream.name,
         bodies: Buffer::default(),
         ends: Vec::with_capacity(small.records.len()),
         tail: output.stamp.tail(small.extracted_at),
@@ -101,13 +69,7 @@ pub(super) async fn yield_small(small: SmallRecords, output: &mut Output<'_>) ->
         push_record(&small.fields, record, &mut records.bodies);
         records.ends.push(records.bodies.len());
     }
-    let count = u64::try_from(small.records.len()).unwrap_or(u64::MAX);
-    output.send(Yield::Records(records)).await?;
-    output.send(Yield::ActivateVersion { stream: name, version }).await?;
-    output.summary.update(name, |stream| stream.records += count);
-    output.state.set(name, &Bookmark { version: Some(version), other, ..Bookmark::default() });
-    // Safe: the whole stream was yielded above, and the next run reads it whole again.
-    output.checkpoint().await
+    records
 }
 
 /// A version above the last one: the instant in milliseconds, or one more where HubSpot's clock stands still.
@@ -137,7 +99,7 @@ fn renamed(from: &Map<String, Value>, names: &[(&str, &str)]) -> Map<String, Val
     names.iter().filter_map(|(theirs, ours)| Some(((*ours).to_owned(), from.get(*theirs)?.clone()))).collect()
 }
 
-fn owner_record(owner: Owner) -> Map<String, Value> {
+pub(super) fn owner_record(owner: Owner) -> Map<String, Value> {
     let mut record = renamed(
         &owner.other,
         &[
@@ -157,7 +119,7 @@ fn owner_record(owner: Owner) -> Map<String, Value> {
     record
 }
 
-fn pipeline_record(pipeline: &Pipeline) -> Map<String, Value> {
+pub(super) fn pipeline_record(pipeline: &Pipeline) -> Map<String, Value> {
     let mut record = renamed(&pipeline.other, &PIPELINE_NAMES);
     record.insert("id".to_owned(), pipeline.id.as_str().into());
     record
@@ -172,17 +134,19 @@ const PIPELINE_NAMES: [(&str, &str); 6] = [
     ("updatedAt", "updated_at"),
 ];
 
-fn stage_record(pipeline: &Pipeline, stage: &Stage) -> Map<String, Value> {
+pub(super) fn stage_record(pipeline: &Pipeline, stage: &Stage) -> Map<String, Value> {
     let mut record = renamed(&stage.other, &PIPELINE_NAMES);
     record.extend(renamed(&stage.other, &[("writePermissions", "write_permissions")]));
-    record.extend(renamed(&stage.metadata, &[("ticketState", "ticket_state"), ("isClosed", "is_closed")]));
+    if let Value::Object(metadata) = &stage.metadata {
+        record.extend(renamed(metadata, &[("ticketState", "ticket_state"), ("isClosed", "is_closed")]));
+    }
     record.insert("pipeline_id".to_owned(), pipeline.id.as_str().into());
     record.insert("id".to_owned(), stage.id.as_str().into());
-    record.insert("metadata".to_owned(), stage.metadata.clone().into());
+    record.insert("metadata".to_owned(), stage.metadata.clone());
     record
 }
 
-fn property_record(property: Property) -> Map<String, Value> {
+pub(super) fn property_record(property: Property) -> Map<String, Value> {
     let mut record = renamed(
         &property.other,
         &[

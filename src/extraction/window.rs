@@ -18,7 +18,7 @@ const SLICE_ROWS: u64 = 2000;
 /// Slices read at once: a search takes some 200 ms and five a second are allowed.
 const SLICES_AT_ONCE: usize = 4;
 /// Readings of a window before a shortfall stands. The waits between them double, since the index may catch up.
-const READINGS: u32 = 4;
+const READINGS: u32 = 3;
 /// Ids lie below this; JSON numbers are exact up to it.
 const MAX_ID: i64 = 1 << 53;
 

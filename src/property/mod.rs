@@ -4,6 +4,7 @@
 
 mod column;
 mod hashed;
+mod id;
 mod instant;
 mod number;
 mod text;
@@ -22,9 +23,12 @@ pub use value::{Fit, encode_value, parse_instant_token};
 pub enum Kind {
     /// Text.
     String,
+    /// Text that HubSpot keeps as a number: the digits of an id.
+    Id,
     /// A decimal with all its digits; never `integer`, which targets refuse for `1.0`.
     Number,
-    /// A decimal for tables whose numbers are `numeric(38,9)`: what that cannot hold stands as text in `_unparsed`.
+    /// A decimal for tables of Airbyte's, whose numbers pass a double and a `numeric(38,9)`: what those cannot hold stands
+    /// as text in `_unparsed`.
     Decimal,
     /// true or false.
     Boolean,
@@ -41,6 +45,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a HubSpot property: ids are text, whatever HubSpot's type is, as those of records and associations are.
+    /// `refers`: the definition names an object type that the values belong to.
+    pub fn of_property(name: &str, hubspot_type: &str, refers: bool) -> Self {
+        match Self::of_hubspot(hubspot_type) {
+            Self::Number if id::holds_ids(name, refers) => Self::Id,
+            kind => kind,
+        }
+    }
+
     /// The kind of a HubSpot property `type`; an unknown type is text, which holds anything.
     pub fn of_hubspot(hubspot_type: &str) -> Self {
         match hubspot_type {
@@ -74,7 +87,7 @@ impl Kind {
     /// The JSON Schema of a nullable column; keys are made required by the stream's schema, not here.
     pub fn schema(self) -> Value {
         match self {
-            Self::String => json!({"type": ["string", "null"]}),
+            Self::String | Self::Id => json!({"type": ["string", "null"]}),
             Self::Number | Self::Decimal => json!({"type": ["number", "null"]}),
             Self::Boolean => json!({"type": ["boolean", "null"]}),
             Self::Date => json!({"type": ["string", "null"], "format": "date"}),
@@ -92,7 +105,7 @@ impl Kind {
             Self::Boolean => Some("boolean"),
             Self::Date => Some("date"),
             Self::DateTime => Some("date-time"),
-            Self::String | Self::Ids | Self::Object | Self::Array => None,
+            Self::String | Self::Id | Self::Ids | Self::Object | Self::Array => None,
         }
     }
 

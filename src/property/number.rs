@@ -52,22 +52,29 @@ pub(super) fn push_number(text: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// How a `numeric(38,9)` column holds a number.
+/// How Airbyte's warehouses hold a number.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Precision {
     /// As it is.
     Exact,
-    /// Without the digits behind the ninth.
+    /// Without its last digits.
     Rounded,
-    /// Not at all.
+    /// Not at all, or as another number.
     OutOfRange,
 }
 
-/// Digits before and behind the point of `numeric(38,9)`, which Airbyte's warehouses make of every number.
-const NUMERIC_WHOLE: i64 = 29;
+/// The greatest whole number up to which a double holds every one. PyAirbyte reads numbers through pandas, which makes
+/// doubles of a column with nulls, and anything of whole numbers from 2^64 on: 12776324570088369205 of
+/// 123456789012345678901.
+const MAX_WHOLE: u64 = 1 << 53;
+/// Its power of ten.
+const MAX_WHOLE_POWER: i64 = 15;
+/// Significant digits that survive a double.
+const DOUBLE_DIGITS: usize = 15;
+/// Digits behind the point of `numeric(38,9)`, which Airbyte's warehouses make of every number.
 const NUMERIC_FRACTION: i64 = 9;
 
-/// How `numeric(38,9)` holds a number that [`push_number`] wrote.
+/// How Airbyte's warehouses hold a number that [`push_number`] wrote: in a double at first, and then in a `numeric(38,9)`.
 pub(super) fn precision(token: &[u8]) -> Precision {
     let unsigned = token.strip_prefix(b"-").unwrap_or(token);
     let (whole, rest) = digits(unsigned);
@@ -78,21 +85,26 @@ pub(super) fn precision(token: &[u8]) -> Precision {
     let power = rest.strip_prefix(b"e").and_then(|power| std::str::from_utf8(power).ok()?.parse::<i64>().ok());
     let power = power.unwrap_or(0);
     let whole = &whole[whole.iter().position(|digit| *digit != b'0').unwrap_or(whole.len())..];
-    let significant = [whole, fraction].concat();
-    let Some(last) = significant.iter().rposition(|digit| *digit != b'0') else { return Precision::Exact };
-    // The power of ten of the last digit that counts.
-    let length = |count: usize| i64::try_from(count).expect("at most 1,000 digits");
-    let least = length(whole.len()) - 1 - length(last) + power;
     let greatest = magnitude(whole, fraction) + power;
-    // Nothing but nines rounds up to a digit too many.
-    let rounds_up = || last >= 38 && significant[..38].iter().all(|digit| *digit == b'9');
-    if greatest >= NUMERIC_WHOLE || greatest == NUMERIC_WHOLE - 1 && rounds_up() {
+    let mut significant: Vec<u8> = whole.iter().chain(fraction).copied().skip_while(|digit| *digit == b'0').collect();
+    let Some(last) = significant.iter().rposition(|digit| *digit != b'0') else { return Precision::Exact };
+    significant.truncate(last + 1);
+    // The power of ten of the last digit that counts.
+    let least = greatest - i64::try_from(last).expect("at most 1,000 digits");
+    if greatest > MAX_WHOLE_POWER || greatest == MAX_WHOLE_POWER && is_above_max_whole(&significant) {
         Precision::OutOfRange
-    } else if least < -NUMERIC_FRACTION {
+    } else if least < -NUMERIC_FRACTION || least < 0 && significant.len() > DOUBLE_DIGITS {
         Precision::Rounded
     } else {
         Precision::Exact
     }
+}
+
+/// Whether a number of 16 digits before the point, given by its significant ones, is greater than [`MAX_WHOLE`].
+fn is_above_max_whole(significant: &[u8]) -> bool {
+    let digit = |at: usize| u64::from(significant.get(at).map_or(0, |digit| digit - b'0'));
+    let whole = (0..=15).fold(0, |whole, at| whole * 10 + digit(at));
+    whole > MAX_WHOLE || whole == MAX_WHOLE && significant.len() > 16
 }
 
 /// The power of ten of the first significant digit.
@@ -145,24 +157,32 @@ mod tests {
     }
 
     #[test]
-    fn numeric_columns_hold_29_digits_and_round_behind_the_ninth() {
-        let nines = "9".repeat(29);
+    fn warehouses_of_airbyte_hold_whole_numbers_up_to_two_to_the_53_and_15_digits() {
         for (token, expected) in [
             ("0", Precision::Exact),
+            ("0.000", Precision::Exact),
             ("-12.500000000000", Precision::Exact),
             ("0.123456789", Precision::Exact),
             ("0.1234567891", Precision::Rounded),
             ("1e-9", Precision::Exact),
             ("1e-10", Precision::Rounded),
             ("1.5e-9", Precision::Rounded),
-            (nines.as_str(), Precision::Exact),
-            ("1e28", Precision::Exact),
-            ("1e29", Precision::OutOfRange),
-            ("-100000000000000000000000000000", Precision::OutOfRange),
-            ("0.0001e33", Precision::OutOfRange),
-            (&format!("{nines}.999999999"), Precision::Exact),
-            (&format!("{nines}.9999999999"), Precision::OutOfRange),
-            (&format!("{nines}.0000000001"), Precision::Rounded),
+            ("999999.999999999", Precision::Exact),
+            ("1234567.123456789", Precision::Rounded),
+            ("12345678901234.5", Precision::Exact),
+            ("123456789012345.5", Precision::Rounded),
+            ("9007199254740991", Precision::Exact),
+            ("9007199254740992", Precision::Exact),
+            ("-9007199254740992.000", Precision::Exact),
+            ("9007199254740992.1", Precision::OutOfRange),
+            ("9007199254740993", Precision::OutOfRange),
+            ("-9007199254740993", Precision::OutOfRange),
+            ("9.007199254740992e15", Precision::Exact),
+            ("9.007199254740993e15", Precision::OutOfRange),
+            ("0.001e18", Precision::Exact),
+            ("1e16", Precision::OutOfRange),
+            ("123456789012345678901", Precision::OutOfRange),
+            ("1e30", Precision::OutOfRange),
         ] {
             assert_eq!(precision(token.as_bytes()), expected, "{token}");
         }

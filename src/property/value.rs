@@ -6,6 +6,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 
 use super::Kind;
+use super::id;
 use super::instant::{format_instant, is_formatted, parse_date, parse_instant};
 use super::number::{Precision, precision, push_number};
 use super::text::{push_json_string, push_sanitised};
@@ -35,6 +36,14 @@ pub fn encode_value(kind: Kind, token: &str, out: &mut Vec<u8>) -> Fit {
         push_text(token, out);
         return Fit::Value;
     }
+    if kind == Kind::Id {
+        match plain_text(token).and_then(|text| id::digits(text.trim())) {
+            Some(digits) => write!(out, "\"{digits}\"").expect("writing to a Vec does not fail"),
+            // Text holds what is no id, too.
+            None => push_text(token, out),
+        }
+        return Fit::Value;
+    }
     let Some(text) = plain_text(token) else {
         out.extend_from_slice(b"null");
         return Fit::Misfit;
@@ -46,7 +55,7 @@ pub fn encode_value(kind: Kind, token: &str, out: &mut Vec<u8>) -> Fit {
         Kind::Boolean => push_boolean(text, out),
         Kind::Date => push_date(text, out),
         Kind::DateTime => push_instant(text, out),
-        Kind::String | Kind::Ids | Kind::Object | Kind::Array => false,
+        Kind::String | Kind::Id | Kind::Ids | Kind::Object | Kind::Array => false,
     };
     match written.then(|| if kind == Kind::Decimal { precision(&out[begin..]) } else { Precision::Exact }) {
         Some(Precision::Exact) => return Fit::Value,
@@ -125,7 +134,7 @@ mod tests {
 
     #[test]
     fn null_and_empty_are_null_in_every_type() {
-        for kind in [Kind::String, Kind::Number, Kind::Boolean, Kind::Date, Kind::DateTime] {
+        for kind in [Kind::String, Kind::Id, Kind::Number, Kind::Boolean, Kind::Date, Kind::DateTime] {
             for token in ["", "null", "\"\""] {
                 assert_eq!(encoded(kind, token), ("null".to_owned(), Fit::Null));
             }
@@ -138,6 +147,10 @@ mod tests {
             (Kind::String, r#""a\nb""#, r#""a\nb""#, Fit::Value),
             (Kind::String, "17", r#""17""#, Fit::Value),
             (Kind::String, r#"{"a":"b"}"#, r#""{\"a\":\"b\"}""#, Fit::Value),
+            (Kind::Id, r#""21458204872.0""#, r#""21458204872""#, Fit::Value),
+            (Kind::Id, "21458204872", r#""21458204872""#, Fit::Value),
+            (Kind::Id, r#""N/A""#, r#""N/A""#, Fit::Value),
+            (Kind::Id, r#""\ud800""#, r#""\ufffd""#, Fit::Value),
             (Kind::Number, r#""12.50""#, "12.50", Fit::Value),
             (Kind::Number, "12.50", "12.50", Fit::Value),
             (Kind::Number, r#"" 12 ""#, "12", Fit::Value),
@@ -163,7 +176,7 @@ mod tests {
         #[test]
         fn any_text_is_valid_json_in_any_type(text in ".*", number in any::<f64>()) {
             for token in [serde_json::to_string(&text).expect("JSON"), number.to_string()] {
-                for kind in [Kind::String, Kind::Number, Kind::Boolean, Kind::Date, Kind::DateTime] {
+                for kind in [Kind::String, Kind::Id, Kind::Number, Kind::Boolean, Kind::Date, Kind::DateTime] {
                     let (json, _) = encoded(kind, &token);
                     prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
                 }

@@ -96,7 +96,7 @@ behaviours! {
     list_cursor_lower_once, "a cursor of the live list is a lower number than the one before",
         vec![FaultRule::nth(LIVE_PAGE, 1, 1, set("paging/next/after", json!("1")))];
     owners_empty_once, "the owners are none, once",
-        vec![FaultRule::nth("/owners", 1, 1, Fault::EmptyPage)];
+        next("limit=500&archived=false", Fault::EmptyPage);
     owners_empty, "the owners are none",
         always("/owners", Fault::EmptyPage);
     pipelines_empty_once, "the pipelines are none, once",
@@ -136,7 +136,7 @@ behaviours! {
         vec![FaultRule::always("/search", error(400, "VALIDATION_ERROR", "limit must be at most 100")).with_body("\"limit\":200")];
     search_id_filter_refused, "the search refuses to filter by id",
         vec![FaultRule::always(SEARCH, error(400, "VALIDATION_ERROR", "Property hs_object_id cannot be filtered"))
-            .with_body("\"propertyName\":\"hs_object_id\",\"value\"")];
+            .with_body("\"operator\":\"GT\"")];
     search_refused, "the search refuses every request",
         always("/search", error(400, "VALIDATION_ERROR", "There was a problem with the request."));
     clock_hours_ahead, "every Date is six hours ahead",

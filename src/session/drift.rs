@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::{Catalog, HUBSPOT_PROPERTY};
-use crate::client::Property;
-use crate::discovery::is_selected_by_default;
+use crate::discovery::{Definitions, is_selected_by_default, kind_of};
 use crate::property::Kind;
 
 /// The stream whose properties are compared.
@@ -13,12 +12,13 @@ const STREAM: &str = "tickets";
 const SHOWN: usize = 10;
 
 /// The differences in a sentence each; `columns` are the properties that are read, with the types of their columns.
-pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions: &[Property]) -> Vec<String> {
-    let defined: BTreeMap<&str, Kind> =
-        definitions.iter().map(|one| (one.name.as_str(), Kind::of_hubspot(&one.hubspot_type))).collect();
+pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions: &Definitions) -> Vec<String> {
+    let Definitions { properties: definitions, is_whole } = definitions;
+    let defined: BTreeMap<&str, Kind> = definitions.iter().map(|one| (one.name.as_str(), kind_of(one))).collect();
     let mut sentences = Vec::new();
     let gone: Vec<&str> = columns.iter().map(|(name, _)| *name).filter(|name| !defined.contains_key(name)).collect();
-    if !gone.is_empty() {
+    // What is missing in a part is not gone.
+    if *is_whole && !gone.is_empty() {
         sentences.push(format!(
             "properties of {STREAM} that the catalog has and the portal has not (archived, renamed, or not for this token): {}; their columns are null",
             list(&gone)
@@ -26,7 +26,7 @@ pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions
     }
     for (name, kind) in columns {
         match defined.get(name) {
-            Some(now) if now != kind => sentences.push(format!(
+            Some(now) if !is_same(*now, *kind) => sentences.push(format!(
                 "property {name} of {STREAM} is a {} now, and its column stays a {}: what does not fit stands in _unparsed",
                 word(*now),
                 word(*kind)
@@ -36,7 +36,7 @@ pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions
     }
     let known = known(catalog);
     // What nobody gets unless it is asked for is missing in no catalog.
-    let offered = definitions.iter().filter(|property| is_selected_by_default(property));
+    let offered = definitions.iter().filter(|one| is_selected_by_default(one) && !one.is_sensitive());
     let new: BTreeSet<&str> = offered.map(|one| one.name.as_str()).filter(|name| !known.contains(name)).collect();
     let new: Vec<&str> = new.into_iter().collect();
     if !new.is_empty() {
@@ -46,6 +46,12 @@ pub(super) fn sentences(catalog: &Catalog, columns: &[(&str, Kind)], definitions
         ));
     }
     sentences
+}
+
+/// Whether a column of a kind holds what a property of another kind has; ids are text since a release, and stay numbers in
+/// columns that were numbers before.
+fn is_same(property: Kind, column: Kind) -> bool {
+    property == column || property == Kind::Id && matches!(column, Kind::Number | Kind::String)
 }
 
 /// The properties that the catalog has, selected or not.

@@ -1,78 +1,92 @@
 //! A run carried out, to its end: by itself, by a signal, or by a reader that is gone.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::time::{sleep_until, timeout_at};
 
 use super::exit::TapError;
+use super::stop::StopSignal;
 use crate::client::Client;
 use crate::extraction::{ExtractError, Run, Sink, SummaryHandle, extract_until};
-
-/// How long a stopped run waits for a reader that does not read.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-/// That the process was asked to end.
-#[derive(Debug, Clone, Copy)]
-struct Stop {
-    /// By SIGTERM, not SIGINT.
-    terminated: bool,
-    /// Until when it waits for its reader.
-    until: Instant,
-}
 
 /// How a writer ended.
 pub type Written = oneshot::Receiver<io::Result<()>>;
 
-/// Extracts a run into `sink`, until it ends, a signal comes, or the writer behind it cannot write any more.
+/// Does a run's work; a panic in it is an error like any other, so that the report and the last line can tell of it.
 ///
 /// # Errors
-/// Everything that was written before the error stands.
+/// Those of the work, and [`TapError::Panicked`].
+pub async fn unbroken<T>(work: impl Future<Output = Result<T, TapError>>) -> Result<T, TapError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(TapError::Panicked))
+}
+
+/// Extracts a run into `sink`, until it ends, a signal comes, or the writer behind it cannot write any more. A stopped run
+/// waits for a reader that does not read for `patience` at most.
+///
+/// # Errors
+/// Everything that was written before the error stands. A signal wins over what it caused.
 pub async fn carry_out(
     client: Arc<Client>,
     run: Run,
     summary: &SummaryHandle,
     sink: Sink,
     mut ended: Written,
+    stop: &StopSignal,
+    patience: Duration,
 ) -> Result<(), TapError> {
-    let (stop, stopping) = watch::channel(None);
     let outcome = {
-        let mut stopped = stopping.clone();
-        let stopped = async move {
-            // The sender outlives this.
-            let _ = stopped.wait_for(Option::is_some).await;
+        let asked = async {
+            let _ = stop.asked().await;
         };
-        let extraction = extract_until(client, run, &sink, summary, stopped);
-        let unread = stop_signal(&stop);
+        let extraction = extract_until(client, run, &sink, summary, asked);
         tokio::select! {
             biased;
             // The writer ends first only when it cannot write.
             result = &mut ended => Err(writer_error(result)),
             result = extraction => result.map_err(TapError::from),
-            result = unread => result,
+            () = out_of_patience(stop, patience) => Err(ExtractError::Stopped.into()),
         }
     };
     drop(sink);
-    let stop = *stopping.borrow();
-    conclude(outcome, stop, ended).await
+    match conclude(outcome, ended, stop, patience).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(stop.or(error).await),
+    }
 }
 
 /// Waits for the writer to write what was yielded, for a stopped run only so long.
-async fn conclude(outcome: Result<(), TapError>, stop: Option<Stop>, ended: Written) -> Result<(), TapError> {
-    match outcome {
-        Err(error @ (TapError::Output(_) | TapError::Runtime(_))) => Err(error),
-        Err(error @ TapError::Extract(ExtractError::Stopped)) => {
-            let Some(Stop { terminated, until }) = stop else { return Err(error) };
-            let _ = tokio::time::timeout_at(until.into(), ended).await;
-            Err(if terminated { TapError::Terminated } else { TapError::Interrupted })
+async fn conclude(
+    outcome: Result<(), TapError>,
+    mut ended: Written,
+    stop: &StopSignal,
+    patience: Duration,
+) -> Result<(), TapError> {
+    match (outcome, stop.now()) {
+        (Err(error @ TapError::Output(_)), _) => Err(error),
+        (Err(error), Some(stop)) => {
+            let _ = timeout_at((stop.at + patience).into(), ended).await;
+            Err(error)
         }
-        outcome => match ended.await {
-            Ok(Ok(())) => outcome,
-            written => Err(writer_error(written)),
+        (outcome, _) => tokio::select! {
+            biased;
+            written = &mut ended => match written {
+                Ok(Ok(())) => outcome,
+                written => Err(writer_error(written)),
+            },
+            () = out_of_patience(stop, patience) => Err(ExtractError::Stopped.into()),
         },
     }
+}
+
+/// Resolves when the process was asked to end and has waited long enough.
+async fn out_of_patience(stop: &StopSignal, patience: Duration) {
+    let asked = stop.asked().await;
+    sleep_until((asked.at + patience).into()).await;
 }
 
 fn writer_error(ended: Result<io::Result<()>, oneshot::error::RecvError>) -> TapError {
@@ -80,26 +94,4 @@ fn writer_error(ended: Result<io::Result<()>, oneshot::error::RecvError>) -> Tap
         Ok(Err(error)) => TapError::Output(error),
         Ok(Ok(())) | Err(_) => TapError::Output(io::Error::other("the writer ended")),
     }
-}
-
-/// Tells `stop` when the process is asked to end, and comes to an end itself once that has taken too long.
-async fn stop_signal(stop: &watch::Sender<Option<Stop>>) -> Result<(), TapError> {
-    let terminated = matches!(stop_asked().await?, TapError::Terminated);
-    let until = Instant::now() + STOP_PATIENCE;
-    stop.send_replace(Some(Stop { terminated, until }));
-    tokio::time::sleep_until(until.into()).await;
-    Err(ExtractError::Stopped.into())
-}
-
-/// Resolves when the process is asked to stop, with how a run ends by that.
-///
-/// # Errors
-/// When signals cannot be waited for.
-pub async fn stop_asked() -> Result<TapError, TapError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(TapError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(TapError::Runtime)?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => TapError::Interrupted,
-        _ = terminate.recv() => TapError::Terminated,
-    })
 }

@@ -10,8 +10,10 @@ use crate::catalog::CatalogError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::discovery::DiscoveryError;
+use crate::disk::is_full;
 use crate::exit::{
-    DEFECT, INCOMPLETE, INTERRUPTED, LOCKED, OUTPUT, QUOTA, REFUSED, TENANTS, TERMINATED, UNAVAILABLE, USAGE, of_client,
+    DEFECT, INCOMPLETE, INTERRUPTED, LOCKED, OUTPUT, QUOTA, REFUSED, TENANTS, TERMINATED, UNAVAILABLE, USAGE,
+    of_client, of_file,
 };
 use crate::extraction::{ExtractError, PlanError};
 use crate::property::format_instant;
@@ -52,6 +54,12 @@ pub enum TapError {
     /// Extraction ended before its end.
     #[error(transparent)]
     Extract(#[from] ExtractError),
+    /// The connection was tested, and what is read by default lacks something.
+    #[error("the token cannot read everything that is read by default: {problems}")]
+    MissingAccess {
+        /// Each with what to do about it.
+        problems: String,
+    },
     /// A stream that is none of this tap's is to be read again.
     #[error("--full-refresh names the stream {stream:?}, which this tap does not have; it has {known}")]
     UnknownStream {
@@ -61,34 +69,45 @@ pub enum TapError {
         known: String,
     },
     /// Nobody took the messages.
-    #[error("messages cannot be written to stdout: {0}; the last STATE that arrived is safe to go on from")]
+    #[error("{}; the last STATE that arrived is safe to go on from", unwritten(.0))]
     Output(#[source] io::Error),
-    /// Another run of the portal is under way.
-    #[error("another run of portal {portal_id} is under way: {holder} holds {path}; run again when it has ended", path = path.display())]
+    /// The command that takes the messages failed.
+    #[error("the output command ended with {ended}: {said}; the last STATE that it printed is safe to go on from")]
+    OutputCommand {
+        /// How it ended.
+        ended: String,
+        /// What it said last.
+        said: String,
+    },
+    /// The command that takes the messages does not even start.
+    #[error("the output command cannot be started: {0}; it needs a shell (sh), which a container image may lack")]
+    OutputUnstarted(#[source] io::Error),
+    /// A file beside the messages that a run cannot do without.
+    #[error("{path} cannot be used: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another run of the same is under way.
+    #[error("another run of {of} is under way: {holder} holds {path}; run again when it has ended", path = path.display())]
     Locked {
-        /// The portal.
-        portal_id: String,
+        /// What is run: a portal, a tenant.
+        of: String,
         /// The lock's file.
         path: PathBuf,
         /// Who holds it.
         holder: String,
     },
-    /// The folder of locks cannot be used.
+    /// A lock's file cannot be used.
     #[error("lock_path cannot be used: {path}: {reason}", path = path.display())]
     LockUnusable {
         /// The lock's file.
         path: PathBuf,
         /// Why.
         reason: io::Error,
-    },
-    /// The run report cannot be written where the settings say.
-    #[error("report_path {path} cannot be written: {source}", path = path.display())]
-    Report {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
     },
     /// The folder of many tenants, or of one of them, cannot be used.
     #[error("the tenants' folder {folder} cannot be used: {source}", folder = folder.display())]
@@ -109,8 +128,8 @@ pub enum TapError {
         /// Some of their names.
         names: String,
     },
-    /// A tenant's thread panicked, which is a defect.
-    #[error("the run of this tenant broke down; its log says where")]
+    /// A part of the program panicked, which is a defect.
+    #[error("the program broke down; the lines on stderr that begin with \"thread\" say where")]
     Panicked,
     /// The process lacks what it needs to run.
     #[error("the runtime cannot be started: {0}")]
@@ -131,23 +150,38 @@ impl TapError {
             | Self::Catalog(_)
             | Self::State(_)
             | Self::UnknownStream { .. }
-            | Self::Report { .. }
-            | Self::Tenants { .. }
-            | Self::LockUnusable { .. } => USAGE,
+            | Self::OutputUnstarted(_) => USAGE,
+            Self::Tenants { source: error, .. }
+            | Self::File { source: error, .. }
+            | Self::LockUnusable { reason: error, .. } => of_file(error),
             Self::Locked { .. } => LOCKED,
             Self::Plan(PlanError::Catalog(_)) => USAGE,
-            Self::Plan(PlanError::MissingScope { .. }) | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
-            Self::Discovery(DiscoveryError::Client(error))
+            Self::Plan(PlanError::MissingScope { .. } | PlanError::NothingReadable { .. })
+            | Self::MissingAccess { .. }
+            | Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
+            Self::Discovery(DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. })
             | Self::Client(error)
-            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
-                of_client(error)
-            }
+            | Self::Extract(
+                ExtractError::Client(error)
+                | ExtractError::Stream { source: error, .. }
+                | ExtractError::Kept { source: error, .. }
+                | ExtractError::UntoldPortal { source: error },
+            ) => of_client(error),
             Self::Extract(
-                ExtractError::Shortfall { .. } | ExtractError::Contradiction { .. } | ExtractError::Unread { .. },
+                ExtractError::Shortfall { .. }
+                | ExtractError::Contradiction { .. }
+                | ExtractError::Fall { .. }
+                | ExtractError::Unread { .. },
             ) => INCOMPLETE,
-            Self::Extract(ExtractError::Cache(_)) => USAGE,
+            Self::Extract(ExtractError::Cache(error)) => {
+                if error.is_full() {
+                    OUTPUT
+                } else {
+                    USAGE
+                }
+            }
             Self::Extract(ExtractError::Disordered) => UNAVAILABLE,
-            Self::Extract(ExtractError::OutputClosed) | Self::Output(_) => OUTPUT,
+            Self::Extract(ExtractError::OutputClosed) | Self::Output(_) | Self::OutputCommand { .. } => OUTPUT,
             // A run that is asked to stop says by whom instead.
             Self::Extract(ExtractError::Worker(_) | ExtractError::Stopped) | Self::Runtime(_) | Self::Panicked => {
                 DEFECT
@@ -170,6 +204,7 @@ impl TapError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match (self.exit_code(), self.resume_at()) {
+            (OUTPUT, _) if self.is_of_disk() => "make room on the disk, then run again with the last state".to_owned(),
             (_, Some(at)) => format!("run again with the last state from {} on", format_instant(at)),
             (USAGE, _) => "fix what the message names, then run again".to_owned(),
             (REFUSED, _) => "fix the token, or add the scope named, then run again".to_owned(),
@@ -187,15 +222,32 @@ impl TapError {
         match self {
             Self::Discovery(DiscoveryError::Client(error))
             | Self::Client(error)
-            | Self::Extract(ExtractError::Client(error) | ExtractError::Stream { source: error, .. }) => {
-                error.resume_at()
-            }
+            | Self::Extract(
+                ExtractError::Client(error)
+                | ExtractError::Stream { source: error, .. }
+                | ExtractError::Kept { source: error, .. }
+                | ExtractError::UntoldPortal { source: error },
+            ) => error.resume_at(),
             _ => None,
         }
     }
 
-    /// A reader that left knows why; a shell pipeline shows its error, not ours.
-    pub fn is_quiet(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    /// Whether a disk is full, and no reader to blame.
+    fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Output(error) => is_full(error.kind()),
+            Self::OutputCommand { .. } | Self::Extract(ExtractError::OutputClosed) => false,
+            _ => self.exit_code() == OUTPUT,
+        }
+    }
+}
+
+/// Why messages cannot be written.
+fn unwritten(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => {
+            "the reader of stdout (the target) ended before everything was written, and its own log says why".to_owned()
+        }
+        _ => format!("messages cannot be written to stdout: {error}"),
     }
 }

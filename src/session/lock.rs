@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::exit::TapError;
 
-/// A portal's lock, held until this goes; the system takes it back from a process that dies.
+/// A lock of a portal or of a tenant's folder, held until this goes; the system takes it back from a process that dies.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -19,8 +19,24 @@ impl Lock {
     /// [`TapError::Locked`] when another run has it; [`TapError::LockUnusable`] when the folder cannot be used.
     pub(super) fn take(folder: &Path, portal_id: &str) -> Result<Self, TapError> {
         let path = folder.join(format!("tap-hubspot-tickets.{portal_id}.lock"));
-        let unusable = |reason: io::Error| TapError::LockUnusable { path: path.clone(), reason };
-        fs::create_dir_all(folder).map_err(unusable)?;
+        let unusable = |path, reason| TapError::LockUnusable { path, reason };
+        match fs::create_dir_all(folder) {
+            Ok(()) => Self::of(path, format!("portal {portal_id}"), unusable),
+            Err(error) => Err(unusable(path, error)),
+        }
+    }
+
+    /// Takes the lock of a tenant's folder.
+    ///
+    /// # Errors
+    /// [`TapError::Locked`] when another process has it; [`TapError::File`] when its file cannot be used.
+    pub fn of_tenant(folder: &Path, tenant: &str) -> Result<Self, TapError> {
+        Self::of(folder.join("tap.lock"), format!("tenant {tenant}"), |path, source| TapError::File { path, source })
+    }
+
+    /// Takes a lock by its file, which is made where it is missing; `of` is what runs under it, in words.
+    fn of(path: PathBuf, of: String, error: fn(PathBuf, io::Error) -> TapError) -> Result<Self, TapError> {
+        let unusable = |reason: io::Error| error(path.clone(), reason);
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = opened.map_err(unusable)?;
         match file.try_lock() {
@@ -32,12 +48,16 @@ impl Lock {
                 let _ = file.read_to_string(&mut holder);
                 let holder = Some(holder.trim().to_owned()).filter(|holder| !holder.is_empty());
                 let holder = holder.unwrap_or_else(|| "a process that is starting".to_owned());
-                return Err(TapError::Locked { portal_id: portal_id.to_owned(), path, holder });
+                return Err(TapError::Locked { of, path, holder });
             }
         }
         // The file stays when the run ends: removing it would let a third run lock another one of the same name.
         let named = file.set_len(0).and_then(|()| file.rewind());
-        named.and_then(|()| writeln!(file, "process {}", std::process::id())).map_err(unusable)?;
+        let named = named.and_then(|()| writeln!(file, "process {}", std::process::id()));
+        if let Err(error) = named {
+            // The lock holds all the same; only its name for people is missing.
+            tracing::warn!("the lock {} does not tell who holds it: {error}", path.display());
+        }
         Ok(Self { _file: file })
     }
 }

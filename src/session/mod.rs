@@ -1,5 +1,6 @@
 //! What all faces of the engine share: from settings, a catalog and a state to a run that is ready, and how runs end.
 
+mod access;
 mod drift;
 mod ending;
 mod exit;
@@ -7,10 +8,13 @@ mod lock;
 mod portal;
 mod prepare;
 mod report;
+mod stop;
 
-pub use ending::{Written, carry_out, stop_asked};
+pub use access::{Check, Checked, Problem};
+pub use ending::{Written, carry_out, unbroken};
 pub use exit::{Consequence, TapError};
 pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};
 pub use report::{Report, replace_file};
+pub use stop::{Stop, StopSignal};

@@ -3,15 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::exit::TapError;
 use crate::catalog::Catalog;
-use crate::client::{Client, Connection, ObjectType, Property};
+use crate::client::{Client, ClientError, Connection, ObjectType};
 use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
-    Access, Choices, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog, discover as discover_portal,
-    discover_access, discover_account,
+    Access, Choices, Definitions, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog,
+    discover as discover_portal, discover_access, discover_account, discover_contact_deals, matches,
 };
+use crate::exit::{UNAVAILABLE, of_client};
 use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
+use crate::state::{State, UNKNOWN_PORTAL};
 
 /// A config and the client made of it.
 #[derive(Debug)]
@@ -27,10 +31,14 @@ pub struct Session {
 /// The catalog in force, of which portal, and what the token may read.
 pub(super) struct Surveyed {
     pub(super) portal_id: String,
+    /// Why HubSpot does not tell the portal, if it may tell later.
+    pub(super) portal_failure: Option<ClientError>,
     pub(super) catalog: Catalog,
     pub(super) access: Access,
+    /// Selected streams of objects that the token may not read.
+    pub(super) denied: Vec<(&'static str, ClientError)>,
     /// The property definitions, when discovery has read them.
-    pub(super) properties: Option<Vec<Property>>,
+    pub(super) definitions: Option<Definitions>,
 }
 
 impl Session {
@@ -90,7 +98,9 @@ impl Session {
             }
         });
         let associations = AssociationSettings { types, chosen: config.associations.is_some() };
-        Ok(Self { config, client: Arc::new(client), associations })
+        let session = Self { config, client: Arc::new(client), associations };
+        session.choices().check_streams()?;
+        Ok(session)
     }
 
     /// Describes the portal; with all object types if `whole`, else with what is selected by default.
@@ -102,17 +112,47 @@ impl Session {
         Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
     }
 
-    /// The catalog of the portal.
-    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
-        let choices = Choices {
+    /// What the settings say of the catalog.
+    fn choices(&self) -> Choices {
+        Choices {
+            streams: self.config.streams.clone(),
             properties: self.config.properties.clone(),
+            sensitive_properties: self.config.sensitive_properties.clone().unwrap_or_default(),
             associations: self.associations.types.clone(),
             one_column: self.config.properties_layout == PropertiesLayout::Object,
-        };
-        for pattern in self.config.properties.iter().flatten() {
-            let pattern_matches = wildmatch::WildMatch::new(pattern);
-            if !portal.properties.iter().any(|property| pattern_matches.matches(&property.name)) {
-                tracing::warn!("the portal has no ticket property that matches {pattern:?} of the setting properties");
+        }
+    }
+
+    /// The catalog of the portal.
+    pub fn catalog_of(&self, portal: &Portal) -> Catalog {
+        let choices = self.choices();
+        let all = || OBJECT_STREAMS.iter().flat_map(|stream| portal.properties_of(stream));
+        for name in self.config.sensitive_properties.iter().flatten().filter(|name| !name.contains(['*', '?'])) {
+            let name = name.split_once('.').map_or(name.as_str(), |(_, name)| name);
+            if !all().any(|property| property.name == name) {
+                tracing::warn!("the token sees no property {name:?}, which the setting sensitive_properties names");
+            }
+        }
+        for stream in OBJECT_STREAMS {
+            let properties = portal.properties_of(stream);
+            // Not everything is asked for where it is not selected.
+            for pattern in choices.patterns_of(stream).filter(|_| !properties.is_empty()) {
+                if !properties.iter().any(|property| matches(pattern, &property.name)) {
+                    tracing::warn!(
+                        "the portal has no property of {stream} that matches {pattern:?} of the setting properties"
+                    );
+                }
+            }
+            let left_out: Vec<&str> = properties
+                .iter()
+                .filter(|property| choices.is_unsupported(stream, property))
+                .map(|property| property.name.as_str())
+                .collect();
+            if !left_out.is_empty() {
+                tracing::info!(
+                    "sensitive properties of {stream} are not read: {}; the setting sensitive_properties allows them",
+                    left_out.join(", ")
+                );
             }
         }
         build_catalog(portal, &choices)
@@ -125,47 +165,95 @@ impl Session {
         Privacy::new(&patterns(&config.drop), &patterns(&config.hash), config.hash_salt.as_ref())
     }
 
-    /// The catalog given, checked against the token's portal, or the one discovered now.
-    pub(super) async fn survey(&self, catalog: Option<Catalog>) -> Result<Surveyed, TapError> {
+    /// The catalog given, checked against the token's portal, or the one discovered now. Where HubSpot does not tell the
+    /// portal, it is that of the state or of the catalog.
+    pub(super) async fn survey(
+        &self,
+        catalog: Option<Catalog>,
+        state: Option<&Map<String, Value>>,
+    ) -> Result<Surveyed, TapError> {
+        let of_state = state.and_then(State::portal_of);
         let Some(catalog) = catalog else {
-            let portal = self.discover(false).await?;
+            let choices = self.choices();
+            let others =
+                STREAMS.iter().filter(|stream| stream.name != "tickets" && OBJECT_STREAMS.contains(&stream.name));
+            let selects_others = others.into_iter().any(|stream| choices.selects(stream));
+            let portal = self.discover(selects_others).await?;
             let catalog = self.catalog_of(&portal);
+            let told = portal.account.as_ref().map(|account| account.portal_id.to_string());
+            let mut access = portal.access;
+            let mut denied = Vec::new();
+            if selects_others {
+                denied = self.check_objects(&catalog, &self.associations.types, &access).await?;
+                access
+                    .streams
+                    .extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
+            }
             return Ok(Surveyed {
-                portal_id: portal.account.portal_id.to_string(),
+                portal_id: told.or(of_state).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned()),
+                portal_failure: portal.account_failure.filter(may_pass),
                 catalog,
-                access: portal.access,
-                properties: Some(portal.properties),
+                access,
+                denied,
+                definitions: Some(portal.definitions),
             });
         };
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
-        let portal_id = account.portal_id.to_string();
+        let told = account.as_ref().ok().map(|account| account.portal_id.to_string());
+        let portal_id = told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
         catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
+        if let Some(sentence) = self.choices().difference(&catalog) {
+            tracing::warn!("{sentence}");
+        }
         let wanted = wanted_associations(&catalog, &self.associations.types);
-        let access = discover_access(&self.client, &wanted).await?;
-        self.check_objects(&catalog, &wanted, &access).await?;
-        Ok(Surveyed { portal_id, catalog, access, properties: None })
+        let mut access = discover_access(&self.client, &wanted).await?;
+        let denied = self.check_objects(&catalog, &wanted, &access).await?;
+        access.streams.extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
+        let is_read = access.missing_for_stream("contacts").is_none();
+        if is_read && catalog.selects_field("contacts", &association_column(&ObjectType::DEALS)) {
+            access.contact_deals = discover_contact_deals(&self.client).await?;
+        }
+        let portal_failure = account.err().filter(may_pass);
+        Ok(Surveyed { portal_id, portal_failure, catalog, access, denied, definitions: None })
     }
 
-    /// Asks whether the token may read the selected objects, where nothing has shown it yet: a missing scope is better
+    /// The selected streams of objects that the token may not read, where nothing has shown it yet: a missing scope is better
     /// known before the first message than after.
-    async fn check_objects(&self, catalog: &Catalog, wanted: &[ObjectType], access: &Access) -> Result<(), TapError> {
+    ///
+    /// # Errors
+    /// When tickets cannot be read, or nothing else can succeed either.
+    async fn check_objects(
+        &self,
+        catalog: &Catalog,
+        wanted: &[ObjectType],
+        access: &Access,
+    ) -> Result<Vec<(&'static str, ClientError)>, TapError> {
         // Who may read an association may read both its ends.
         let is_shown = |object_type: &ObjectType| match *object_type == ObjectType::TICKETS {
-            true => wanted.iter().any(|one| access.missing_for(one).is_none()),
-            false => wanted.contains(object_type) && access.missing_for(object_type).is_none(),
+            true => wanted.iter().any(|one| access.obstacle(one).is_none()),
+            false => wanted.contains(object_type) && access.obstacle(object_type).is_none(),
         };
+        let mut denied = Vec::new();
         for stream in OBJECT_STREAMS {
             let object_type = ObjectType::named(stream);
             let follower = stream == "tickets" && catalog.selects("ticket_associations");
-            if (follower || catalog.selects(stream)) && !is_shown(&object_type) {
-                let probed = self.client.probe_objects(&object_type).await;
-                probed.map_err(|source| ExtractError::Stream { stream, source })?;
+            if !(follower || catalog.selects(stream)) || is_shown(&object_type) {
+                continue;
+            }
+            match self.client.probe_objects(&object_type).await {
+                Ok(()) => {}
+                Err(source) if stream == "tickets" || source.ends_all() => {
+                    return Err(ExtractError::Stream { stream, source }.into());
+                }
+                Err(error) if error.missing_scope().is_some() => denied.push((stream, error)),
+                Err(error) => tracing::warn!("whether the token may read {stream} cannot be told: {error}"),
             }
         }
-        if catalog.selects_field("contacts", &association_column(&ObjectType::DEALS)) {
-            let probed = self.client.probe_associations(&ObjectType::CONTACTS, &ObjectType::DEALS).await;
-            probed.map_err(|source| ExtractError::Stream { stream: "contacts", source })?;
-        }
-        Ok(())
+        Ok(denied)
     }
+}
+
+/// Whether a failure to tell the portal may be none in a later run.
+fn may_pass(error: &ClientError) -> bool {
+    of_client(error) == UNAVAILABLE
 }

@@ -12,7 +12,7 @@ use super::portal::{Session, Surveyed};
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::discovery::{STREAMS, discover_properties};
-use crate::extraction::{Bounds, Cache, ExtractError, Plan, Run, Stamp, read_small_streams};
+use crate::extraction::{Bounds, Cache, ExtractError, KeptStream, Plan, Run, Sides, Stamp, read_sides};
 use crate::state::State;
 
 /// The stream of the definitions that drift shows in.
@@ -47,7 +47,8 @@ pub struct Prepared {
 pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepared, TapError> {
     let config = &session.config;
     let Assignment { catalog, state: incoming, forget, shares } = assignment;
-    let Surveyed { portal_id, catalog, access, mut properties } = session.survey(catalog).await?;
+    let surveyed = session.survey(catalog, incoming.as_ref()).await?;
+    let Surveyed { portal_id, portal_failure, catalog, access, denied, definitions } = surveyed;
     let lock = match &config.lock_path {
         Some(folder) if !shares => Some(Lock::take(folder, &portal_id)?),
         _ => None,
@@ -64,16 +65,25 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
     for warning in &plan.warnings {
         tracing::warn!("{warning}");
     }
-    if properties.is_none() && plan.reads_small(PROPERTIES) {
-        let read = discover_properties(&session.client).await;
-        properties = Some(read.map_err(|source| ExtractError::Stream { stream: PROPERTIES, source })?);
-    }
-    if let Some(definitions) = &properties {
+    let definitions = match definitions {
+        Some(definitions) => Some(Ok(definitions)),
+        None if plan.reads_small(PROPERTIES) => Some(discover_properties(&session.client).await),
+        None => None,
+    };
+    if let Some(Ok(definitions)) = &definitions {
         for sentence in drift::sentences(&catalog, &plan.ticket_properties(), definitions) {
             tracing::warn!("{sentence}");
         }
     }
-    let small = read_small_streams(&session.client, &plan, properties).await?;
+    let Sides { records: small, mut kept } = read_sides(&session.client, &plan, &state, definitions).await?;
+    // What was read before and cannot be read any more wants somebody's attention.
+    let was_read = |stream: &str| state.bookmark(stream).is_some();
+    kept.extend(
+        denied
+            .into_iter()
+            .filter(|(stream, _)| was_read(stream))
+            .map(|(stream, error)| KeptStream { stream, failure: Some(error) }),
+    );
     let scan_id = config
         .scan_id
         .clone()
@@ -84,7 +94,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
         Some(path) => Some(Cache::open(path, portal).map_err(ExtractError::from)?),
         None => None,
     };
-    Ok(Prepared { run: Run { plan, small, stamp, bounds: bounds(config), state, cache }, lock })
+    Ok(Prepared { run: Run { plan, small, kept, portal_failure, stamp, bounds: bounds(config), state, cache }, lock })
 }
 
 fn bounds(config: &Config) -> Bounds {

@@ -1,7 +1,8 @@
 //! The run report: how a run is going and how it ended, as a JSON file that is whole at every moment.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,11 +47,9 @@ struct Head {
 }
 
 impl Report {
-    /// Begins the report of a run that is being prepared, and keeps its file current.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn begin(session: &Session, summary: &SummaryHandle) -> Result<Self, TapError> {
+    /// Begins the report of a run that is being prepared, and keeps its file current. One that cannot be written is told in the
+    /// log, and ends nothing.
+    pub fn begin(session: &Session, summary: &SummaryHandle) -> Self {
         let config = &session.config;
         let head = Head {
             tenant: config.organization_id.clone(),
@@ -67,14 +66,11 @@ impl Report {
             head: Mutex::new(head),
         });
         let path = config.report_path.clone();
-        let kept_current = match &path {
-            None => None,
-            Some(path) => {
-                told.write(path).map_err(|source| TapError::Report { path: path.clone(), source })?;
-                Some(tokio::spawn(keep_current(Arc::clone(&told), path.clone())))
-            }
-        };
-        Ok(Self { told, path, kept_current })
+        let kept_current = path.as_ref().map(|path| {
+            let failed = told.write(path).inspect_err(|error| warn(path, error)).is_err();
+            tokio::spawn(keep_current(Arc::clone(&told), path.clone(), failed))
+        });
+        Self { told, path, kept_current }
     }
 
     /// Everything was checked: extraction begins.
@@ -109,21 +105,29 @@ impl Report {
         if let Some(path) = &self.path
             && let Err(error) = self.told.write(path)
         {
-            tracing::warn!("the report {} cannot be written: {error}", path.display());
+            warn(path, &error);
         }
         self.told.value()
     }
 }
 
-async fn keep_current(told: Arc<Told>, path: PathBuf) {
+/// Says that the file cannot be written; a report is no reason to end a run.
+fn warn(path: &Path, error: &io::Error) {
+    tracing::warn!(
+        "the report {} (report_path) cannot be written: {error}; the run goes on without it",
+        path.display()
+    );
+}
+
+/// Writes the file again and again; says once that it cannot be written, unless that has been said.
+async fn keep_current(told: Arc<Told>, path: PathBuf, mut failed: bool) {
     let mut ticks = tokio::time::interval(INTERVAL);
-    let mut failed = false;
     loop {
         ticks.tick().await;
         if let Err(error) = told.write(&path)
             && !std::mem::replace(&mut failed, true)
         {
-            tracing::warn!("the report {} cannot be kept current: {error}", path.display());
+            warn(&path, &error);
         }
     }
 }
@@ -208,16 +212,26 @@ fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Puts a file in the place of another in one step: a reader sees the old one or the new one, whole.
+/// Puts a file in the place of another in one step: a reader sees the old one or the new one, whole. A link stays, and what it
+/// leads to is replaced.
 ///
 /// # Errors
-/// When the folder cannot be written to.
+/// When the folder cannot be written to, or something is there that is no file.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(&path) {
+        // A device, such as /dev/null, must not become a file.
+        Ok(there) if there.file_type().is_char_device() => {
+            return OpenOptions::new().write(true).open(&path)?.write_all(content);
+        }
+        Ok(there) if !there.is_file() => return Err(io::Error::other("there is something that is no file")),
+        _ => {}
+    }
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
     let written =
-        File::create(&beside).and_then(|mut file| file.write_all(content)).and_then(|()| fs::rename(&beside, path));
+        File::create(&beside).and_then(|mut file| file.write_all(content)).and_then(|()| fs::rename(&beside, &path));
     if written.is_err() {
         // It is not there when it could not be made.
         let _ = fs::remove_file(&beside);

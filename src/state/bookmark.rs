@@ -41,6 +41,9 @@ pub struct Bookmark {
     /// When the archive was read last.
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     pub archive_read_at: Option<DateTime<Utc>>,
+    /// Rows that the archive had then, in whole pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived_rows: Option<u64>,
     /// Live rows that the last whole list had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,

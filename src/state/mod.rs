@@ -11,6 +11,8 @@ pub use read::{Incoming, parse, read};
 
 /// Key of the stamp that ties a state to its portal.
 const PORTAL: &str = "portal_id";
+/// The portal of a run that HubSpot did not tell of; no portal has this id.
+pub const UNKNOWN_PORTAL: &str = "0";
 
 /// The whole state of a tap: bookmarks of its streams, and all else that came in.
 ///
@@ -42,11 +44,11 @@ pub enum StateError {
     },
     /// Bookmarks without a portal: not written by this tap.
     #[error(
-        "state has bookmarks but no portal_id, so another tap wrote it; start without --state to read everything, or give this tap's own state"
+        "state has bookmarks but no portal_id, so another tap wrote it; give this tap's own state, or none to read everything"
     )]
     Foreign,
     /// A root without bookmarks where they should be.
-    #[error("state: bookmarks is not an object but {found}; repair it, or start without --state to read everything")]
+    #[error("state: bookmarks is not an object but {found}; repair it, or give none to read everything")]
     NoBookmarks {
         /// What stands there.
         found: Value,
@@ -78,11 +80,7 @@ impl State {
     /// When it belongs to another portal or tap, or a bookmark of `streams` has a wrong shape.
     pub fn of(incoming: Option<Map<String, Value>>, portal: &str, streams: &[&str]) -> Result<Self, StateError> {
         let Some(mut root) = incoming else { return Ok(Self::empty(portal)) };
-        let found = match root.get(PORTAL) {
-            Some(Value::String(id)) => Some(id.clone()),
-            Some(Value::Null) | None => None,
-            Some(other) => Some(other.to_string()),
-        };
+        let found = Self::portal_of(&root);
         let no_bookmarks = match root.get("bookmarks") {
             None | Some(Value::Null) => true,
             Some(Value::Object(bookmarks)) => bookmarks.is_empty(),
@@ -91,6 +89,13 @@ impl State {
             }
         };
         match found {
+            // Its rows carry no portal, so they are read again for the one that is known now.
+            Some(found) if found == UNKNOWN_PORTAL && portal != UNKNOWN_PORTAL => {
+                root.insert(PORTAL.to_owned(), portal.into());
+                let mut state = Self::of(Some(root), portal, streams)?;
+                streams.iter().for_each(|stream| state.forget(stream));
+                return Ok(state);
+            }
             Some(found) if found != portal => {
                 return Err(StateError::OtherPortal { found, expected: portal.to_owned() });
             }
@@ -106,6 +111,15 @@ impl State {
             state.parse(stream)?;
         }
         Ok(state)
+    }
+
+    /// The portal that a state belongs to, where it says so.
+    pub fn portal_of(incoming: &Map<String, Value>) -> Option<String> {
+        match incoming.get(PORTAL)? {
+            Value::String(id) => Some(id.clone()),
+            Value::Null => None,
+            other => Some(other.to_string()),
+        }
     }
 
     /// The bookmark of a stream; none when the stream has never been read.
@@ -168,6 +182,20 @@ mod tests {
     fn refuses_a_state_from_another_portal() {
         let error = State::of(object(json!({"portal_id": 8, "bookmarks": {}})), "7", &[]).expect_err("refused");
         assert!(matches!(error, StateError::OtherPortal { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_was_read_of_an_unknown_portal_is_read_again_once_it_is_known() {
+        let incoming = json!({
+            "portal_id": "0",
+            "bookmarks": {"tickets": {"replication_key_value": "2026-01-01T00:00:00.000Z", "version": 5}},
+        });
+        let state = State::of(object(incoming.clone()), "0", &["tickets"]).expect("a state");
+        assert!(state.bookmark("tickets").expect("a bookmark").replication_key_value.is_some());
+        let state = State::of(object(incoming), "7", &["tickets"]).expect("a state");
+        let bookmark = state.bookmark("tickets").expect("a bookmark");
+        assert_eq!((bookmark.replication_key_value, bookmark.version), (None, Some(5)));
+        assert_eq!(state.value()["portal_id"], "7");
     }
 
     #[test]

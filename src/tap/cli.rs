@@ -58,10 +58,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "catalog", "state", "discover", "test", "plan"])]
     pub(super) tenants: Option<PathBuf>,
 
-    /// With --tenants: the shell command that takes a tenant's messages and prints its state, in the tenant's folder;
-    /// a file named output in that folder wins
-    #[arg(long, value_name = "COMMAND", default_value = "target-postgres --config target.json", requires = "tenants")]
-    pub(super) output: String,
+    /// Shell command that takes the messages and prints the state, which --state then keeps; with --tenants it runs in the
+    /// tenant's folder, where a file named output wins, and without either it is target-postgres --config target.json
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["discover", "test", "plan"])]
+    pub(super) output: Option<String>,
 
     /// With --tenants: how many run at once
     #[arg(long, value_name = "NUMBER", default_value_t = 8, requires = "tenants")]

@@ -1,14 +1,18 @@
 //! The Singer face: the command line, what each of its ways of running does, and how it ends.
 
+mod board;
 mod check;
 mod cli;
+mod output;
 mod overview;
 mod plan;
 mod progress;
 mod sync;
 mod tenants;
+mod words;
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
@@ -16,12 +20,22 @@ use crate::about::{Plugin, Program};
 use crate::client::runtime;
 use crate::config::settings_schema;
 use crate::log;
-use crate::session::TapError;
+use crate::session::{StopSignal, TapError};
 
 use cli::{Arguments, TestMode};
 
 /// What the tap can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 6] = ["catalog", "discover", "state", "about", "activate-version", "structured-logging"];
+
+/// How streams and columns are chosen; the README says the same, as a test shows.
+const CHOOSING: &str = "\
+Two settings choose what is read: `streams` takes names or globs of streams (`tickets`, `ticket_*`), `properties` those of\n\
+columns (`subject`, `hs_*`; `contacts.email` for another object type than tickets). Without them it is all streams but\n\
+`contacts`, `companies`, `deals` and `sync_audit`, with all columns but those that change with the clock alone. `--discover`\n\
+writes the choice into a catalog. A run with `--catalog` reads what the catalog selects and nothing else, whatever these two\n\
+settings say; without one they decide. A stream's own columns (`id`, `updated_at`, ...) need no entry. Sensitive properties\n\
+are `unsupported` in the catalog, which no selection overrides, unless `sensitive_properties` allows them or `properties` has\n\
+the very name.";
 
 /// Runs the tap with the process's arguments; returns the exit code, of which [`TapError::exit_code`] holds the table.
 pub fn run() -> u8 {
@@ -30,16 +44,15 @@ pub fn run() -> u8 {
         Err(error) => return cli::report(&error),
     };
     log::start(arguments.log_format, arguments.quiet);
-    match dispatch(&arguments) {
+    let ended = catch_unwind(AssertUnwindSafe(|| dispatch(&arguments)));
+    match ended.unwrap_or(Err(TapError::Panicked)) {
         Ok(()) => 0,
         Err(error) => {
             let code = error.exit_code();
             if let Some(at) = error.resume_at() {
                 progress::tell_resume_at(at);
             }
-            if !error.is_quiet() {
-                log::tell(&error);
-            }
+            log::tell(&error);
             code
         }
     }
@@ -50,6 +63,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
         name: env!("CARGO_PKG_NAME"),
         description: env!("CARGO_PKG_DESCRIPTION"),
         capabilities: &CAPABILITIES,
+        choosing: CHOOSING,
         plugin: Plugin { kind: "extractors", label: "HubSpot tickets" },
         schema: settings_schema(),
     };
@@ -66,17 +80,18 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
     if arguments.man {
         return cli::write_man();
     }
+    let stop = StopSignal::listen().map_err(TapError::Runtime)?;
     if let Some(folder) = &arguments.tenants {
-        return tenants::run(folder, arguments);
+        return tenants::run(folder, arguments, &stop);
     }
     let runtime = runtime().map_err(TapError::Runtime)?;
     let result = runtime.block_on(async {
         match (arguments.discover, arguments.test) {
-            (true, _) => discover(arguments).await,
-            (false, None) if arguments.plan => plan::write(arguments).await,
-            (false, Some(TestMode::Connection)) => check::connection(arguments).await,
-            (false, Some(mode)) => check::messages(arguments, mode).await,
-            (false, None) => sync::run(arguments).await,
+            (true, _) => stop.unless_asked(discover(arguments)).await,
+            (false, None) if arguments.plan => stop.unless_asked(plan::write(arguments)).await,
+            (false, Some(TestMode::Connection)) => stop.unless_asked(check::connection(arguments)).await,
+            (false, Some(mode)) => stop.unless_asked(check::messages(arguments, mode)).await,
+            (false, None) => sync::run(arguments, &stop).await,
         }
     });
     // A writer blocked on a reader that does not read must not hold up the end.

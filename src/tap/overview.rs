@@ -1,7 +1,7 @@
 //! What became of many tenants: a table for people, JSON for programs.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -28,6 +28,9 @@ pub(super) struct Ended {
 /// All tenants of a run.
 #[derive(Debug)]
 pub(super) struct Overview {
+    path: PathBuf,
+    /// That the file cannot be written has been said.
+    warned: bool,
     all: usize,
     at_once: usize,
     started_at: DateTime<Utc>,
@@ -45,31 +48,23 @@ impl Ended {
             status: match &error {
                 None => "succeeded",
                 Some(TapError::Interrupted | TapError::Terminated) => "stopped",
+                Some(TapError::Locked { .. }) => "locked",
                 Some(_) => "failed",
             },
             exit_code: error.as_ref().map_or(0, TapError::exit_code),
-            next_step: error.as_ref().map_or_else(|| "none".to_owned(), TapError::hint),
+            next_step: match &error {
+                None => "none".to_owned(),
+                Some(TapError::Locked { holder, .. }) => format!("locked, run by another process: {holder}"),
+                Some(error) => error.hint(),
+            },
             error: error.map(|error| error.to_string()),
             elapsed,
         }
     }
 
-    /// A tenant that was not run.
-    pub(super) fn skipped(tenant: &str, why: &str) -> Self {
-        Self {
-            tenant: tenant.to_owned(),
-            report: None,
-            status: "skipped",
-            exit_code: 0,
-            error: None,
-            next_step: why.to_owned(),
-            elapsed: Duration::ZERO,
-        }
-    }
-
-    /// Whether a signal ended it.
-    pub(super) fn was_stopped(&self) -> bool {
-        self.status == "stopped"
+    /// What became of it, in a word.
+    pub(super) fn status(&self) -> &'static str {
+        self.status
     }
 
     fn of_report(&self, key: &str) -> Value {
@@ -95,13 +90,17 @@ impl Ended {
 }
 
 impl Overview {
-    pub(super) fn new(all: usize, at_once: usize) -> Self {
-        Self { all, at_once, started_at: Utc::now(), finished_at: None, ended: Vec::with_capacity(all) }
+    /// The tenants of a run that begins, and the file that tells of them.
+    pub(super) fn new(path: PathBuf, all: usize, at_once: usize) -> Self {
+        let started_at = Utc::now();
+        Self { path, warned: false, all, at_once, started_at, finished_at: None, ended: Vec::with_capacity(all) }
     }
 
     pub(super) fn add(&mut self, ended: Ended) {
         match &ended.error {
             None => tracing::info!("{}: {}", ended.tenant, ended.status),
+            // It is being run, which is all that is wanted.
+            Some(_) if ended.status == "locked" => tracing::info!("{}: {}", ended.tenant, ended.next_step),
             Some(error) => tracing::error!("{}: {}: {error}", ended.tenant, ended.status),
         }
         self.ended.push(ended);
@@ -116,13 +115,8 @@ impl Overview {
         self.ended.iter().filter(|ended| ended.status == status).count()
     }
 
-    /// Whether a signal ended one of them.
-    pub(super) fn was_stopped(&self) -> bool {
-        self.ended.iter().any(Ended::was_stopped)
-    }
-
-    /// Writes the report of all tenants, whole.
-    pub(super) fn write(&self, path: &Path) -> Result<(), TapError> {
+    /// Writes the report of all tenants, whole. That it cannot be written is said once, and ends nothing.
+    pub(super) fn write(&mut self) {
         let instant = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::Millis, true);
         let report = json!({
             "started_at": instant(self.started_at),
@@ -131,12 +125,18 @@ impl Overview {
             "tenants": self.all,
             "succeeded": self.count("succeeded"),
             "failed": self.count("failed"),
-            "skipped": self.count("skipped"),
+            "locked": self.count("locked"),
+            // As it was called before.
+            "skipped": self.count("locked"),
             "stopped": self.count("stopped"),
             "ended": self.ended.iter().map(Ended::json).collect::<Vec<_>>(),
         });
         let text = format!("{report:#}\n");
-        replace_file(path, text.as_bytes()).map_err(|source| TapError::Report { path: path.to_owned(), source })
+        if let Err(error) = replace_file(&self.path, text.as_bytes())
+            && !std::mem::replace(&mut self.warned, true)
+        {
+            tracing::warn!("the report {} cannot be written: {error}; the run goes on without it", self.path.display());
+        }
     }
 
     /// A line for each tenant.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cli::Arguments;
 use crate::about::AboutFormat;
-use crate::client::{Client, DailyUsage, ObjectType};
+use crate::client::{DailyUsage, ObjectType};
 use crate::extraction::{AssociationCost, Calls, Estimate};
 use crate::session::{Prepared, TapError, prepare};
 
@@ -41,7 +41,7 @@ pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
         estimates: run.estimate(client).await?,
         associations: run.association_costs(client, &types).await?,
         prepared,
-        usage: usage(client).await,
+        usage: client.daily_usage().await,
         pace: client.pace(),
     };
     let text = match arguments.format {
@@ -49,11 +49,6 @@ pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
         _ => outlook.as_text(),
     };
     writeln!(io::stdout(), "{}", text.trim_end()).map_err(TapError::Output)
-}
-
-/// OAuth apps have no such figure.
-async fn usage(client: &Client) -> Option<DailyUsage> {
-    client.daily_usage().await.ok().flatten()
 }
 
 impl Outlook {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -16,59 +16,104 @@ use crate::log;
 
 /// How often the bar moves.
 const BAR_INTERVAL: Duration = Duration::from_millis(200);
+/// How often a line is written instead, to a terminal that others write to as well.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often counters are told in the log, as Singer's SDKs do.
 const METRIC_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How a run under way is shown.
+#[derive(Clone)]
+enum Display {
+    /// On a terminal that shows nothing else.
+    Bar(ProgressBar),
+    /// On a terminal that shows the messages or a target's log, too, which would tear a bar to pieces.
+    Lines(Option<u64>),
+    /// In a log.
+    Metrics,
+}
+
 /// The display of a run under way.
 pub(super) struct Progress {
-    bar: ProgressBar,
-    shown: JoinHandle<()>,
+    display: Display,
+    shown: Option<JoinHandle<()>>,
 }
 
 impl Progress {
     /// Begins to show; with the rows to come, how many are left and for how long.
     pub(super) fn start(summary: &SummaryHandle, client: &Arc<Client>, expected: Option<u64>) -> Self {
-        // Hidden unless stderr is a terminal.
-        let target = if log::style().quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(expected, target);
-        let template = match expected {
-            Some(_) => "{spinner} {elapsed} {wide_bar} {human_pos}/{human_len} records, {msg}, {eta} left",
-            None => "{spinner} {elapsed} {human_pos} records, {msg}",
+        let style = log::style();
+        let for_people = style.terminal && !style.quiet && style.format == log::LogFormat::Text;
+        let display = match (for_people, style.shared) {
+            (false, _) => Display::Metrics,
+            (true, true) => Display::Lines(expected),
+            (true, false) => Display::Bar(bar(expected)),
         };
-        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
-        log::share_terminal_with(&bar);
-        let shown = tokio::spawn(show(bar.clone(), summary.clone(), Arc::clone(client)));
-        Self { bar, shown }
+        let show = show(display.clone(), summary.clone(), Arc::clone(client));
+        let shown = (!style.quiet).then(|| tokio::spawn(show));
+        Self { display, shown }
     }
 
     /// Stops showing.
     pub(super) fn stop(self) {
-        self.shown.abort();
-        self.bar.finish_and_clear();
+        if let Some(shown) = self.shown {
+            shown.abort();
+        }
+        if let Display::Bar(bar) = self.display {
+            bar.finish_and_clear();
+        }
     }
 }
 
-async fn show(bar: ProgressBar, summary: SummaryHandle, client: Arc<Client>) {
-    let mut told = Instant::now();
-    let mut ticks = tokio::time::interval(if bar.is_hidden() { METRIC_INTERVAL } else { BAR_INTERVAL });
+fn bar(expected: Option<u64>) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Some(expected) = expected {
+        bar.set_length(expected);
+    }
+    let template = match expected {
+        Some(_) => "{spinner} {elapsed} {wide_bar} {human_pos}/{human_len} records, {msg}, {eta} left",
+        None => "{spinner} {elapsed} {human_pos} records, {msg}",
+    };
+    bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+    log::share_terminal_with(&bar);
+    bar
+}
+
+async fn show(display: Display, summary: SummaryHandle, client: Arc<Client>) {
+    let interval = match &display {
+        Display::Bar(_) => BAR_INTERVAL,
+        Display::Lines(_) => LINE_INTERVAL,
+        Display::Metrics => METRIC_INTERVAL,
+    };
     let started = Instant::now();
+    let mut ticks = tokio::time::interval(interval);
+    ticks.tick().await;
     loop {
         ticks.tick().await;
         let now = summary.now();
-        let tally = client.ledger().tally();
-        let records: u64 = now.streams.iter().map(|(_, stream)| stream.records).sum();
-        let seconds = started.elapsed().as_secs_f64().max(1.0);
-        #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-        let (per_second, calls_per_10s) = (records as f64 / seconds, tally.total as f64 * 10.0 / seconds);
-        let share = 100.0 * calls_per_10s / client.requests_per_10s();
-        bar.set_position(counted(&now));
-        bar.set_message(format!("{per_second:.0}/s, {} calls at {share:.0} % of the limit", tally.total));
-        bar.tick();
-        if told.elapsed() >= METRIC_INTERVAL {
-            told = Instant::now();
-            tell_records(&now);
+        match &display {
+            Display::Bar(bar) => {
+                bar.set_position(counted(&now));
+                bar.set_message(pace(&now, &client, started));
+                bar.tick();
+            }
+            Display::Lines(expected) => {
+                let of = expected.map_or_else(String::new, |expected| format!(" of {}", HumanCount(expected)));
+                tracing::info!("{}{of} records, {}", HumanCount(counted(&now)), pace(&now, &client, started));
+            }
+            Display::Metrics => tell_records(&now),
         }
     }
+}
+
+/// How fast a run goes.
+fn pace(now: &Summary, client: &Client, started: Instant) -> String {
+    let calls = client.ledger().tally().total;
+    let records: u64 = now.streams.iter().map(|(_, stream)| stream.records).sum();
+    let seconds = started.elapsed().as_secs_f64().max(1.0);
+    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
+    let (per_second, calls_per_10s) = (records as f64 / seconds, calls as f64 * 10.0 / seconds);
+    let share = 100.0 * calls_per_10s / client.requests_per_10s();
+    format!("{per_second:.0}/s, {calls} calls at {share:.0} % of the limit")
 }
 
 /// The records of streams whose rows can be counted before they are read.

@@ -1,22 +1,26 @@
 //! A sync: everything is checked before the first message, then extraction and writing run side by side.
 
 use std::io::{self, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cli::Arguments;
+use super::output::OutputCommand;
 use super::progress::{Progress, report as tell};
 use crate::extraction::{Plan, Run, SummaryHandle};
 use crate::log;
 use crate::messages::{encode, encode_schema};
-use crate::session::{Prepared, Report, Session, TapError, carry_out, prepare};
+use crate::session::{Prepared, Report, Session, StopSignal, TapError, carry_out, prepare, unbroken};
 use crate::stdout::write_all;
 
+/// How long a stopped run waits for a reader that does not read.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Syncs what is selected.
-pub(super) async fn run(arguments: &Arguments) -> Result<(), TapError> {
+pub(super) async fn run(arguments: &Arguments, stop: &StopSignal) -> Result<(), TapError> {
     let session = arguments.session()?;
     let summary = SummaryHandle::default();
-    let report = Report::begin(&session, &summary)?;
-    let outcome = sync(&session, arguments, &summary, &report).await;
+    let report = Report::begin(&session, &summary);
+    let outcome = unbroken(sync(&session, arguments, &summary, &report, stop)).await;
     report.end(&outcome);
     outcome
 }
@@ -26,20 +30,39 @@ async fn sync(
     arguments: &Arguments,
     summary: &SummaryHandle,
     report: &Report,
+    stop: &StopSignal,
 ) -> Result<(), TapError> {
     let started = Instant::now();
-    let Prepared { run, lock: _lock } = prepare(session, arguments.assignment()?).await?;
+    let Prepared { run, lock: _lock } = stop.unless_asked(prepare(session, arguments.assignment()?)).await?;
     report.prepared(&run);
-    if run.plan.schemas.is_empty() {
-        tracing::warn!("no stream is selected; nothing to do");
+    if is_empty(&run.plan) {
         return Ok(());
     }
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
-    let progress = Progress::start(summary, &session.client, expected(session, &run).await);
-    let outcome = write(session, run, summary, io::stdout()).await;
+    let expected = stop.unless_asked(async { Ok(expected(session, &run).await) }).await?;
+    let progress = Progress::start(summary, &session.client, expected);
+    let outcome = match &arguments.output {
+        None => write(session, run, summary, io::stdout(), stop, STOP_PATIENCE).await,
+        Some(command) => {
+            let state = arguments.state.clone();
+            let output = OutputCommand { command: command.clone(), folder: None, state, log: None };
+            output.load(session, run, summary, stop).await
+        }
+    };
     progress.stop();
     tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
     outcome
+}
+
+/// Whether nothing is selected, which is said.
+pub(super) fn is_empty(plan: &Plan) -> bool {
+    if plan.schemas.is_empty() {
+        tracing::warn!(
+            "no stream is selected, so nothing is read; in the catalog set \"selected\": true in the metadata of a stream \
+             whose breadcrumb is [], or run without a catalog"
+        );
+    }
+    plan.schemas.is_empty()
 }
 
 /// Extracts a run and writes its messages, until it ends, a signal comes or nobody reads any more.
@@ -48,9 +71,11 @@ pub(super) async fn write(
     run: Run,
     summary: &SummaryHandle,
     out: impl Write + Send + 'static,
+    stop: &StopSignal,
+    patience: Duration,
 ) -> Result<(), TapError> {
     let (sink, ended) = write_all(preamble(&run.plan)?, encode, out);
-    carry_out(session.client.clone(), run, summary, sink, ended).await
+    carry_out(session.client.clone(), run, summary, sink, ended, stop, patience).await
 }
 
 /// The rows to come, counted only for people who wait.

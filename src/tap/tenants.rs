@@ -4,34 +4,31 @@
 //! longest comes first, and no tenant's failure stops another.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
 
+use super::board::Board;
 use super::cli::Arguments;
+use super::output::OutputCommand;
 use super::overview::{Ended, Overview};
 use super::progress::{report as tell, tell_resume_at};
-use super::sync::write;
+use super::sync::is_empty;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
 use crate::extraction::SummaryHandle;
 use crate::log;
-use crate::session::{Assignment, Prepared, Report, Session, TapError, prepare, replace_file, stop_asked};
+use crate::session::{Assignment, Lock, Prepared, Report, Session, StopSignal, TapError, prepare, unbroken};
 use crate::state::{Incoming, read};
 
-/// A report younger than this says that another process runs the tenant; reports are written every second.
-const ABANDONED_AFTER: Duration = Duration::from_secs(15);
-
-/// How long the watcher of signals may take to tell of one.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// What takes a tenant's messages unless the command line or a file of the tenant says otherwise.
+const DEFAULT_OUTPUT: &str = "target-postgres --config target.json";
 
 /// A tenant that is to be run.
 #[derive(Debug)]
@@ -43,28 +40,26 @@ struct Tenant {
 }
 
 /// Runs all tenants of a folder.
-pub(super) fn run(folder: &Path, arguments: &Arguments) -> Result<(), TapError> {
+pub(super) fn run(folder: &Path, arguments: &Arguments, stop: &StopSignal) -> Result<(), TapError> {
     let tenants = find(folder)?;
     let overview_path = arguments.report.clone().unwrap_or_else(|| folder.join("report.json"));
-    let mut overview = Overview::new(tenants.len(), arguments.at_once);
-    overview.write(&overview_path)?;
+    let mut overview = Overview::new(overview_path, tenants.len(), arguments.at_once);
+    overview.write();
+    let board = Board::start(tenants.len());
     let queue = Mutex::new(VecDeque::from(tenants));
     // Once the process is asked to stop, those that run stop by themselves, and the rest is not begun.
-    let stopping = Arc::new(AtomicBool::new(false));
-    let take = || match stopping.load(Ordering::Acquire) {
-        true => None,
-        false => queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front(),
+    let take = || match stop.now() {
+        Some(_) => None,
+        None => queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front(),
     };
     let (sender, ended) = mpsc::channel();
-    let stop = watch_for_stop(&stopping)?;
     thread::scope(|scope| {
         for _ in 0..arguments.at_once.max(1) {
             let sender = sender.clone();
-            let (take, stopping) = (&take, &stopping);
+            let (take, board) = (&take, &board);
             scope.spawn(move || {
                 while let Some(tenant) = take() {
-                    let done = run_one(&tenant, &arguments.output);
-                    stopping.fetch_or(done.was_stopped(), Ordering::AcqRel);
+                    let done = run_one(&tenant, arguments.output.as_deref(), board, stop);
                     if sender.send(done).is_err() {
                         return;
                     }
@@ -73,22 +68,22 @@ pub(super) fn run(folder: &Path, arguments: &Arguments) -> Result<(), TapError> 
         }
         drop(sender);
         while let Ok(done) = ended.recv() {
+            board.ended(&done);
             overview.add(done);
-            if let Err(error) = overview.write(&overview_path) {
-                tracing::warn!("{error}");
-            }
+            overview.write();
         }
     });
+    board.stop();
     overview.finish();
-    overview.write(&overview_path)?;
-    if !log::style().quiet {
-        io::stdout().write_all(overview.table().as_bytes()).map_err(TapError::Output)?;
+    overview.write();
+    if !log::style().quiet
+        && let Err(error) = io::stdout().write_all(overview.table().as_bytes())
+    {
+        tracing::warn!("the table of all tenants cannot be written to stdout: {error}");
     }
-    // Tenants may have seen the signal before its watcher told of it.
-    let patience = if overview.was_stopped() { STOP_PATIENCE } else { Duration::ZERO };
-    match stop.recv_timeout(patience) {
-        Ok(signal) => Err(signal),
-        Err(_) => overview.outcome(),
+    match stop.now() {
+        Some(stop) => Err(stop.error()),
+        None => overview.outcome(),
     }
 }
 
@@ -111,40 +106,19 @@ fn find(folder: &Path) -> Result<Vec<Tenant>, TapError> {
     Ok(tenants)
 }
 
-/// Sets `stopping` when a signal asks the process to stop, and gives the signal.
-fn watch_for_stop(stopping: &Arc<AtomicBool>) -> Result<mpsc::Receiver<TapError>, TapError> {
-    let (sender, stop) = mpsc::channel();
-    let stopping = Arc::clone(stopping);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TapError::Runtime)?;
-    thread::spawn(move || {
-        if let Ok(signal) = runtime.block_on(stop_asked()) {
-            stopping.store(true, Ordering::Release);
-            // Nobody listens once all tenants are through.
-            let _ = sender.send(signal);
-        }
-    });
-    Ok(stop)
-}
-
 /// Runs one tenant to its end, however that comes.
-fn run_one(tenant: &Tenant, command: &str) -> Ended {
+fn run_one(tenant: &Tenant, command: Option<&str>, board: &Board, stop: &StopSignal) -> Ended {
     let started = Instant::now();
-    if is_running(&tenant.folder) {
-        return Ended::skipped(&tenant.name, "another process runs it");
-    }
-    let log = OpenOptions::new().create(true).append(true).open(tenant.folder.join("tap.log"));
-    let log = match log {
-        Ok(log) => log,
-        Err(source) => {
-            let error = TapError::Tenants { folder: tenant.folder.clone(), source };
-            return Ended::of(&tenant.name, None, Err(error), started.elapsed());
-        }
+    let lock = match Lock::of_tenant(&tenant.folder, &tenant.name) {
+        Ok(lock) => lock,
+        Err(error) => return Ended::of(&tenant.name, None, Err(error), started.elapsed()),
     };
-    let _guard = log::divert(log);
+    let path = tenant.folder.join("tap.log");
+    let log = log::divert(&path);
     let mut report = None;
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(TapError::Runtime)?;
-        let outcome = runtime.block_on(sync(tenant, command, &mut report));
+        let outcome = runtime.block_on(sync(tenant, command, board, &mut report, stop));
         runtime.shutdown_background();
         outcome
     }));
@@ -155,25 +129,28 @@ fn run_one(tenant: &Tenant, command: &str) -> Ended {
         }
         log::tell(error);
     }
+    if let Some(error) = log.end() {
+        tracing::warn!("{}: {} cannot be written: {error}; lines are missing in it", tenant.name, path.display());
+    }
+    drop(lock);
     Ended::of(&tenant.name, report, outcome, started.elapsed())
 }
 
-/// Whether a report says that the tenant is being run, and was written just now.
-fn is_running(folder: &Path) -> bool {
-    let path = folder.join("report.json");
-    let report = fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    let age = fs::metadata(&path).and_then(|report| report.modified()).ok().and_then(|at| at.elapsed().ok());
-    report.is_some_and(|report| report["finished_at"].is_null()) && age.is_some_and(|age| age < ABANDONED_AFTER)
-}
-
-async fn sync(tenant: &Tenant, command: &str, told: &mut Option<Value>) -> Result<(), TapError> {
+async fn sync(
+    tenant: &Tenant,
+    command: Option<&str>,
+    board: &Board,
+    told: &mut Option<Value>,
+    stop: &StopSignal,
+) -> Result<(), TapError> {
     let folder = &tenant.folder;
     let mut session = Session::open_in(&[ConfigSource::File(folder.join("config.json"))], folder)?;
     session.config.report_path.get_or_insert_with(|| folder.join("report.json"));
     let summary = SummaryHandle::default();
-    let report = Report::begin(&session, &summary)?;
+    let _shown = board.begin(&tenant.name, &summary, &session.client);
+    let report = Report::begin(&session, &summary);
     let started = Instant::now();
-    let outcome = load(tenant, command, &session, &summary, &report).await;
+    let outcome = unbroken(load(tenant, command, &session, &summary, &report, stop)).await;
     tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
     *told = Some(report.end(&outcome));
     outcome
@@ -182,10 +159,11 @@ async fn sync(tenant: &Tenant, command: &str, told: &mut Option<Value>) -> Resul
 /// Reads the portal into the output command, and keeps the state that it prints.
 async fn load(
     tenant: &Tenant,
-    command: &str,
+    command: Option<&str>,
     session: &Session,
     summary: &SummaryHandle,
     report: &Report,
+    stop: &StopSignal,
 ) -> Result<(), TapError> {
     let file = |name| tenant.folder.join(name);
     let catalog = match file("catalog.json") {
@@ -196,49 +174,19 @@ async fn load(
         Incoming::State(state) => Some(state),
         Incoming::Nothing(_) => None,
     };
-    let Prepared { run, lock: _lock } =
-        prepare(session, Assignment { catalog, state, ..Assignment::default() }).await?;
+    let assignment = Assignment { catalog, state, ..Assignment::default() };
+    let Prepared { run, lock: _lock } = stop.unless_asked(prepare(session, assignment)).await?;
     report.prepared(&run);
-    let mut child = start_output(tenant, command).map_err(TapError::Output)?;
-    let input = child.stdin.take().expect("a pipe was asked for");
-    let written = write(session, run, summary, input).await;
-    // The writer closed the pipe, so the command comes to its end.
-    let ended = child.wait().map_err(TapError::Output)?;
-    keep_last_state(&file("state.json")).map_err(TapError::Output)?;
-    if ended.success() {
-        return written;
+    if is_empty(&run.plan) {
+        return Ok(());
     }
-    // A reader that left is why nothing could be written any more.
-    let said = fs::read_to_string(file("output.log")).unwrap_or_default();
-    let said = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-    match written {
-        Ok(()) | Err(TapError::Output(_)) => {
-            Err(TapError::Output(io::Error::other(format!("the output command ended with {ended}: {said}"))))
-        }
-        written => written,
-    }
-}
-
-/// Starts a tenant's output command: its stdout is added to the state, its stderr to a log.
-fn start_output(tenant: &Tenant, command: &str) -> io::Result<Child> {
-    let own = fs::read_to_string(tenant.folder.join("output")).ok();
-    let add = |name| OpenOptions::new().create(true).append(true).open(tenant.folder.join(name));
-    Command::new("sh")
-        .args(["-c", own.as_deref().unwrap_or(command).trim()])
-        .current_dir(&tenant.folder)
-        .stdin(Stdio::piped())
-        .stdout(add("state.json")?)
-        .stderr(add("output.log")?)
-        .spawn()
-}
-
-/// Leaves of the states that were printed the last whole one, which is the one that counts.
-fn keep_last_state(path: &Path) -> io::Result<()> {
-    let text = fs::read_to_string(path)?;
-    let is_state = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object());
-    let Some(last) = text.lines().rev().find(is_state) else { return Ok(()) };
-    if last.len() + 1 < text.len() {
-        replace_file(path, format!("{last}\n").as_bytes())?;
-    }
-    File::open(path).map(drop)
+    let own = fs::read_to_string(file("output")).ok();
+    let command = own.as_deref().or(command).unwrap_or(DEFAULT_OUTPUT).trim().to_owned();
+    let output = OutputCommand {
+        command,
+        folder: Some(tenant.folder.clone()),
+        state: Some(file("state.json")),
+        log: Some(file("output.log")),
+    };
+    output.load(session, run, summary, stop).await
 }

@@ -41,7 +41,7 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TargetError>
         writeln!(report, "ticket property {key}: {verdict}").expect("writing to a String does not fail");
     }
     // OAuth apps have no such figure.
-    if let Some(usage) = session.client.daily_usage().await.ok().flatten() {
+    if let Some(usage) = session.client.daily_usage().await {
         let left = usage.limit.saturating_sub(usage.used);
         writeln!(report, "{left} of {} API calls left today", usage.limit).expect("writing to a String does not fail");
     }

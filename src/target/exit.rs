@@ -27,10 +27,12 @@ pub(super) enum TargetError {
     TooManyRejects { rejected: u64, allowed: u64, first: String },
     #[error("rejects_path: {0}")]
     Rejects(#[source] io::Error),
-    #[error("stdout cannot be written to: {0}")]
+    #[error("STATE messages cannot be written to stdout: {0}; what was delivered before stays delivered")]
     Output(#[source] io::Error),
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] io::Error),
+    #[error("the program broke down; the lines on stderr that begin with \"thread\" say where")]
+    Panicked,
     #[error("stopped by SIGINT; deliver again from the last STATE that was written")]
     Interrupted,
     #[error("stopped by SIGTERM; deliver again from the last STATE that was written")]
@@ -43,17 +45,13 @@ impl TargetError {
         match self {
             Self::Config(_) | Self::Input(_) | Self::Stream { .. } => USAGE,
             Self::Discovery(DiscoveryError::OtherPortal { .. }) => REFUSED,
-            Self::Discovery(DiscoveryError::Client(error)) | Self::Client(error) => of_client(error),
+            Self::Discovery(DiscoveryError::Client(error) | DiscoveryError::UnknownPortal { source: error, .. })
+            | Self::Client(error) => of_client(error),
             Self::TooManyRejects { .. } => REJECTED,
             Self::Rejects(_) | Self::Output(_) => OUTPUT,
-            Self::Runtime(_) => DEFECT,
+            Self::Runtime(_) | Self::Panicked => DEFECT,
             Self::Interrupted => INTERRUPTED,
             Self::Terminated => TERMINATED,
         }
-    }
-
-    /// A reader that left knows why.
-    pub(super) fn is_quiet(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }

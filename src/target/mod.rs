@@ -22,6 +22,8 @@ mod value;
 mod wanted;
 mod writing;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use clap::Parser;
 
 use cli::Arguments;
@@ -51,14 +53,12 @@ pub fn run() -> u8 {
         Err(error) => return cli::report(&error),
     };
     log::start(None, false);
-    match dispatch(&arguments) {
+    let ended = catch_unwind(AssertUnwindSafe(|| dispatch(&arguments)));
+    match ended.unwrap_or(Err(TargetError::Panicked)) {
         Ok(()) => 0,
         Err(error) => {
-            let code = error.exit_code();
-            if !error.is_quiet() {
-                tracing::error!("{error}");
-            }
-            code
+            tracing::error!("{error}");
+            error.exit_code()
         }
     }
 }
@@ -68,6 +68,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TargetError> {
         name: "target-hubspot",
         description: "Singer target for HubSpot: writes contacts, companies, deals and tickets with their associations",
         capabilities: &CAPABILITIES,
+        choosing: "",
         plugin: Plugin { kind: "loaders", label: "HubSpot" },
         schema: target_schema(),
     };

@@ -42,7 +42,8 @@ impl Session {
             retry_attempts: connection.retry_attempts,
             retry_delay: connection.retry_delay(),
         })?;
-        let account = discover_account(&client, connection.organization_id.as_deref()).await?;
+        // Nothing is written to a portal that nobody knows.
+        let account = discover_account(&client, connection.organization_id.as_deref()).await??;
         Ok(Self {
             config: target,
             client: Arc::new(client),

@@ -3,7 +3,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -12,21 +11,31 @@ use super::delivery::Delivery;
 use super::exit::TargetError;
 use super::input::{InputError, Line, lines};
 use super::portal::Session;
+use crate::session::{Stop, StopSignal};
 
 /// What has been read is delivered when no line comes for this long: a slow source must not hold back what it sent.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Delivers stdin.
 pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
-    let session = Session::open(arguments).await?;
+    let stop = StopSignal::listen().map_err(TargetError::Runtime)?;
+    let session = tokio::select! {
+        biased;
+        stop = stop.asked() => return Err(stopped(stop)),
+        session = Session::open(arguments) => session?,
+    };
     let client = session.client.clone();
     tracing::info!("delivery to portal {} begins", session.portal_id);
     let started = Instant::now();
     let mut delivery = Delivery::new(session, arguments.dry_run)?;
     let outcome = tokio::select! {
         biased;
-        stop = stop_signal() => Err(stop?),
+        stop = stop.asked() => Err(stopped(stop)),
         result = read_and_deliver(&mut delivery, lines(io::stdin())) => result,
+    };
+    let outcome = match outcome {
+        Err(TargetError::Output(error)) => Err(stop.behind(&error).await.map_or(TargetError::Output(error), stopped)),
+        outcome => outcome,
     };
     delivery.summary().report(&client.ledger().tally(), started.elapsed(), arguments.dry_run);
     outcome
@@ -63,12 +72,7 @@ async fn read_and_deliver(
     }
 }
 
-/// Resolves when the process is asked to stop.
-async fn stop_signal() -> Result<TargetError, TargetError> {
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(TargetError::Runtime)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(TargetError::Runtime)?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => TargetError::Interrupted,
-        _ = terminate.recv() => TargetError::Terminated,
-    })
+/// How a run ends by a signal.
+fn stopped(stop: Stop) -> TargetError {
+    if stop.terminated { TargetError::Terminated } else { TargetError::Interrupted }
 }

@@ -79,6 +79,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), LoadError> {
         name: "target-pg",
         description: "Singer target for Postgres: loads the streams of any tap into tables, by COPY, a batch in a transaction",
         capabilities: &CAPABILITIES,
+        choosing: "",
         plugin: Plugin { kind: "loaders", label: "Postgres" },
         schema: settings_schema(),
     };

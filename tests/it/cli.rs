@@ -11,7 +11,7 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 36] = [
+const SETTINGS: [&str; 38] = [
     "access_token",
     "api_base_url",
     "api_version",
@@ -43,7 +43,9 @@ const SETTINGS: [&str; 36] = [
     "retry_attempts",
     "retry_delay_secs",
     "scan_id",
+    "sensitive_properties",
     "start_date",
+    "streams",
     "sweep_hours",
     "sweep_minutes",
     "token_cache_path",
@@ -321,7 +323,8 @@ fn test_reports_the_portal_and_its_scopes() {
     assert!(report.text().contains("245001234"), "{}", report.text());
     assert!(!report.text().contains("missing"), "{}", report.text());
     tap.set("access_token", "lesser".into());
-    let report = tap.run(&["--test"]).succeeded();
+    let report = tap.run(&["--test"]);
+    assert_eq!(report.code, Some(3), "{}", report.stderr);
     for (what, verdict) in [
         ("owners", "missing: add the scope crm.objects.owners.read"),
         ("associations with companies", "missing: add the scope crm.objects.companies.read"),

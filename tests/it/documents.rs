@@ -102,7 +102,13 @@ fn the_target_samples_are_the_configs_that_the_tests_load_with() {
         config["sqlalchemy_url"].as_str().expect("a URL").split_once('?').map(|(_, rest)| rest.to_owned())
     };
     assert_eq!(options(&used), options(&sample));
-    assert_eq!(used["sanitize_null_text_characters"], sample["sanitize_null_text_characters"]);
+    for setting in ["sanitize_null_text_characters", "validate_records"] {
+        assert_eq!(used[setting], sample[setting], "{setting}");
+    }
+    for sample in ["meltano.yml", "kubernetes/tenants.yaml"] {
+        let text = read(&format!("sample_configs/{sample}")).replace('"', "");
+        assert!(text.contains("validate_records: false"), "{sample}");
+    }
 }
 
 #[test]
@@ -142,6 +148,32 @@ fn the_readmes_exit_codes_are_the_taps() {
     }
 }
 
+/// The README's `columns.json`.
+fn choice() -> String {
+    blocks("json").into_iter().find(|block| block.contains("\"streams\"")).expect("a choice of streams")
+}
+
+#[test]
+fn the_readme_and_about_say_in_one_place_how_streams_and_columns_are_chosen() {
+    let portal = Portal::start(Options::with_tickets(1));
+    let tap = Tap::of(&portal);
+    let heading = "Choose streams and columns";
+    let readme = read("README.md");
+    let section = readme.split(&format!("\n## {heading}\n\n")).nth(1).expect("the section");
+    let paragraph = section.split("\n\n").next().expect("a paragraph");
+    for part in ["`streams`", "`properties`", "`--catalog`", "`sensitive_properties`"] {
+        assert!(paragraph.contains(part), "{part}");
+    }
+    for (format, opening) in [("text", format!("{heading}:\n\n")), ("markdown", format!("## {heading}\n\n"))] {
+        let about = tap.run(&["--about", &format!("--format={format}")]).succeeded();
+        assert_eq!(about.text().matches(&format!("{opening}{paragraph}\n")).count(), 1, "{}", about.text());
+    }
+    let (choice, sample): (Value, _) = (serde_json::from_str(&choice()).expect("JSON"), "config.columns.json");
+    for (setting, value) in choice.as_object().expect("settings") {
+        assert_eq!(read_json(&format!("sample_configs/{sample}"))[setting], *value, "{setting}");
+    }
+}
+
 /// The commands that the README's table gives for the endpoints of the HTTP service.
 fn service_commands() -> Vec<String> {
     let readme = read("README.md");
@@ -174,6 +206,7 @@ fn the_readmes_commands_run() {
         "new_since.json",
         &json!({"created_after": read_json("sample_configs/config.new_since.json")["created_after"]}),
     );
+    fs::write(tap.path("columns.json"), choice()).expect("a writable folder");
     let programs = [
         Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder").to_owned(),
         build_folder().join("clients/target-postgres/bin"),
@@ -208,6 +241,12 @@ fn the_readmes_commands_run() {
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
         i64::try_from(truth.live_tickets().len()).expect("a count")
     );
+    // As the README says of null objects.
+    let of_unparsed = |condition: &str| {
+        database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
+    };
+    assert_eq!(of_unparsed("_unparsed is null"), 0);
+    assert_eq!(of_unparsed("_unparsed::text <> 'null'"), 0);
     let lines = fs::read_to_string(tap.path("tickets.jsonl")).expect("the file of the shell pipeline");
     assert!(lines.lines().count() >= truth.live_tickets().len());
 }

@@ -38,6 +38,9 @@ const ENDINGS: &[(&str, &[Way], i32)] = &[
     ("search_total_too_high", &[Changes], INCOMPLETE),
 ];
 
+/// Behaviours that a first load cannot tell from the truth: whoever knows no rows takes no rows. The next run has them.
+const BELIEVED: &[&str] = &["owners_empty", "pipelines_empty"];
+
 /// A portal with a tap, and a first load from which the other ways go on.
 struct Bench {
     portal: Portal,
@@ -57,24 +60,24 @@ impl Bench {
             companies: 40,
             association_page_size: 1,
             start_time: "2026-10-02T08:00:00Z".parse().ok(),
-            ..Options::with_tickets(150)
+            ..Options::with_tickets(260)
         });
         let mut tap = Tap::unhurried(&portal);
         tap.set("page_size", 30.into())
-            .set("retry_attempts", 2.into())
+            .set("retry_attempts", 3.into())
             .set("request_timeout_secs", json!(5))
             .set("sweep_hours", 100.into());
         let catalog = tap.discover();
         let loaded = fold(&tap.sync(None).succeeded().messages());
         portal.advance(Duration::from_secs(3_600));
         let live: Vec<u64> = portal.truth().live_tickets().iter().map(|id| id.parse().expect("a number")).collect();
-        for id in &live[..25] {
+        for id in &live[..210] {
             portal.update("tickets", *id, &[("subject", "changed")]);
         }
-        portal.archive("tickets", live[30]);
+        portal.archive("tickets", live[220]);
         portal.create("tickets", &[("subject", "new")]);
         portal.advance(Duration::from_secs(60));
-        Self { portal, tap, catalog, loaded, archived: live[30] }
+        Self { portal, tap, catalog, loaded, archived: live[220] }
     }
 
     fn run(&mut self, way: Way) -> Finished {
@@ -87,7 +90,7 @@ impl Bench {
         }
     }
 
-    fn assert_ended(&mut self, way: Way, finished: &Finished, code: i32) {
+    fn assert_ended(&mut self, name: &str, way: Way, finished: &Finished, code: i32) {
         assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
         assert_eq!(finished.code, Some(code), "{}", finished.stderr);
         if matches!(way, Discovery | Test) {
@@ -95,7 +98,7 @@ impl Bench {
         }
         let mut tables = if way == FirstLoad { Tables::default() } else { self.loaded.clone() };
         tables.load(&finished.messages());
-        if code != 0 {
+        if code != 0 || (way == FirstLoad && BELIEVED.contains(&name)) {
             self.portal.clear_faults();
             let state = tables.state.clone();
             tables.load(&self.tap.sync(state.as_ref()).succeeded().messages());
@@ -143,7 +146,7 @@ fn no_row_is_lost_and_no_run_ends_needlessly_however_hubspot_answers() {
                     eprintln!("{name}, {way:?}:\n{}", finished.stderr);
                 }
                 let ending = ENDINGS.iter().find(|(of, ways, _)| of == name && ways.contains(way));
-                bench.assert_ended(*way, &finished, ending.map_or(0, |(.., code)| *code));
+                bench.assert_ended(name, *way, &finished, ending.map_or(0, |(.., code)| *code));
             }));
             if let Err(panic) = tried {
                 let words = panic.downcast_ref::<String>().map_or("?", String::as_str).to_owned();

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module imports from those before it, never from those behind it.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
+    "disk",
     "config",
     "catalog",
     "state",

@@ -1,20 +1,27 @@
 //! Integration tests, one module a topic.
 
+mod access;
 mod airbyte;
+mod answers;
 mod bad_input;
 mod cache;
 mod cli;
+mod clusters;
 mod deletions;
 mod discovery;
 mod documents;
 mod doubt;
 mod drift;
+mod endings;
+mod evidence;
 mod faults;
 mod fuzzing;
 mod history;
 mod hostile;
+mod ids;
 mod isolation;
 mod layers;
+mod logs;
 mod meltano;
 mod official_client;
 mod packages;
@@ -28,6 +35,8 @@ mod ranges;
 mod report;
 mod secrets;
 mod selection;
+mod settings;
+mod sides;
 mod storm;
 mod support;
 mod sweep;

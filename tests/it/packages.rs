@@ -1,14 +1,14 @@
-//! What people install: completions, the man page, the wheel, the image, and the files for clusters.
+//! What people install: completions, the man page, the wheel, the images.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tap_hubspot_tickets::sandbox::Options;
 
-use crate::support::clients::{building, program, tool};
+use crate::support::clients::{building, tool};
 use crate::support::figures;
 use crate::support::portal::Portal;
 use crate::support::tap::Tap;
@@ -130,55 +130,31 @@ fn the_image_loads_a_portal() {
     figures::tell("image", &format!("{} MB, all programs in one, as {}", told["megabytes"], told["user"]));
 }
 
+/// The image that the sample for clusters names, of which a registry may be put in front.
 #[test]
-#[ignore = "make test-clients installs Kubernetes' schemas"]
-fn kubernetes_takes_the_files_as_they_are() {
-    let said = run(program("clusters", "kubernetes-validate")
-        .arg("--strict")
-        .arg(repository("sample_configs/kubernetes/tenants.yaml")));
-    assert!(!said.contains("ERROR"), "{said}");
-    let text = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the file");
-    assert!(
-        ["Secret", "PersistentVolumeClaim", "CronJob"].iter().all(|kind| text.contains(&format!("kind: {kind}\n")))
-    );
-}
-
-/// One mapped task a tenant, of which one fails.
-#[test]
-#[ignore = "make test-clients installs Airflow and runs it"]
-fn airflow_runs_a_task_for_each_tenant() {
-    let portal = Portal::start(Options::with_tickets(12));
-    let tap = Tap::unhurried(&portal);
-    fs::create_dir_all(tap.path("dags")).expect("a folder");
-    fs::copy(repository("sample_configs/airflow/hubspot_tickets.py"), tap.path("dags/hubspot_tickets.py"))
-        .expect("a copy");
-    for (tenant, token) in
-        [("one", portal.access_token()), ("two", "wrong".to_owned()), ("three", portal.access_token())]
-    {
-        fs::create_dir_all(tap.path("tenants").join(tenant)).expect("a folder");
-        tap.write(
-            &format!("tenants/{tenant}/config.json"),
-            &json!({"access_token": token, "api_base_url": portal.url()}),
-        );
-    }
-    let bin = Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder");
-    let airflow = |arguments: &[&str]| {
-        let mut command = program("clusters", "airflow");
-        command.args(arguments).current_dir(tap.path("")).env("AIRFLOW_HOME", tap.path("airflow"));
-        command.env("AIRFLOW__CORE__DAGS_FOLDER", tap.path("dags")).env("AIRFLOW__CORE__LOAD_EXAMPLES", "False");
-        command.env("HUBSPOT_TENANTS", tap.path("tenants")).env("HOME", tap.path(""));
-        command.env("HUBSPOT_PIPELINE", "tap-hubspot-tickets --config config.json > messages.jsonl");
-        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").expect("a PATH")));
-        let output = command.output().expect("Airflow runs");
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+#[ignore = "make test-clients builds the image"]
+fn the_image_of_the_kubernetes_sample_is_built_by_make_image_postgres() {
+    let sample = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the sample");
+    let image = sample.lines().find_map(|line| line.trim().strip_prefix("image: ")).expect("an image");
+    let name = image.rsplit('/').next().and_then(|image| image.split(':').next()).expect("a name");
+    assert_eq!(name, "tap-hubspot-tickets-postgres");
+    assert!(fs::read_to_string(repository("Makefile")).expect("the Makefile").contains("\nimage-postgres: "));
+    let file = fs::read_to_string(repository("Containerfile.postgres")).expect("the Containerfile");
+    let target = "meltanolabs-target-postgres==";
+    let version = |text: &str| {
+        text.split(target).nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned).expect("a version")
     };
-    airflow(&["db", "migrate"]);
-    let said = airflow(&["dags", "test", "hubspot_tickets"]);
-    for tenant in ["one", "three"] {
-        let messages = fs::read_to_string(tap.path("tenants").join(tenant).join("messages.jsonl")).unwrap_or_default();
-        let tickets =
-            messages.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
-        assert_eq!(tickets, portal.truth().list("tickets").len(), "{tenant}: {said}");
+    let tested = fs::read_to_string(repository("tests/tools/requirements/target-postgres.txt")).expect("the list");
+    assert_eq!(version(&file), version(&tested), "the image has the target that the tests load with");
+    let possible = Command::new(tool("image.sh")).arg("possible").output().expect("the script runs");
+    let possible = match possible.status.success() {
+        true => Command::new(tool("image.sh")).arg("base-postgres").output().expect("the script runs"),
+        false => possible,
+    };
+    if !possible.status.success() {
+        figures::tell("cluster image", &format!("NOT BUILT: {}", String::from_utf8_lossy(&possible.stderr).trim()));
+        return;
     }
-    assert!(said.contains("check access_token") && said.contains("state=failed"), "{said}");
+    run(building(Command::new(tool("image.sh")).arg("build-postgres")));
+    figures::tell("cluster image", "built");
 }

@@ -74,10 +74,6 @@ fn the_report_of_a_failed_run_has_the_error_and_a_hint() {
     let told = report(&tap);
     assert_eq!((&told["status"], &told["phases"][0]["whole"]), (&json!("failed"), &json!(false)));
     assert!(!told.to_string().contains("\"wrong\""));
-    tap.set("report_path", "nowhere/report.json".into());
-    let refused = tap.sync(None);
-    assert_eq!(refused.code, Some(2));
-    assert!(refused.last_line().contains("report_path"), "{}", refused.last_line());
 }
 
 #[test]
@@ -159,9 +155,9 @@ fn rust_log_sets_what_is_logged() {
     assert_eq!(tap.finish(command).succeeded().stderr, "");
 }
 
-/// Runs the tap on a pseudo-terminal, of which `script` keeps what it shows.
-fn on_a_terminal(tap: &Tap, no_color: bool) -> (Option<i32>, String) {
-    let inner = format!("{} --config config.json > messages.jsonl", env!("CARGO_BIN_EXE_tap-hubspot-tickets"));
+/// Runs the tap on a pseudo-terminal, of which `script` keeps what it shows; its stdout goes where `redirection` says.
+fn on_a_terminal(tap: &Tap, redirection: &str, no_color: bool) -> (Option<i32>, String) {
+    let inner = format!("{} --config config.json {redirection}", env!("CARGO_BIN_EXE_tap-hubspot-tickets"));
     let mut command = Command::new("script");
     command.args(["-qec", &inner, "typescript"]).current_dir(tap.path("")).stdin(Stdio::null()).stdout(Stdio::null());
     command.env("TERM", "xterm").env_remove("RUST_LOG").env_remove("NO_COLOR");
@@ -177,17 +173,61 @@ fn a_terminal_shows_progress_a_table_and_hints_in_colour() {
     let portal = Portal::start(Options::with_tickets(1500));
     portal.set_latency(Duration::from_millis(120));
     let mut tap = Tap::unhurried(&portal);
-    let (code, shown) = on_a_terminal(&tap, false);
+    let (code, shown) = on_a_terminal(&tap, "> messages.jsonl", false);
     assert_eq!(code, Some(0), "{shown}");
     for part in ["records", "% of the limit", " left", "stream ", "tombstones", "tickets "] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert!(!shown.contains("METRIC"), "{shown}");
     tap.set("access_token", "wrong".into());
-    let (code, shown) = on_a_terminal(&tap, false);
+    let (code, shown) = on_a_terminal(&tap, "> messages.jsonl", false);
     assert_eq!(code, Some(3));
     assert!(shown.contains("\u{1b}[31mERROR "), "{shown}");
     assert!(shown.contains("\u{1b}[33mhint: fix the token"), "{shown}");
-    let (_, shown) = on_a_terminal(&tap, true);
+    let (_, shown) = on_a_terminal(&tap, "> messages.jsonl", true);
     assert!(shown.contains("hint: fix the token") && !shown.contains("\u{1b}[31m"), "{shown}");
+}
+
+/// As after a lost connection, of a run that nohup or a shell lets go on.
+#[test]
+fn a_run_outlives_the_terminal_that_showed_its_progress() {
+    let portal = Portal::start(Options::with_tickets(900));
+    portal.set_latency(Duration::from_millis(150));
+    let tap = reporting(&portal);
+    let program = env!("CARGO_BIN_EXE_tap-hubspot-tickets");
+    let inner = format!("trap '' HUP; exec {program} --config config.json > messages.jsonl");
+    let mut command = Command::new("script");
+    command.args(["-qefc", &inner, "typescript"]).current_dir(tap.path("")).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut terminal = command.env("TERM", "xterm").env_remove("RUST_LOG").spawn().expect("script of util-linux runs");
+    let begin = Instant::now();
+    let told = || -> Value {
+        serde_json::from_slice(&fs::read(tap.path("report.json")).unwrap_or_default()).unwrap_or_default()
+    };
+    let until = |holds: &dyn Fn() -> bool| {
+        while !holds() && begin.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let shows = || String::from_utf8_lossy(&fs::read(tap.path("typescript")).unwrap_or_default()).contains(" left");
+    until(&|| told()["status"] == "running" && shows());
+    terminal.kill().expect("a child");
+    terminal.wait().expect("a child");
+    assert_eq!(told()["status"], "running", "it went away in mid-run");
+    until(&|| !told()["finished_at"].is_null());
+    assert_eq!(told()["status"], "succeeded", "{:#}", told());
+    assert_eq!(told()["error"], Value::Null);
+}
+
+#[test]
+fn a_terminal_shared_with_a_target_gets_lines_instead_of_a_bar() {
+    let portal = Portal::start(Options::with_tickets(900));
+    let mut tap = Tap::unhurried(&portal);
+    tap.set("page_size", 20.into());
+    portal.set_latency(Duration::from_millis(500));
+    let (code, shown) = on_a_terminal(&tap, "| cat > messages.jsonl", false);
+    assert_eq!(code, Some(0), "{shown}");
+    let line = shown.lines().find(|line| line.contains("% of the limit")).unwrap_or_else(|| panic!("no line: {shown}"));
+    assert!(line.starts_with("INFO ") && line.contains(" of ") && line.contains(" records, "), "{line}");
+    // Neither colours nor movements of the cursor, and the table at the end.
+    assert!(!shown.contains('\u{1b}') && shown.contains("tombstones"), "{shown}");
 }

@@ -224,9 +224,9 @@ fn a_rule_that_is_new_sends_every_row_again() {
 }
 
 #[test]
-fn sensitive_properties_are_not_selected_unless_somebody_does() {
+fn sensitive_properties_are_not_read_unless_a_setting_allows_them() {
     let portal = portal();
-    let tap = Tap::unhurried(&portal);
+    let mut tap = Tap::unhurried(&portal);
     let mut secret = PropertyDef::new("diagnosis", "string", "text");
     secret.data_sensitivity = "sensitive".to_owned();
     portal.define_property("tickets", secret);
@@ -239,5 +239,8 @@ fn sensitive_properties_are_not_selected_unless_somebody_does() {
         assert!(!finished.succeeded().text().contains(MARK));
     }
     select(&mut catalog, "tickets", "diagnosis", true);
+    assert!(!tap.sync_catalog(&catalog, None).succeeded().text().contains(MARK), "whatever the catalog selects");
+    tap.set("sensitive_properties", serde_json::json!(["diagnosis"]));
+    let catalog = tap.discover();
     assert!(tap.sync_catalog(&catalog, None).succeeded().text().contains(MARK));
 }

@@ -171,12 +171,12 @@ fn a_deselected_property_is_not_asked_for() {
     let tap = Tap::unhurried(&portal);
     let mut catalog = only(&tap.discover(), &["tickets"]);
     select(&mut catalog, "tickets", "content", false);
-    select(&mut catalog, "tickets", "health_record_number", true);
+    select(&mut catalog, "tickets", "hs_time_in_1", true);
     portal.clear_requests();
     let finished = tap.sync_catalog(&catalog, None).succeeded();
     assert_selected(&portal, &finished, "content", false);
     assert_selected(&portal, &finished, "subject", true);
-    assert_selected(&portal, &finished, "health_record_number", true);
+    assert_selected(&portal, &finished, "hs_time_in_1", true);
 }
 
 #[test]
@@ -187,12 +187,12 @@ fn properties_inside_the_one_column_are_selected_one_by_one() {
     let mut catalog = only(&tap.discover(), &["tickets"]);
     let path = |name| ["properties", "properties", "properties", name];
     metadata(entry(&mut catalog, "tickets"), &path("content"))["selected"] = false.into();
-    metadata(entry(&mut catalog, "tickets"), &path("health_record_number"))["selected"] = true.into();
+    metadata(entry(&mut catalog, "tickets"), &path("hs_time_in_1"))["selected"] = true.into();
     portal.clear_requests();
     let messages = tap.sync_catalog(&catalog, None).succeeded().messages();
     let asked = asked_for(&portal);
     for (property, selected) in
-        [("content", false), ("subject", true), ("health_record_number", true), ("hs_time_in_1", false)]
+        [("content", false), ("subject", true), ("hs_time_in_1", true), ("hs_date_entered_1", false)]
     {
         let schema = of(&messages, "SCHEMA", "tickets")[0].schema.clone().expect("a schema");
         assert_eq!(schema["properties"]["properties"]["properties"].get(property).is_some(), selected, "{property}");

@@ -345,6 +345,33 @@ fn the_archive_is_read_when_its_hours_have_passed() {
 }
 
 #[test]
+fn a_small_archive_is_read_on_each_run_and_a_large_one_at_intervals_that_follow_from_its_size() {
+    let archive_is_read = |portal: &Portal| {
+        portal
+            .requests()
+            .iter()
+            .any(|request| request.query.contains("archived=true") && request.path.contains("tickets"))
+    };
+    // Seven pages: 42 minutes. What it holds is known once it was read by itself.
+    for (share, minutes) in [
+        (0.1, &[(10, true), (1, true), (1, true)][..]),
+        (0.5, &[(10, true), (30, false), (11, false), (1, true), (41, false)]),
+    ] {
+        let portal = Portal::start(Options { archived_share: share, merged: 0, ..options(1_300) });
+        let mut tap = Tap::unhurried(&portal);
+        tap.set("sweep_hours", json!(null)).set("streams", json!(["tickets"])).set("properties", json!(["subject"]));
+        let mut state = states(&tap.run(&[]).succeeded().messages()).pop();
+        for (pause, read) in minutes {
+            portal.advance(Duration::from_secs(pause * 60));
+            portal.clear_requests();
+            state = states(&tap.sync(state.as_ref()).succeeded().messages()).pop();
+            assert_eq!(archive_is_read(&portal), *read, "{share} {pause}");
+            assert!(*read || portal.requests().len() < 20, "{}", portal.requests().len());
+        }
+    }
+}
+
+#[test]
 fn a_ticket_is_the_same_record_however_it_was_read() {
     for seed in 0..3 {
         let portal = Portal::start(Options { seed, hostile: seed == 2, ..options(90) });

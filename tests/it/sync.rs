@@ -765,7 +765,7 @@ fn a_thousand_tickets_cost_tens_of_calls() {
         ("account_details", 1),
         ("properties tickets", 3),
         ("pipelines tickets", 1),
-        ("owners", 3),
+        ("owners", 2),
     ] {
         assert_eq!(counts.get(endpoint), Some(&most), "{endpoint}: {counts:?}");
     }

@@ -167,6 +167,124 @@ fn a_signal_stops_all_with_their_states_kept() {
     }
 }
 
+#[test]
+fn a_signal_ends_all_within_five_seconds_whatever_their_targets_do() {
+    let tenants = Tenants::start(3, 900);
+    for portal in &tenants.portals {
+        portal.set_latency(Duration::from_millis(250));
+    }
+    for (number, command) in
+        [(0, "exec sleep 600"), (1, "cat > /dev/null; exec sleep 600"), (2, "trap '' TERM; cat >/dev/null; sleep 600")]
+    {
+        fs::write(tenants.of(number).join("output"), format!("echo $$ > pid; {command}")).expect("written");
+    }
+    let mut running =
+        tenants.command(&["--at-once", "2"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let begin = Instant::now();
+    while (0..3).filter(|number| json_status(&tenants.of(*number)) == "running").count() < 2 {
+        assert!(begin.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let asked = Instant::now();
+    let pid = running.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+    assert_eq!(running.wait().expect("a child").code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    let report = json_of(&tenants.folder.path().join("report.json"));
+    assert_eq!((&report["stopped"], &report["failed"]), (&json!(2), &json!(0)), "{report:#}");
+    for number in 0..3 {
+        if let Ok(pid) = fs::read_to_string(tenants.of(number).join("pid")) {
+            assert!(!fs::exists(format!("/proc/{}", pid.trim())).expect("proc"), "tenant {number}'s target is left");
+        }
+    }
+}
+
+#[test]
+fn a_locked_tenant_is_left_to_the_process_that_runs_it() {
+    let tenants = Tenants::start(3, 10);
+    let locks = tenants.folder.path().join("locks");
+    fs::create_dir(&locks).expect("a folder");
+    let hold = |path: PathBuf| {
+        fs::write(&path, "process 17\n").expect("written");
+        let file = fs::File::open(path).expect("a file");
+        file.try_lock().expect("our lock");
+        file
+    };
+    // By another --tenants, and by another run of the portal.
+    let _folder = hold(tenants.of(0).join("tap.lock"));
+    let _portal = hold(locks.join("tap-hubspot-tickets.1001.lock"));
+    let mut config = json_of(&tenants.of(1).join("config.json"));
+    config["lock_path"] = locks.display().to_string().into();
+    fs::write(tenants.of(1).join("config.json"), config.to_string()).expect("written");
+    let (code, table, report) = tenants.run(&[]);
+    assert_eq!(code, Some(0), "{table}");
+    assert_eq!((&report["locked"], &report["failed"], &report["succeeded"]), (&json!(2), &json!(0), &json!(1)));
+    for name in ["tenant_0000", "tenant_0001"] {
+        assert_eq!(of(&report, name)["status"], "locked");
+        assert_eq!(of(&report, name)["next_step"], "locked, run by another process: process 17");
+    }
+    assert!(table.contains("locked, run by another process"), "{table}");
+    drop((_folder, _portal));
+    // A process that died holds nothing.
+    assert_eq!(tenants.run(&[]).2["succeeded"], 3);
+}
+
+#[test]
+fn a_large_log_is_moved_away_and_one_old_one_kept() {
+    let tenants = Tenants::start(1, 10);
+    for log in ["tap.log", "output.log"] {
+        fs::write(tenants.of(0).join(log), vec![b'\n'; 5 << 20]).expect("written");
+        fs::write(tenants.of(0).join(format!("{log}.1")), "older\n").expect("written");
+    }
+    assert_eq!(tenants.run(&[]).0, Some(0));
+    for log in ["tap.log", "output.log"] {
+        let size = |name: &str| fs::metadata(tenants.of(0).join(name)).expect("a log").len();
+        assert!(size(log) < 100_000, "{log}");
+        assert_eq!(size(&format!("{log}.1")), 5 << 20, "{log}");
+    }
+}
+
+#[test]
+fn logs_and_reports_that_cannot_be_written_stop_no_tenant() {
+    let tenants = Tenants::start(2, 10);
+    for name in ["tap.log", "output.log", "report.json"] {
+        fs::create_dir(tenants.of(0).join(name)).expect("a folder in its place");
+    }
+    fs::create_dir(tenants.folder.path().join("all.json")).expect("a folder in its place");
+    let output = tenants.command(&["--report", "all.json"]).current_dir(tenants.folder.path()).output();
+    let output = output.expect("the tap runs");
+    let log = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    for number in 0..2 {
+        assert_eq!(tickets(&tenants.of(number)).len(), 10, "{log}");
+    }
+    for file in ["tenant_0000/tap.log", "all.json"] {
+        assert_eq!(log.lines().filter(|line| line.contains(" WARN ") && line.contains(file)).count(), 1, "{log}");
+    }
+    let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+    let other = full.try_clone().expect("a device");
+    let code = tenants.command(&[]).stdout(full).stderr(other).status().expect("the tap runs").code();
+    assert_eq!(code, Some(0), "without a log and a table");
+}
+
+#[test]
+fn a_terminal_shows_the_tenants_under_way() {
+    let tenants = Tenants::start(3, 300);
+    for portal in &tenants.portals {
+        portal.set_latency(Duration::from_millis(250));
+    }
+    let (program, folder) = (env!("CARGO_BIN_EXE_tap-hubspot-tickets"), tenants.folder.path());
+    let inner = format!("{program} --tenants . --at-once 2 --output 'cat > /dev/null'");
+    let mut command = Command::new("script");
+    command.args(["-qec", &inner, "typescript"]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env("TERM", "xterm").env_remove("RUST_LOG");
+    assert!(command.status().expect("script of util-linux runs").success());
+    let shown = String::from_utf8_lossy(&fs::read(folder.join("typescript")).expect("a typescript")).into_owned();
+    for part in ["0 of 3 tenants are through, 2 are under way", "tenant_0002", " are under way; ", "next step"] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+}
+
 fn json_status(folder: &Path) -> String {
     let text = fs::read(folder.join("report.json")).unwrap_or_default();
     let report: Value = serde_json::from_slice(&text).unwrap_or_default();

@@ -13,7 +13,7 @@ use crate::support::tap::Tap;
 use crate::support::targets::{SCHEMA, target_postgres};
 
 #[test]
-fn the_views_tell_what_the_portal_holds() {
+fn the_views_tell_what_the_portal_holds_and_nothing_that_is_gone() {
     let portal = Portal::start(Options::with_tickets(300));
     let (tap, database) = (Tap::unhurried(&portal), Database::create());
     pipeline::run(&tap, &[], target_postgres(&tap, &database)).succeeded();
@@ -39,8 +39,30 @@ fn the_views_tell_what_the_portal_holds() {
     let by_month = "select coalesce(sum(tickets), 0)::bigint from tickets_by_stage_and_month";
     assert_eq!(number(by_month), live_count);
 
+    // A ticket that was deleted for good: the target marks the row after a sweep and leaves all else as it was.
+    assert_eq!(number("select count(*) from unparsed_values"), 0);
+    let (gone, odd) = (&live[0], &live[1]);
+    let deleted = "set _sdc_deleted_at = now(), archived = false";
+    database.rows(&format!(
+        "update {SCHEMA}.tickets {deleted}, _unparsed = '{{\"odd\": \"N/A\"}}' where id = '{gone}'; \
+         update {SCHEMA}.tickets set _unparsed = '{{\"odd\": \"N/A\"}}' where id = '{odd}'; \
+         update {SCHEMA}.tickets set _unparsed = 'null', primary_company = 'null' where id = '{}'",
+        live[2]
+    ));
+    assert_eq!(
+        database.rows(&format!("select id, property, text from {SCHEMA}.unparsed_values")),
+        [[Some(odd.clone()), Some("odd".to_owned()), Some("N/A".to_owned())]]
+    );
+    for view in ["live_tickets", "tickets_named", "open_tickets_by_age", "time_to_close"] {
+        assert_eq!(number(&format!("select count(*) from {view} where id = '{gone}'")), 0, "{view}");
+    }
+    assert_eq!(number("select count(*) from live_tickets"), live_count - 1);
+    assert_eq!(number(by_month), live_count - 1);
+    assert_eq!(number("select count(*) from tickets_named where company is null and company_id is not null"), 0);
+
+    let live = &live[1..];
     let mut of_companies: BTreeMap<String, i64> = BTreeMap::new();
-    for id in &live {
+    for id in live {
         for company in truth.ticket(id)["associations"]["companies"].as_array().into_iter().flatten() {
             *of_companies.entry(company["id"].as_str().expect("an id").to_owned()).or_default() += 1;
         }

@@ -185,6 +185,7 @@ def write_configs(portal_url, database_url):
         "sqlalchemy_url": database_url.replace("postgresql:", "postgresql+psycopg:") + "?options=-c%20TimeZone%3DUTC",
         "default_target_schema": SCHEMA,
         "sanitize_null_text_characters": True,
+        "validate_records": False,
     }
     for name, content in (("config.json", config), ("target.json", target)):
         (WORK / name).write_text(json.dumps(content, indent=2) + "\n")

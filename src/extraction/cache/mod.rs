@@ -5,18 +5,21 @@
 //! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
 //! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
 
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 use crate::client::ObjectId;
 use crate::state::CacheMark;
+
+pub use error::CacheError;
 
 /// Entries by stream and id.
 const ROWS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("rows");
@@ -32,14 +35,6 @@ const LINK_HEAD_BYTES: usize = 14;
 /// Flag of a link that was removed, beside the object type's index.
 const REMOVED: u8 = 0x80;
 
-/// Why the cache cannot be used.
-#[derive(Debug, Error)]
-#[error("the cache {path} cannot be used: {reason}; is another run using it? it may be removed, then all rows are sent again", path = path.display())]
-pub struct CacheError {
-    path: PathBuf,
-    reason: String,
-}
-
 /// An open cache.
 #[derive(Debug)]
 pub struct Cache {
@@ -51,6 +46,8 @@ pub struct Cache {
     begun: AtomicU64,
     /// Which filling each stream's entries belong to.
     ids: Mutex<BTreeMap<&'static str, u64>>,
+    /// The first write that failed for want of room.
+    full: OnceLock<String>,
     /// Written and not yet in the file.
     pending: Mutex<BTreeMap<(&'static str, ObjectId), Entry>>,
 }
@@ -105,14 +102,15 @@ impl Cache {
     /// # Errors
     /// When the file is no cache, another portal's, or held by another run.
     pub fn open(path: &Path, portal: u64) -> Result<Self, CacheError> {
-        let failed = |reason: String| CacheError { path: path.to_owned(), reason };
-        let rows = Database::create(path).map_err(|error| failed(error.to_string()))?;
+        let failed = |reason: String| CacheError { path: path.to_owned(), reason, full: false };
+        let rows = Database::create(path).map_err(|error| CacheError::of(path, &error.into()))?;
         let cache = Self {
             path: path.to_owned(),
             rows,
             next: AtomicU64::new(1),
             begun: AtomicU64::new(1),
             ids: Mutex::default(),
+            full: OnceLock::new(),
             pending: Mutex::default(),
         };
         match cache.mark("portal")? {
@@ -343,7 +341,15 @@ impl Cache {
     }
 
     fn failed(&self, error: &redb::Error) -> CacheError {
-        CacheError { path: self.path.clone(), reason: error.to_string() }
+        let error = CacheError::of(&self.path, error);
+        if error.full {
+            let _ = self.full.set(error.reason.clone());
+        }
+        // Behind a failed write the file refuses everything, without saying why.
+        match self.full.get() {
+            Some(reason) => CacheError { reason: reason.clone(), full: true, ..error },
+            None => error,
+        }
     }
 
     fn ids(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::archive::archive_is_due;
 use super::reconcile::Reconciled;
 use super::{Group, store};
 use crate::client::{ClientError, ObjectType};
@@ -35,8 +36,7 @@ impl Group<'_> {
         let mut part = audit::Part::begin(self.lead, "changes", &self.client, output.summary);
         let outcome = self.read_changes_until(until, &mut part, output).await;
         let (whole, reason) = match &outcome {
-            Ok(()) if self.incomplete.is_some() => (false, Some(Reason::CountDisagrees)),
-            Ok(()) => (true, None),
+            Ok(()) => (self.shortcoming().is_none(), self.shortcoming()),
             Err(_) => (false, Some(Reason::Failed)),
         };
         audit.end(part, whole, reason, &self.client, output.summary);
@@ -222,8 +222,9 @@ impl Group<'_> {
         let (listed, known) = (listed + recovered, self.bookmark.rows);
         // The archive need not have been read in this run: without the search a fall by half is not believed.
         let ended = known.unwrap_or_default() / 2;
-        let verdict = Evidence { listed, known, ended, count, ..Evidence::default() }.verdict();
-        self.take_verdict(verdict, listed);
+        let evidence = Evidence { listed, known, ended, count, ..Evidence::default() };
+        let verdict = evidence.verdict();
+        self.take_verdict(verdict, &evidence);
         if verdict.whole {
             self.bookmark.rows = Some(listed);
         }
@@ -258,10 +259,9 @@ impl Group<'_> {
         output: &mut Output<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the setting's maximum")]
-        let pause = TimeDelta::milliseconds((self.bounds.archive_hours * 3_600_000.0) as i64);
         let last = self.bookmark.archive_read_at;
-        if !self.bounds.include_archived || last.is_some_and(|last| last + pause > until) {
+        let is_due = archive_is_due(self.bounds.archive_hours, self.bookmark.archived_rows, last, until);
+        if !self.bounds.include_archived || !is_due {
             return Ok(());
         }
         let part = audit::Part::begin(self.lead, "archive", &self.client, output.summary);
@@ -289,6 +289,7 @@ impl Group<'_> {
         outcome?;
         self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
+        self.bookmark.archived_rows = Some(progress.pages * u64::from(self.bounds.page_size));
         Ok(())
     }
 

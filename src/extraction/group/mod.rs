@@ -1,5 +1,6 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
 
+mod archive;
 mod incremental;
 mod reconcile;
 mod sweep;
@@ -13,7 +14,7 @@ use super::audit::Audit;
 use super::cache::{CacheError, Trust};
 use super::changes::Lookback;
 use super::chunk::Workshop;
-use super::completeness::{Reason, Verdict};
+use super::completeness::{Count, Evidence, Reason, Verdict};
 use super::list::Reader;
 use super::output::{Output, Reading};
 use super::pass::Filter;
@@ -189,17 +190,31 @@ impl<'g> Group<'g> {
     }
 
     /// Says what is doubtful about a list of all rows.
-    fn take_verdict(&mut self, verdict: Verdict, listed: u64) {
+    fn take_verdict(&mut self, verdict: Verdict, evidence: &Evidence) {
+        let object_type = self.object_type.clone();
+        let (listed, known) = (evidence.listed, evidence.known.unwrap_or_default());
         match verdict.reason {
             Some(Reason::CountDisagrees) => {
-                self.incomplete.get_or_insert(ExtractError::Contradiction { object_type: self.object_type.clone() });
+                self.incomplete.get_or_insert(ExtractError::Contradiction { object_type });
             }
-            Some(Reason::UnexplainedFall) => tracing::warn!(
-                "HubSpot shows {listed} {} where there were {}, and neither the archive nor merges explain it; no row is removed",
-                self.object_type,
-                self.bookmark.rows.unwrap_or_default()
-            ),
+            Some(Reason::UnexplainedFall) => {
+                tracing::warn!(
+                    "HubSpot shows {listed} {object_type} where there were {known}, and neither the archive nor merges explain it; no row is removed"
+                );
+                if evidence.count == Count::Unknown {
+                    self.incomplete.get_or_insert(ExtractError::Fall { object_type, listed, known });
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// Why what was read so far is not everything; none: it is.
+    fn shortcoming(&self) -> Option<Reason> {
+        match &self.incomplete {
+            Some(ExtractError::Fall { .. }) => Some(Reason::UnexplainedFall),
+            Some(_) => Some(Reason::CountDisagrees),
+            None => (!self.reader.unread().is_empty()).then_some(Reason::RecordsUnread),
         }
     }
 

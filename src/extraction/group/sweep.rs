@@ -134,7 +134,7 @@ impl Group<'_> {
             unread: self.reader.unread().len() as u64,
         };
         let verdict = evidence.verdict();
-        self.take_verdict(verdict, progress.rows);
+        self.take_verdict(verdict, &evidence);
         Ok(verdict)
     }
 

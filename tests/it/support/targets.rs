@@ -20,6 +20,7 @@ pub(crate) fn target_postgres(tap: &Tap, database: &Database) -> Command {
         "sqlalchemy_url": format!("{url}?options=-c%20TimeZone%3DUTC"),
         "default_target_schema": SCHEMA,
         "sanitize_null_text_characters": true,
+        "validate_records": false,
     });
     configured(tap, "target-postgres", "target-postgres", &config)
 }

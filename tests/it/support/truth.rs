@@ -107,6 +107,8 @@ pub(crate) struct PropertyColumns(BTreeMap<String, PropertyColumn>);
 struct PropertyColumn {
     column: String,
     kind: Kind,
+    /// Whether it holds ids that are numbers in HubSpot.
+    is_id: bool,
     selected: bool,
 }
 
@@ -129,8 +131,8 @@ impl PropertyColumns {
             let column = columns.remove(name).unwrap_or_else(|| panic!("no column for {name}"));
             let selected = definition["fieldType"] != "calculation_read_time"
                 && definition["dataSensitivity"].as_str().is_none_or(|level| level == "non_sensitive");
-            let kind = values::kind(text(definition, "type"));
-            (name.to_owned(), PropertyColumn { column: column.to_owned(), kind, selected })
+            let (kind, is_id) = (values::kind(definition), values::is_id(definition));
+            (name.to_owned(), PropertyColumn { column: column.to_owned(), kind, is_id, selected })
         };
         let found = definitions.iter().map(of_definition).collect();
         assert!(columns.is_empty(), "columns for properties that the portal has not: {columns:?}");
@@ -325,7 +327,8 @@ fn property_cells(values: &Value, columns: &PropertyColumns) -> Row {
     let mut cells = Row::new();
     let mut unparsed = Map::new();
     for (name, column) in columns.selected() {
-        match values::cell(column.kind, &values[name]) {
+        let value = if column.is_id { values::as_id(&values[name]) } else { values[name].clone() };
+        match values::cell(column.kind, &value) {
             Ok(cell) => drop(cells.insert(column.column.clone(), cell)),
             Err(raw) => drop(unparsed.insert(name.clone(), Value::String(raw))),
         }

@@ -8,9 +8,38 @@ use super::cell::{Cell, Decimal, Kind};
 /// Beyond this power of ten a target with doubles fails.
 const MAX_MAGNITUDE: i64 = 307;
 
-/// The column type for a property's type.
-pub(crate) fn kind(hubspot_type: &str) -> Kind {
-    match hubspot_type {
+/// Whether a property holds ids that HubSpot keeps as numbers.
+pub(crate) fn is_id(definition: &Value) -> bool {
+    let name = definition["name"].as_str().expect("a name");
+    let named = ["associatedcompanyid", "created_by", "hs_custom_inbox", "hs_primary_associated_company"];
+    definition["type"] == "number"
+        && (definition["referencedObjectType"].is_string()
+            || name.ends_with("_id")
+            || name.ends_with("_ids")
+            || named.contains(&name))
+}
+
+/// A raw value of such a property in the form of an id, where it is a whole number of at most forty digits.
+pub(crate) fn as_id(raw: &Value) -> Value {
+    let text = raw.as_str().map_or_else(String::new, |text| text.trim().to_owned());
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.into();
+    }
+    let number = Decimal::parse(&text).filter(|number| number.magnitude().abs() <= MAX_MAGNITUDE);
+    let whole = number.and_then(|number| {
+        let number = number.to_string();
+        let (digits, exponent) = number.split_once('e')?;
+        let exponent: usize = exponent.parse().ok()?;
+        let is_short = digits.trim_start_matches('-').len() + exponent <= 40;
+        is_short.then(|| format!("{digits}{}", "0".repeat(exponent)))
+    });
+    whole.map_or_else(|| raw.clone(), |digits| if digits == "-0" { "0".into() } else { digits.into() })
+}
+
+/// The column type for a property: its own, and text for ids.
+pub(crate) fn kind(definition: &Value) -> Kind {
+    match definition["type"].as_str().expect("a type") {
+        "number" if is_id(definition) => Kind::Text,
         "number" => Kind::Number,
         "bool" => Kind::Boolean,
         "date" => Kind::Date,

@@ -73,7 +73,7 @@ fn an_unknown_setting_is_a_warning_and_a_bad_one_an_error() {
     assert_eq!(finished.said("did you mean \"batch_size_rows\"?"), 1, "{}", finished.stderr);
     for (setting, value) in [
         ("batch_size_rows", json!(0)),
-        ("hard_delete", json!("yes")),
+        ("hard_delete", json!("perhaps")),
         ("ssl_mode", json!("verify-fully")),
         ("ssh_tunnel", json!({"enable": true, "host": "bastion"})),
         ("stream_maps", json!({"s": {"x": "y"}})),

@@ -6,8 +6,8 @@ use super::value::Sent;
 use super::{Record, Scene};
 use crate::property::Kind;
 
-pub(super) const KINDS: [Kind; 6] =
-    [Kind::String, Kind::Number, Kind::Decimal, Kind::Boolean, Kind::Date, Kind::DateTime];
+pub(super) const KINDS: [Kind; 7] =
+    [Kind::String, Kind::Id, Kind::Number, Kind::Decimal, Kind::Boolean, Kind::Date, Kind::DateTime];
 
 /// Values of every type, and those at the edge of them.
 pub(super) const NOTABLE: [&str; 46] = [

@@ -39,15 +39,25 @@ pub(super) enum Sent {
 }
 
 impl Decimal {
-    /// Whether numeric(38,9) holds it, if rounded.
-    fn fits_numeric(&self) -> bool {
-        self.point < 29
-            || self.point == 29 && !(self.digits.len() > 38 && self.digits[..38].bytes().all(|one| one == b'9'))
+    /// Whether doubles hold it, if rounded: it is no greater than 2^53.
+    fn fits_airbyte(&self) -> bool {
+        let most = "9007199254740992";
+        self.point < 16 || self.point == 16 && format!("{:0<16}", self.digits).as_str() <= most
     }
 
-    /// Whether it has digits behind the ninth.
+    /// Whether it has digits behind the ninth, or a fraction and more than 15 digits.
     fn is_rounded(&self) -> bool {
-        i64::try_from(self.digits.len()).expect("a length") - self.point > 9
+        let fraction = i64::try_from(self.digits.len()).expect("a length") - self.point;
+        fraction > 9 || fraction > 0 && self.digits.len() > 15
+    }
+
+    /// The digits of a whole number that is no longer than ids are.
+    fn as_id(&self) -> Option<String> {
+        if self.digits.is_empty() {
+            return Some("0".to_owned());
+        }
+        let length = usize::try_from(self.point).ok().filter(|length| (self.digits.len()..=40).contains(length))?;
+        Some(format!("{}{:0<length$}", if self.negative { "-" } else { "" }, self.digits))
     }
 }
 
@@ -87,10 +97,18 @@ impl Sent {
         let trimmed = text.trim();
         let found = match kind {
             Kind::String => return (Json::Text(storable(&text)), false),
+            Kind::Id if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return (Json::Text(trimmed.to_owned()), false);
+            }
+            Kind::Id => {
+                let number = Decimal::parse(trimmed).filter(|number| self.is_unicode() && number.fits_a_double());
+                let digits = number.and_then(|number| number.as_id());
+                return (Json::Text(digits.unwrap_or_else(|| storable(&text))), false);
+            }
             _ if !self.is_unicode() => None,
             Kind::Number => Decimal::parse(trimmed).filter(Decimal::fits_a_double).map(Json::Number),
             Kind::Decimal => match Decimal::parse(trimmed).filter(Decimal::fits_a_double) {
-                Some(number) if !number.fits_numeric() => None,
+                Some(number) if !number.fits_airbyte() => None,
                 Some(number) if number.is_rounded() => return (Json::Number(number), true),
                 number => number.map(Json::Number),
             },

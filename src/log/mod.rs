@@ -1,9 +1,16 @@
 //! The log on stderr: sentences for people, beside a progress bar when there is one; or JSON, a line an event.
+//!
+//! A log that cannot be written (a full disk, a closed pipe) is no reason to end a run: what it would say is lost, no more.
+
+mod file;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use chrono::{SecondsFormat, Utc};
@@ -19,6 +26,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::session::TapError;
 
+use file::LogFile;
+pub use file::append_to;
+
 /// What is logged unless `RUST_LOG` says otherwise: libraries only when something is wrong.
 const DEFAULT_FILTER: &str = "warn,tap_hubspot_tickets=info";
 /// The same with `--quiet`.
@@ -28,11 +38,11 @@ const QUIET_FILTER: &str = "warn";
 const SDK_LOG_CONFIG: &str = "SINGER_SDK_LOG_CONFIG";
 const STRUCTURED: &str = "StructuredFormatter";
 
-static BAR: OnceLock<ProgressBar> = OnceLock::new();
+static DISPLAY: OnceLock<ProgressBar> = OnceLock::new();
 static STYLE: OnceLock<Style> = OnceLock::new();
 thread_local! {
     /// Where this thread's log goes instead of stderr.
-    static DIVERTED: RefCell<Option<File>> = const { RefCell::new(None) };
+    static DIVERTED: RefCell<Option<LogFile>> = const { RefCell::new(None) };
 }
 
 /// How the log is written.
@@ -53,6 +63,8 @@ pub struct Style {
     pub terminal: bool,
     /// Warnings and errors alone.
     pub quiet: bool,
+    /// The terminal also shows what others write: the messages, or the log of the target that reads them.
+    pub shared: bool,
     colour: bool,
 }
 
@@ -62,29 +74,45 @@ pub fn start(format: Option<LogFormat>, quiet: bool) {
     let format = format.unwrap_or_else(asked_for);
     // <https://no-color.org>
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
-    let style = *STYLE.get_or_init(|| Style { format, terminal, quiet, colour });
+    let shared = terminal && is_shown_or_piped(io::stdout());
+    let style = *STYLE.get_or_init(|| Style { format, terminal, quiet, shared, colour });
     let default = if quiet { QUIET_FILTER } else { DEFAULT_FILTER };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).event_format(style).with_writer(Stderr).try_init();
+    // What the subscriber says of its own troubles would end the process when stderr cannot be written.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    let _ = log.with_env_filter(filter).event_format(style).with_writer(Stderr).try_init();
+}
+
+/// Whether somebody shows or reads an output while it is written, unlike a file.
+fn is_shown_or_piped(output: impl AsFd + IsTerminal) -> bool {
+    let kind = output.as_fd().try_clone_to_owned().and_then(|output| File::from(output).metadata());
+    output.is_terminal() || kind.is_ok_and(|output| output.file_type().is_fifo() || output.file_type().is_socket())
 }
 
 /// Who reads the log.
 pub fn style() -> Style {
-    let plain = Style { format: LogFormat::Text, terminal: false, quiet: false, colour: false };
+    let plain = Style { format: LogFormat::Text, terminal: false, quiet: false, shared: false, colour: false };
     let style = STYLE.get().copied().unwrap_or(plain);
     // A file is no terminal.
     if is_diverted() { Style { terminal: false, colour: false, ..style } } else { style }
 }
 
 /// Sends what this thread logs to a file, until the guard is gone.
-pub fn divert(log: File) -> Diverted {
-    DIVERTED.set(Some(log));
+pub fn divert(log: &Path) -> Diverted {
+    DIVERTED.set(Some(LogFile::open(log)));
     Diverted
 }
 
 /// While it lives, this thread logs to a file.
 #[derive(Debug)]
 pub struct Diverted;
+
+impl Diverted {
+    /// Ends it; tells why lines are missing in the file, if any are.
+    pub fn end(self) -> Option<io::Error> {
+        DIVERTED.take().and_then(LogFile::failure)
+    }
+}
 
 impl Drop for Diverted {
     fn drop(&mut self) {
@@ -97,8 +125,16 @@ fn is_diverted() -> bool {
 }
 
 /// Makes log lines step around a progress bar.
-pub fn share_terminal_with(bar: &ProgressBar) {
-    let _ = BAR.set(bar.clone());
+pub fn share_terminal_with(display: &ProgressBar) {
+    let _ = DISPLAY.set(display.clone());
+}
+
+/// Writes a line to stderr as it is, around a progress bar.
+pub fn pass_on(line: &[u8]) {
+    let _ = match DISPLAY.get() {
+        Some(display) => display.suspend(|| io::stderr().write_all(line)),
+        None => io::stderr().write_all(line),
+    };
 }
 
 /// Tells why a run failed: its cause is the last line, which orchestrators show; on a terminal the hint stands below.
@@ -149,7 +185,10 @@ where
             return writeln!(line, "{}", structured(event));
         }
         let Self { terminal, colour: coloured, .. } = style();
-        let (begin, end) = if coloured { (colour(level), "\x1b[0m") } else { ("", "") };
+        let (begin, end) = match colour(level) {
+            begin if coloured && !begin.is_empty() => (begin, "\x1b[0m"),
+            _ => ("", ""),
+        };
         if !terminal || level > Level::INFO {
             write!(line, "{} ", Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true))?;
         }
@@ -235,18 +274,16 @@ impl<'w> MakeWriter<'w> for Stderr {
 }
 
 impl Write for Stderr {
+    /// Never fails: whoever logs cannot do anything about it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let diverted = DIVERTED.with_borrow_mut(|log| log.as_mut().map(|log| log.write(line)));
-        if let Some(written) = diverted {
-            return written;
+        let diverted = DIVERTED.with_borrow_mut(|log| log.as_mut().map(|log| log.add(line)));
+        if diverted.is_none() {
+            pass_on(line);
         }
-        match BAR.get() {
-            Some(bar) => bar.suspend(|| io::stderr().write(line)),
-            None => io::stderr().write(line),
-        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
