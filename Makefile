@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test test-clients image image-postgres lint bench bench-target advisories
+.PHONY: help demo test test-clients image image-postgres lint bench bench-loader bench-target advisories
 
 help: ## Show these lines
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -53,6 +53,11 @@ advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetch
 
 $(DENY):
 	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build
+
+bench-loader: ## Hold target-pg against psql's \copy and against the target-postgres of meltanolabs and pipelinewise
+	@$(TOOLS)/clients.sh target-postgres pipelinewise-target-postgres postgres
+	@$(CARGO) build --release --locked --quiet
+	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/loader_bench.py
 
 bench-target: ## Load contacts, deals and tickets into a sandbox portal and hold the time against HubSpot's quota
 	@$(CARGO) build --release --locked --quiet

@@ -120,15 +120,23 @@ impl Program {
         let mut text = format!(
             "# Made by {name} --about --format=meltano; meltano add {name} --from-ref takes it.\n\
              plugin_type: {kind}\nname: {name}\nnamespace: {}\nvariant: rust\nlabel: {label}\n\
-             description: {description:?}\nexecutable: {name}\ncapabilities: [{}]\n\
-             settings_group_validation:\n- [access_token]\n- [client_id, client_secret, refresh_token]\nsettings:\n",
+             description: {description:?}\nexecutable: {name}\ncapabilities: [{}]\n{}settings:\n",
             name.replace('-', "_"),
             self.capabilities.join(", "),
+            self.groups(),
         );
         for (name, definition) in self.schema["properties"].as_object().into_iter().flatten() {
             text.push_str(&meltano_setting(name, definition));
         }
         text
+    }
+
+    /// Which settings Meltano asks for, of a program that speaks to HubSpot.
+    fn groups(&self) -> &'static str {
+        match self.schema["properties"].get("access_token") {
+            None => "",
+            Some(_) => "settings_group_validation:\n- [access_token]\n- [client_id, client_secret, refresh_token]\n",
+        }
     }
 
     /// The settings as a Markdown table; the README holds the same one, as a test shows.

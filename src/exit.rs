@@ -9,9 +9,9 @@ use crate::disk::is_full;
 pub const TENANTS: u8 = 1;
 /// A setting, catalog, state or argument is wrong: fix it, then run again.
 pub const USAGE: u8 = 2;
-/// HubSpot refuses the token, a scope or the portal: fix it in HubSpot, then run again.
+/// HubSpot refuses the token, a scope or the portal, or Postgres the user or a right: fix it there, then run again.
 pub const REFUSED: u8 = 3;
-/// HubSpot could not be reached or kept failing: run again later with the last state.
+/// HubSpot, or the Postgres server, could not be reached or kept failing: run again later with the last state.
 pub const UNAVAILABLE: u8 = 4;
 /// HubSpot's search counts records that it does not give: run again later with the last state.
 pub const INCOMPLETE: u8 = 5;
@@ -23,7 +23,8 @@ pub const QUOTA: u8 = 6;
 pub const OUTPUT: u8 = 7;
 /// Another run of the same portal is under way: let it end.
 pub const LOCKED: u8 = 8;
-/// More records were rejected than `max_rejects` allows (the target alone): mend what is wrong, then deliver again.
+/// More records were rejected than `max_rejects` allows (`target-hubspot`), or Postgres refuses a row (`target-pg`): mend
+/// what is wrong, then deliver again.
 pub const REJECTED: u8 = 9;
 /// A defect of the program.
 pub const DEFECT: u8 = 70;

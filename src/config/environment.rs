@@ -75,7 +75,8 @@ fn unknown(name: &str, prefix: &str, schema: &Value) -> Option<Unknown> {
         return (!rest.starts_with('_')).then(|| Unknown::variable(name, prefix, schema));
     }
     // Other programs have variables of this prefix, too.
-    let guide = upper.starts_with(GUIDE_PREFIX).then(|| Unknown::variable(name, GUIDE_PREFIX, schema));
+    let is_guide = speaks_to_hubspot(prefix) && upper.starts_with(GUIDE_PREFIX);
+    let guide = is_guide.then(|| Unknown::variable(name, GUIDE_PREFIX, schema));
     guide.filter(Unknown::has_nearest)
 }
 
@@ -83,7 +84,13 @@ fn unknown(name: &str, prefix: &str, schema: &Value) -> Option<Unknown> {
 fn names(prefix: &str, setting: &str) -> impl Iterator<Item = String> {
     let upper = setting.to_ascii_uppercase();
     let guide = GUIDE_NAMES.iter().filter(move |(_, of)| *of == setting).map(|(name, _)| (*name).to_owned());
-    [format!("{prefix}{upper}")].into_iter().chain(guide).chain([format!("{GUIDE_PREFIX}{upper}")])
+    let guide = guide.chain([format!("{GUIDE_PREFIX}{upper}")]).filter(move |_| speaks_to_hubspot(prefix));
+    [format!("{prefix}{upper}")].into_iter().chain(guide)
+}
+
+/// HubSpot's variables are none of a program's that does not speak to it.
+fn speaks_to_hubspot(prefix: &str) -> bool {
+    prefix.contains("HUBSPOT")
 }
 
 fn find<'v>(variables: &'v BTreeMap<String, String>, prefix: &str, setting: &str) -> Option<(&'v str, &'v str)> {

@@ -228,6 +228,21 @@ fn config_of(settings: Map<String, Value>) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// The settings of a program that shares none with the tap, and one sentence for each key that is no setting.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_settings<T: DeserializeOwned>(
+    sources: &[ConfigSource],
+    schema: &Value,
+    prefix: &'static str,
+) -> Result<(T, Vec<String>), ConfigError> {
+    let gathered = gathered(sources, schema, prefix)?;
+    let settings = accept(&gathered, |settings| deserialised(validated(settings, schema)?.into()))?;
+    Ok((settings, gathered.warnings()))
+}
+
+/// The settings of all sources.
 fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Gathered, ConfigError> {
     if sources.is_empty() {
         return Err(ConfigError::NotGiven { prefix });

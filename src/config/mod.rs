@@ -16,7 +16,9 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use load::{ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_target, parse, settings_schema};
+pub use load::{
+    ConfigError, ConfigSource, Loaded, LoadedTarget, load, load_settings, load_target, parse, settings_schema,
+};
 pub use target::{MaxRejects, StreamConfig, TargetConfig, UnknownFields, target_schema};
 pub use unknown::nearest_of;
 

@@ -92,7 +92,8 @@ fn unknown_within(path: &str, settings: &Map<String, Value>, schema: &Value) -> 
 /// The setting whose name is nearest to one that is none.
 fn nearest(name: &str, schema: &Value) -> Option<String> {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    if let Some((_, setting)) = NAMES_ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name) {
+    let is_setting = |setting: &str| schema["properties"].get(setting).is_some();
+    if let Some((_, setting)) = NAMES_ELSEWHERE.iter().find(|(elsewhere, of)| *elsewhere == name && is_setting(of)) {
         return Some((*setting).to_owned());
     }
     nearest_of(&name, schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str()))

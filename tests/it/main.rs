@@ -42,6 +42,7 @@ mod support;
 mod sweep;
 mod sync;
 mod target;
+mod target_pg;
 mod targets;
 mod tenants;
 mod tokens;

@@ -57,6 +57,7 @@ build() {
     # Called by another program's name it is that program.
     ln -s tap-hubspot-tickets "$context/bin/source-hubspot-tickets"
     ln -s tap-hubspot-tickets "$context/bin/target-hubspot"
+    ln -s tap-hubspot-tickets "$context/bin/target-pg"
     cp /etc/ssl/certs/ca-certificates.crt "$context" ||
         fail "found no certificates at /etc/ssl/certs/ca-certificates.crt; install ca-certificates"
     case $(engine) in

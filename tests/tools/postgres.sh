@@ -4,6 +4,7 @@
 #   postgres.sh serve        start one, print its URL, stop it when standard input ends (or on a signal)
 #   postgres.sh start DIR    start one, print its URL and note in DIR where it lives; one left there before is stopped
 #   postgres.sh stop DIR     stop the one noted in DIR
+#   postgres.sh crash DIR    restart the one noted in DIR as after a crash: nobody is asked, and its log is replayed
 #   postgres.sh programs     print the folder of the server programs that would be used
 #
 # The server listens on 127.0.0.1 only, on a free port of its own choosing, keeps its time in UTC, gives no promise to
@@ -130,6 +131,16 @@ case "${1:-}" in
 programs)
     programs
     ;;
+crash)
+    [ $# = 2 ] || fail "usage: postgres.sh crash DIR"
+    cluster=$(cat "$2/postgres")
+    choose_user
+    bin=$(programs)
+    [ ! -d "$cluster/programs" ] || bin=$cluster/programs/package/postgres/bin
+    cd "$cluster"
+    ${as_user[@]+"${as_user[@]}"} "$bin/pg_ctl" -D "$cluster/data" -m immediate -w -t 60 -l "$cluster/data/server.log" restart >/dev/null ||
+        fail "Postgres did not restart: $(tail -n 1 "$cluster/data/server.log" 2>/dev/null)"
+    ;;
 serve)
     remove_at_exit
     trap 'exit 130' INT
@@ -161,6 +172,6 @@ stop)
     fi
     ;;
 *)
-    fail "usage: postgres.sh serve | start DIR | stop DIR | programs"
+    fail "usage: postgres.sh serve | start DIR | stop DIR | crash DIR | programs"
     ;;
 esac

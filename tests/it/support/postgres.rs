@@ -59,6 +59,11 @@ impl Database {
         Self { url: format!("{server_part}/{name}") }
     }
 
+    /// One that is there.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+
     /// `postgresql://user:password@host:port/database`
     pub(crate) fn url(&self) -> &str {
         &self.url

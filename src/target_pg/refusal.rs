@@ -1,0 +1,148 @@
+//! What an error of Postgres means for a run.
+
+use std::error::Error as _;
+use std::io;
+
+use tokio_postgres::error::DbError;
+
+use super::exit::LoadError;
+
+/// What can be done about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Consequence {
+    /// The connection or the server is gone: connect again and load the batch again.
+    Lost,
+    /// Another session was in the way: load the batch again.
+    Conflict,
+    /// Some row of the batch is to blame.
+    Row,
+    /// A right or a password is missing.
+    Denied,
+    /// Disk or memory of the server is used up.
+    Full,
+    /// A setting is wrong: TLS, the name of the database.
+    Setting,
+    /// Anything else.
+    Other,
+}
+
+/// Classifies an error.
+pub(super) fn consequence(error: &tokio_postgres::Error) -> Consequence {
+    if let Some(code) = error.code() {
+        return of_code(code.code());
+    }
+    let of_io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
+    match of_io {
+        // What is wrong with a certificate arrives as one of these.
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Consequence::Setting,
+        Some(_) => Consequence::Lost,
+        None if error.is_closed() => Consequence::Lost,
+        None => of_text(&error.to_string()),
+    }
+}
+
+/// Errors that `tokio_postgres` makes itself and gives no other mark.
+fn of_text(heading: &str) -> Consequence {
+    match heading {
+        text if text.contains("TLS") || text.contains("configuration") => Consequence::Setting,
+        text if text.contains("authentication") => Consequence::Denied,
+        text if text.contains("connecting") || text.contains("timeout") || text.contains("timed out") => {
+            Consequence::Lost
+        }
+        _ => Consequence::Other,
+    }
+}
+
+/// By the SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn of_code(code: &str) -> Consequence {
+    match code {
+        // Shutdown, crash, start-up, time-outs of idle sessions, no free connection.
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" => Consequence::Lost,
+        // Serialisation, deadlock, lock time-out, a cancelled statement.
+        "40001" | "40P01" | "55P03" | "57014" => Consequence::Conflict,
+        "42501" | "25006" => Consequence::Denied,
+        "53100" | "53200" | "53400" => Consequence::Full,
+        "3D000" => Consequence::Setting,
+        // Raised by a trigger, or by a view with a check.
+        "P0001" | "44000" | "21000" => Consequence::Row,
+        _ => match &code[..2] {
+            "08" => Consequence::Lost,
+            "28" => Consequence::Denied,
+            "22" | "23" | "54" => Consequence::Row,
+            _ => Consequence::Other,
+        },
+    }
+}
+
+/// An error that ends the run and that no row is to blame for.
+pub(super) fn ending(error: &tokio_postgres::Error, place: &str) -> LoadError {
+    let reason = sentence(error);
+    match consequence(error) {
+        Consequence::Lost | Consequence::Conflict => LoadError::Unavailable { place: place.to_owned(), reason },
+        Consequence::Denied => LoadError::Denied { reason: advised(error, reason) },
+        Consequence::Full => LoadError::Full { reason },
+        Consequence::Setting => LoadError::Address { reason: format!("{place} cannot be used: {reason}") },
+        Consequence::Row | Consequence::Other => LoadError::Server { reason },
+    }
+}
+
+/// What Postgres says, without values of the row.
+pub(super) fn sentence(error: &tokio_postgres::Error) -> String {
+    let Some(refusal) = error.as_db_error() else {
+        let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+        return format!("{error}").split(": ").next().unwrap_or_default().to_owned() + &cause;
+    };
+    // The detail of these names a key; that of others may quote a whole row.
+    let detail = match refusal.code().code() {
+        "23503" | "23505" => refusal.detail(),
+        _ => None,
+    };
+    let more = [detail, refusal.hint()].into_iter().flatten();
+    let more: String = more.map(|text| format!(" ({})", text.trim_end_matches('.'))).collect();
+    format!("{}{more} [SQLSTATE {}]", refusal.message(), refusal.code().code())
+}
+
+/// The column that a refusal is about, where Postgres says so.
+///
+/// An error while COPY reads a value tells it as `COPY t, line 3, column name: "…"`.
+pub(super) fn column(refusal: &DbError) -> Option<String> {
+    if let Some(column) = refusal.column() {
+        return Some(column.to_owned());
+    }
+    let (_, behind) = refusal.where_()?.split_once(", column ")?;
+    behind.lines().next()?.split(": ").next().map(str::to_owned)
+}
+
+fn advised(error: &tokio_postgres::Error, reason: String) -> String {
+    match error.code().map(tokio_postgres::error::SqlState::code) {
+        Some("42501") => format!("{reason}; grant the right to the user, or run --test to see which are missing"),
+        Some("28P01" | "28000") => format!("{reason}; check user and password"),
+        _ => reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlstate_says_what_can_be_done() {
+        for (code, expected) in [
+            ("57P01", Consequence::Lost),
+            ("57P03", Consequence::Lost),
+            ("08006", Consequence::Lost),
+            ("40001", Consequence::Conflict),
+            ("40P01", Consequence::Conflict),
+            ("22P02", Consequence::Row),
+            ("23502", Consequence::Row),
+            ("54000", Consequence::Row),
+            ("42501", Consequence::Denied),
+            ("28P01", Consequence::Denied),
+            ("53100", Consequence::Full),
+            ("3D000", Consequence::Setting),
+            ("42601", Consequence::Other),
+        ] {
+            assert_eq!(of_code(code), expected, "{code}");
+        }
+    }
+}
