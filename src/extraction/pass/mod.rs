@@ -134,11 +134,16 @@ impl Pass<'_> {
     ) -> Result<Ended, ExtractError> {
         let mut pages_since_checkpoint = 0;
         let mut spans = Vec::new();
+        let mut begun_ahead = None;
         while let Some(list) = progress.parts.first().map(|part| part.list) {
             // All archived records are written before any live one, so that live wins.
-            let (parts, behind) = std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
-            let ranges = Ranges::begin(self.reader, list, Vec::into_iter(parts));
-            progress.parts = ranges.parts().chain(Vec::clone(&behind)).collect();
+            let (parts, behind): (Vec<Part>, Vec<Part>) =
+                std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
+            let ranges = begun_ahead.take().unwrap_or_else(|| Ranges::begin(self.reader, list, parts.into_iter()));
+            // The first pages of the next list come meanwhile, and wait.
+            begun_ahead =
+                behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
+            progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
             let (closed, written, gains) = (0, 0, VecDeque::new());
             let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint, closed, written, gains, spans };
             if !self.read(list, &mut reach, output, &mut keep).await? {
