@@ -124,7 +124,7 @@ impl Property {
 }
 
 impl Pipeline {
-    fn with_stages(mut self) -> Self {
+    pub(crate) fn with_stages(mut self) -> Self {
         if let Some(Value::Array(stages)) = self.other.get_mut("stages").map(Value::take) {
             self.other.shift_remove("stages");
             self.stages = rows(stages, "stages of a pipeline");

@@ -425,6 +425,7 @@ mod tests {
             {"id": "0", "displayOrder": 0, "stages": [{"id": "4", "displayOrder": 3}, {"id": "1", "displayOrder": 0}]},
         ]))
         .expect("pipelines");
+        let pipelines = pipelines.into_iter().map(Pipeline::with_stages).collect();
         let definitions = Definitions::of(&ObjectType::TICKETS, &[], pipelines);
         let mut properties = BTreeMap::new();
         definitions.set_first_stage(&ObjectType::TICKETS, &mut properties);
