@@ -318,6 +318,7 @@ fn quota() {
         ("429s", 0),
         ("bound s", 1),
         ("tap s", 1),
+        ("tap over bound s", 1),
         ("tap over bound %", 1),
         ("one after another s", 1),
     ];
@@ -346,6 +347,7 @@ fn quota() {
                 refused.into(),
                 bound.into(),
                 run.cost.wall_secs.into(),
+                (run.cost.wall_secs - bound).into(),
                 ((run.cost.wall_secs / bound - 1.0) * 100.0).into(),
                 (float(all) * replay.median_secs).max(bound).into(),
             ]);

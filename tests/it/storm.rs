@@ -82,7 +82,7 @@ fn fifty_thousand_tickets_come_through_a_storm_without_a_difference() {
     eprintln!("TAP_TEST_SEED={seed}");
     let portal = portal(50_000);
     let (mut tap, discovered, catalog) = tap(&portal);
-    tap.set("page_size", 10.into());
+    tap.set("page_size", 16.into());
     portal.clear_requests();
     portal.storm(Some(Storm { share: SHARE, seed, faults: Vec::new() }));
     let finished = tap.sync_catalog(&catalog, None).succeeded();
@@ -119,7 +119,7 @@ fn five_thousand_tickets_come_through_a_storm_into_postgres() {
     eprintln!("TAP_TEST_SEED={seed}");
     let (portal, database) = (portal(5_000), Database::create());
     let (mut tap, discovered, _) = tap(&portal);
-    tap.set("page_size", 10.into());
+    tap.set("page_size", 16.into());
     portal.clear_requests();
     portal.storm(Some(Storm { share: SHARE, seed, faults: Vec::new() }));
     pipeline::run(&tap, &["--catalog", "catalog.json"], target_postgres(&tap, &database)).succeeded();

@@ -76,8 +76,8 @@ fn test_names_the_scope_that_keeps_deals_from_being_created_twice_and_a_run_goes
     let objects = ["contacts", "deals"].map(|of| ["read", "write"].map(|may| format!("crm.objects.{of}.{may}")));
     let mut scopes: Vec<&str> = objects.iter().flatten().map(String::as_str).collect();
     scopes.extend(["oauth", "crm.schemas.contacts.read", "crm.schemas.deals.read"]);
-    portal.add_token("no schemas", &scopes);
-    target.set("access_token", json!("no schemas"));
+    portal.add_token("no-schemas", &scopes);
+    target.set("access_token", json!("no-schemas"));
     let tested = target.finish(target.command(&["--test", "--stream", "deals"])).succeeded();
     let says = "deals property tap_delivery_key: not needed, but advised: add the scope crm.schemas.deals.write";
     assert!(tested.text().contains(says) && tested.text().contains("lock_path"), "{}", tested.text());
