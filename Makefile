@@ -41,12 +41,15 @@ bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle qu
 	@$(TOOLS)/clients.sh singer-io
 	@$(CARGO) bench --locked --quiet --bench tap -- $(BENCH)
 
-lint: $(DENY) ## Check formatting, clippy's advice, the documentation and what the dependencies bring
+lint: $(DENY) ## Check formatting, clippy's advice, the documentation, the workflow files and what the dependencies bring
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	@$(CARGO) fetch --locked --quiet
 	$(DENY) --offline --locked check licenses bans sources
+	@$(TOOLS)/clients.sh workflows
+	$(TARGET)/clients/workflows/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(TARGET)/clients/workflows/bin/zizmor --quiet --offline --config .github/zizmor.yml .github/workflows
 
 advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetches its database from GitHub
 	$(DENY) --locked check advisories
