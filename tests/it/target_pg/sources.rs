@@ -9,7 +9,7 @@ use tap_hubspot_tickets::sandbox::Options;
 use crate::support::cell::Fidelity;
 use crate::support::clients::program;
 use crate::support::loader::{Loader, SCHEMA, definitions, states, table};
-use crate::support::pipeline;
+use crate::support::pipeline::{self, Victim};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::{Finished, Tap};
@@ -52,6 +52,36 @@ fn the_taps_tables_hold_a_hostile_portal_field_by_field_with_the_sample_config()
     let schema = sample["default_target_schema"].as_str().expect("a schema");
     for table in portal.truth().tables(&catalog) {
         table.assert_held(&table.in_postgres(&database, schema), Fidelity::Exact);
+    }
+}
+
+/// The small streams, which come first, have about 250 lines; a batch is written every 100 rows.
+#[test]
+fn killed_again_and_again_the_loader_leaves_the_portals_truth() {
+    let portal = Portal::start(Options { merged: 2, archived_share: 0.05, ..Options::with_tickets(300) });
+    let (mut tap, database) = (Tap::of(&portal), Database::create());
+    tap.set("page_size", 10.into()).set("checkpoint_every_pages", 2.into());
+    let mut loader = Loader::of(&database);
+    loader.set("batch_size_rows", json!(100));
+    let catalog = tap.discover();
+    let mut state: Option<Value> = None;
+    for lines in [1, 300, 7, 450, 380, 290, 520] {
+        if let Some(state) = &state {
+            tap.write("state.json", state);
+        }
+        let arguments: &[&str] = match state {
+            Some(_) => &["--catalog", "catalog.json", "--state", "state.json"],
+            None => &["--catalog", "catalog.json"],
+        };
+        let loaded = pipeline::run_until(&tap, arguments, loader.command(&[]), Victim::Target, lines);
+        assert_eq!(loaded.target_code, None, "{}", loaded.logs);
+        state = loaded.states.last().cloned().or(state);
+    }
+    tap.write("state.json", state.as_ref().expect("a state"));
+    let arguments = ["--catalog", "catalog.json", "--state", "state.json"];
+    pipeline::run(&tap, &arguments, loader.command(&[])).succeeded();
+    for table in portal.truth().tables(&catalog) {
+        table.assert_held(&table.in_postgres(&database, SCHEMA), Fidelity::Exact);
     }
 }
 
