@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ enum Event<'s> {
     Crash(&'s OwnServer),
     /// The server ends the loader's session, a few milliseconds later.
     EndSession(&'s Database),
+    /// The process of the loader's session is killed, after which Postgres starts all of its processes anew.
+    KillSession(&'s Database),
 }
 
 /// Runs from a state on, with an event after each of some states; gives the last state, and whether it ran to its end.
@@ -54,6 +57,7 @@ fn run(loader: &Loader, from: u64, events: &[(usize, Event<'_>)]) -> (u64, bool)
                 Event::Kill => child.kill().expect("a running target"),
                 Event::Crash(server) => server.crash(),
                 Event::EndSession(database) => end_sessions(database),
+                Event::KillSession(database) => kill_sessions(database),
             }
         }
     }
@@ -67,6 +71,17 @@ fn end_sessions(database: &Database) {
         "select pg_terminate_backend(pid) from pg_stat_activity \
          where datname = current_database() and pid <> pg_backend_pid()",
     );
+}
+
+/// Kills the processes of all sessions of a database but the one that asks.
+fn kill_sessions(database: &Database) {
+    let sessions = database.rows(
+        "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() \
+         and backend_type = 'client backend'",
+    );
+    for pid in sessions.concat().into_iter().flatten() {
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().expect("kill runs").success());
+    }
 }
 
 fn assert_keyed_is_whole(database: &Database) {
@@ -127,6 +142,19 @@ fn sessions_that_the_server_ends_at_any_moment_cost_no_row_and_double_none() {
         RECORDS,
         "each row without a key is there once"
     );
+}
+
+#[test]
+fn a_killed_process_of_the_server_costs_no_row_and_doubles_none() {
+    let server = OwnServer::start();
+    let mut loader = Loader::of(&server.database);
+    loader.set("batch_size_rows", json!(2_000));
+    let events = [0, 2, 7, 11].map(|after| (after, Event::KillSession(&server.database)));
+    let (last, ended) = run(&loader, 0, &events);
+    assert!(ended && last == RECORDS, "{last}: {}", loader.log());
+    assert!(loader.log().contains("trying again"), "{}", loader.log());
+    assert_keyed_is_whole(&server.database);
+    assert_eq!(server.database.number("select count(*) from loaded.plain") as u64, RECORDS, "each is there once");
 }
 
 /// What a network does to the first commit that it carries.

@@ -130,14 +130,14 @@ fn a_full_disk_ends_the_run_with_nothing_half() {
     assert_eq!(database.number("select count(*) from loaded.s"), 0);
 }
 
-/// A file system of 24 MB on which a database keeps its tables, until it goes.
+/// A file system of 12 MB on which a database keeps its tables, until it goes.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
     fn below(server: &OwnServer) -> Self {
         let folder = std::path::PathBuf::from(server.cluster()).join("small");
         std::fs::create_dir(&folder).expect("a writable folder");
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&folder));
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&folder));
         let disk = Self(folder);
         // Its owner is the user that the server runs as.
         run(Command::new("chown").arg(format!("--reference={}/data", server.cluster())).arg(&disk.0));
