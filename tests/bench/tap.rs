@@ -119,8 +119,10 @@ impl Work {
     pub(crate) fn records(&self, stream: &str) -> u64 {
         let log = fs::read_to_string(self.path("tap.log")).expect("a log");
         let head = format!(" INFO {stream}: ");
-        let told = log.lines().filter_map(|line| line.strip_suffix(" records")?.split_once(&head));
-        told.last().and_then(|(_, count)| count.parse().ok()).unwrap_or_else(|| panic!("{stream}: no count in the log"))
+        let mut told = log.lines().filter_map(|line| line.strip_suffix(" records")?.split_once(&head));
+        told.next_back()
+            .and_then(|(_, count)| count.parse().ok())
+            .unwrap_or_else(|| panic!("{stream}: no count in the log"))
     }
 
     fn arguments(&self, state: Option<&str>) -> Vec<String> {
