@@ -38,7 +38,7 @@ image-postgres: ## Build the container image tap-hubspot-tickets-postgres, which
 	@$(TOOLS)/image.sh build-postgres
 
 bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle quota"; BENCH=page writes docs/performance.*
-	@$(TOOLS)/clients.sh singer-io
+	@$(TOOLS)/clients.sh singer-io postgres
 	@$(CARGO) bench --locked --quiet --bench tap -- $(BENCH)
 
 lint: $(DENY) ## Check formatting, clippy's advice, the documentation, the workflow files and what the dependencies bring

@@ -17,12 +17,16 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// What a role or a database may have set otherwise.
 ///
-/// A statement of a large batch may take longer than suits interactive use. The text of dates must not depend on anybody's
-/// taste. A commit must survive a crash of the server once its STATE is written.
-const SESSION: &str = "set session timezone = 'UTC'; set session datestyle = 'ISO, YMD'; set session statement_timeout = 0; \
-     set session idle_in_transaction_session_timeout = 0; set session standard_conforming_strings = on; \
-     set session client_min_messages = 'error'; \
-     select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'";
+/// The text of dates and of nulls in arrays must not depend on anybody's taste. A statement of a large batch may take longer
+/// than suits interactive use; the bounds of time are set by what the server knows, since only later versions have all of
+/// them. A commit must survive a crash of the server once its STATE is written.
+const SESSION: &str = "set session timezone = 'UTC'; set session datestyle = 'ISO, YMD'; set session array_nulls = on; \
+     set session standard_conforming_strings = on; set session client_min_messages = 'error'; \
+     select pg_catalog.set_config(name, '0', false) from unnest(array['statement_timeout', 'transaction_timeout', \
+         'idle_in_transaction_session_timeout', 'idle_session_timeout']) name \
+         where pg_catalog.current_setting(name, true) <> '0'; \
+     select pg_catalog.set_config('synchronous_commit', 'on', false) \
+         where pg_catalog.current_setting('synchronous_commit') = 'off'";
 
 /// A session with the database.
 pub(super) struct Connection {

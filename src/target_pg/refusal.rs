@@ -57,7 +57,7 @@ fn of_text(heading: &str) -> Consequence {
 fn of_code(code: &str) -> Consequence {
     match code {
         // Shutdown, crash, start-up, time-outs of idle sessions, no free connection.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300" => Consequence::Lost,
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" | "53300" => Consequence::Lost,
         // Serialisation, deadlock, lock time-out, a cancelled statement.
         "40001" | "40P01" | "55P03" | "57014" => Consequence::Conflict,
         "42501" | "25006" => Consequence::Denied,
@@ -92,9 +92,9 @@ pub(super) fn sentence(error: &tokio_postgres::Error) -> String {
         let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
         return format!("{error}").split(": ").next().unwrap_or_default().to_owned() + &cause;
     };
-    // The detail of these names a key; that of others may quote a whole row.
+    // The detail of these names a key, and the views and rules that use a column; that of others may quote a whole row.
     let detail = match refusal.code().code() {
-        "23503" | "23505" => refusal.detail(),
+        "0A000" | "2BP01" | "23503" | "23505" => refusal.detail(),
         _ => None,
     };
     let more = [detail, refusal.hint()].into_iter().flatten();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::loading::{idle_loading, loading, tenants};
 use super::portal::{Portal, Shape};
 use super::process::{Cost, median, middle};
 use super::report::{Cell, Report};
@@ -13,7 +14,7 @@ use super::singer_io;
 use super::tap::{PROGRAM, Run, Work, is_live, is_state, is_ticket};
 
 /// Every benchmark by its name, in the order in which they run.
-pub(crate) const ALL: [(&str, fn()); 8] = [
+pub(crate) const ALL: [(&str, fn()); 11] = [
     ("throughput", throughput),
     ("python", python),
     ("calls", calls),
@@ -22,22 +23,25 @@ pub(crate) const ALL: [(&str, fn()); 8] = [
     ("resume", resume),
     ("size", size),
     ("quota", quota),
+    ("loading", loading),
+    ("idle_loading", idle_loading),
+    ("tenants", tenants),
 ];
 
 /// Above any rate that a sandbox without limits could be asked at.
-const NO_LIMIT: u32 = 1_000_000;
+pub(crate) const NO_LIMIT: u32 = 1_000_000;
 /// HubSpot's limit of a Professional account, per second, times the `rate_limit_share` set here.
-const GENERAL_PER_SEC: f64 = 19.0 * QUOTA_SHARE;
-const QUOTA_SHARE: f64 = 0.99;
+pub(crate) const GENERAL_PER_SEC: f64 = 19.0 * QUOTA_SHARE;
+pub(crate) const QUOTA_SHARE: f64 = 0.99;
 
 const MIB: f64 = 1_048_576.0;
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-fn float(count: u64) -> f64 {
+pub(crate) fn float(count: u64) -> f64 {
     count as f64
 }
 
-fn mib(cost: &Cost) -> Cell {
+pub(crate) fn mib(cost: &Cost) -> Cell {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let bytes = cost.peak_bytes as f64;
     (bytes / MIB).into()

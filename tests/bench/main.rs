@@ -7,9 +7,11 @@
 mod benches;
 mod floor;
 mod goals;
+mod loading;
 mod page;
 mod plot;
 mod portal;
+mod postgres;
 mod process;
 mod publish;
 mod report;

@@ -55,7 +55,7 @@ impl Work {
         self.folder.join(name)
     }
 
-    fn argument(&self, name: &str) -> String {
+    pub(crate) fn argument(&self, name: &str) -> String {
         self.path(name).to_str().expect("a path in UTF-8").to_owned()
     }
 
@@ -103,6 +103,26 @@ impl Work {
         portal.forget_requests();
         let cost = measure(Path::new(PROGRAM), &self.arguments(state), &self.path("out.jsonl"), &self.path("tap.log"));
         Run { cost, counts: portal.counts() }
+    }
+
+    /// Runs the tap with a command that takes its messages, both measured as one. The states that the command prints are
+    /// kept in a file that the next run goes on from.
+    pub(crate) fn run_into(&self, portal: &Portal, command: &str) -> Run {
+        portal.forget_requests();
+        let mut arguments = self.arguments(Some("state.json"));
+        arguments.extend(["--output".to_owned(), command.to_owned()]);
+        let cost = measure(Path::new(PROGRAM), &arguments, &self.path("out.jsonl"), &self.path("tap.log"));
+        Run { cost, counts: portal.counts() }
+    }
+
+    /// How many records of a stream the last run wrote, as its log tells.
+    pub(crate) fn records(&self, stream: &str) -> u64 {
+        let log = fs::read_to_string(self.path("tap.log")).expect("a log");
+        let head = format!(" INFO {stream}: ");
+        let mut told = log.lines().filter_map(|line| line.strip_suffix(" records")?.split_once(&head));
+        told.next_back()
+            .and_then(|(_, count)| count.parse().ok())
+            .unwrap_or_else(|| panic!("{stream}: no count in the log"))
     }
 
     fn arguments(&self, state: Option<&str>) -> Vec<String> {

@@ -19,5 +19,6 @@ pub(crate) mod swept;
 pub(crate) mod tables;
 pub(crate) mod tap;
 pub(crate) mod targets;
+pub(crate) mod tls_way;
 pub(crate) mod truth;
 pub(crate) mod values;

@@ -104,6 +104,20 @@ fn a_type_that_does_not_fit_is_a_sentence_with_stream_column_and_both_types() {
 }
 
 #[test]
+fn a_column_that_a_view_keeps_from_being_widened_is_told_with_the_view() {
+    let database = Database::create();
+    let loader = plain(&database);
+    loader.load(&messages(json!({"type": "integer"}), json!(1))).succeeded();
+    database.rows("create view loaded.report as select v from loaded.s");
+    let finished = loader.load(&messages(json!({"type": "number"}), json!(1.5)));
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    for says in ["\"s\"", "view", "loaded.report", "\"v\""] {
+        assert!(finished.last_line().contains(says), "{}", finished.stderr);
+    }
+    assert_eq!(database.rows("select v from loaded.s"), [[Some("1".to_owned())]]);
+}
+
+#[test]
 fn columns_of_others_that_round_are_widened() {
     let database = Database::create();
     database.rows("create schema loaded; create table loaded.s (id text primary key, v numeric(6, 1)); insert into loaded.s values ('1', 2.5)");

@@ -10,5 +10,6 @@ mod keys;
 mod lost;
 mod random;
 mod refused;
+mod sessions;
 mod sources;
 mod values;

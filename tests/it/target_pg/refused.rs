@@ -1,9 +1,13 @@
 //! Rows that Postgres refuses.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
+use crate::support::clients::run;
 use crate::support::delivery::{record, state};
 use crate::support::loader::{Loader, schema, states};
+use crate::support::own_server::OwnServer;
 use crate::support::postgres::Database;
 
 /// 500 good rows with one bad one among them.
@@ -124,6 +128,58 @@ fn a_full_disk_ends_the_run_with_nothing_half() {
     assert!(finished.last_line().contains("no room"), "{}", finished.stderr);
     assert!(states(&finished).is_empty());
     assert_eq!(database.number("select count(*) from loaded.s"), 0);
+}
+
+/// A file system of 12 MB on which a database keeps its tables, until it goes.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn below(server: &OwnServer) -> Self {
+        let folder = std::path::PathBuf::from(server.cluster()).join("small");
+        std::fs::create_dir(&folder).expect("a writable folder");
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "tmpfs"]).arg(&folder));
+        let disk = Self(folder);
+        // Its owner is the user that the server runs as.
+        run(Command::new("chown").arg(format!("--reference={}/data", server.cluster())).arg(&disk.0));
+        run(Command::new("chmod").arg("700").arg(&disk.0));
+        server.database.rows(&format!("create tablespace small location '{}'", disk.0.display()));
+        server.database.rows("alter database postgres set default_tablespace = small");
+        disk
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+#[ignore = "make test-clients, as root, mounts a file system"]
+fn a_disk_that_is_full_ends_the_run_with_nothing_half_and_more_room_lets_it_go_on() {
+    let server = OwnServer::start();
+    let disk = SmallDisk::below(&server);
+    let mut loader = Loader::of(&server.database);
+    loader.set("batch_size_rows", json!(1_000));
+    let properties = json!({"id": {"type": "integer"}, "v": {"type": "string"}});
+    let mut messages = vec![schema("s", properties, &["id"])];
+    for id in 0..20_000 {
+        messages.extend([record("s", json!({"id": id, "v": format!("{id:0>1000}")})), state(json!(id))]);
+    }
+    let finished = loader.load(&messages);
+    assert_eq!(finished.code, Some(7), "{}", finished.stderr);
+    assert!(
+        finished.last_line().contains("no room") && finished.last_line().contains("No space left"),
+        "{}",
+        finished.stderr
+    );
+    let last = states(&finished).last().and_then(Value::as_i64).expect("some batches fit");
+    // Whole batches alone: the state covers what is there, but for the rows of the batch's last state.
+    let held = server.database.number("select count(*) from loaded.s");
+    assert!(held % 1_000 == 0 && (last + 1..=last + 2).contains(&held), "{held} {last}");
+    run(Command::new("mount").args(["-o", "remount,size=200m"]).arg(&disk.0));
+    loader.load(&messages).succeeded();
+    assert_eq!(server.database.number("select count(*) from loaded.s"), 20_000);
 }
 
 #[test]

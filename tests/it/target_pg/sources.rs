@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::cell::Fidelity;
-use crate::support::clients::program;
+use crate::support::clients::{program, tool};
 use crate::support::loader::{Loader, SCHEMA, definitions, states, table};
-use crate::support::pipeline;
+use crate::support::pipeline::{self, Victim};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::{Finished, Tap};
@@ -52,6 +52,36 @@ fn the_taps_tables_hold_a_hostile_portal_field_by_field_with_the_sample_config()
     let schema = sample["default_target_schema"].as_str().expect("a schema");
     for table in portal.truth().tables(&catalog) {
         table.assert_held(&table.in_postgres(&database, schema), Fidelity::Exact);
+    }
+}
+
+/// The small streams, which come first, have about 250 lines; a batch is written every 100 rows.
+#[test]
+fn killed_again_and_again_the_loader_leaves_the_portals_truth() {
+    let portal = Portal::start(Options { merged: 2, archived_share: 0.05, ..Options::with_tickets(300) });
+    let (mut tap, database) = (Tap::of(&portal), Database::create());
+    tap.set("page_size", 10.into()).set("checkpoint_every_pages", 2.into());
+    let mut loader = Loader::of(&database);
+    loader.set("batch_size_rows", json!(100));
+    let catalog = tap.discover();
+    let mut state: Option<Value> = None;
+    for lines in [1, 300, 7, 450, 380, 290, 520] {
+        if let Some(state) = &state {
+            tap.write("state.json", state);
+        }
+        let arguments: &[&str] = match state {
+            Some(_) => &["--catalog", "catalog.json", "--state", "state.json"],
+            None => &["--catalog", "catalog.json"],
+        };
+        let loaded = pipeline::run_until(&tap, arguments, loader.command(&[]), Victim::Target, lines);
+        assert_eq!(loaded.target_code, None, "{}", loaded.logs);
+        state = loaded.states.last().cloned().or(state);
+    }
+    tap.write("state.json", state.as_ref().expect("a state"));
+    let arguments = ["--catalog", "catalog.json", "--state", "state.json"];
+    pipeline::run(&tap, &arguments, loader.command(&[])).succeeded();
+    for table in portal.truth().tables(&catalog) {
+        table.assert_held(&table.in_postgres(&database, SCHEMA), Fidelity::Exact);
     }
 }
 
@@ -153,4 +183,41 @@ fn the_messages_of_an_sdk_tap_load() {
     assert_eq!(states(&finished).len(), 1);
     assert_eq!(states(&finished)[0]["bookmarks"]["tickets"]["replication_key"], "updatedAt");
     assert_eq!(table(&database, SCHEMA, "tickets").len(), 2);
+}
+
+#[test]
+fn a_tap_of_the_sdk_loads_and_goes_on_and_its_tables_are_those_of_the_sdks_own_target() {
+    let database = Database::create();
+    let loader = Loader::of(&database);
+    let tap = |state: Option<&Value>| {
+        let mut tap = program("target-postgres", "python");
+        tap.arg(tool("sdk_tap.py")).args(["--config", "tap.json"]).current_dir(loader.path(""));
+        if let Some(state) = state {
+            fs::write(loader.path("state.json"), state.to_string()).expect("a writable folder");
+            tap.args(["--state", "state.json"]);
+        }
+        tap
+    };
+    fs::write(loader.path("tap.json"), "{}").expect("a writable folder");
+    let first = pipe(tap(None), &loader).succeeded();
+    let state = states(&first).pop().expect("a state");
+    assert_eq!(state["bookmarks"]["orders"]["replication_key_value"], "2026-01-01T00:16:39+00:00");
+    let second = pipe(tap(Some(&state)), &loader).succeeded();
+    assert_eq!(second.said("orders: 1 records loaded"), 1, "{}", second.stderr);
+    assert_eq!(database.number("select count(*) from loaded.orders"), 1_000);
+    assert_eq!(database.number("select count(*) from loaded.lines"), 30);
+    let messages = tap(None).output().expect("the tap runs").stdout;
+    let mut theirs = Loader::of(&database);
+    theirs.set("default_target_schema", json!("theirs"));
+    theirs.load_text_by_meltanolabs(&String::from_utf8(messages).expect("UTF-8")).succeeded();
+    assert_eq!(definitions(&database, SCHEMA), definitions(&database, "theirs"));
+    let without_times = |schema: &str, name: &str| -> Vec<Vec<String>> {
+        let mut rows = table(&database, schema, name);
+        rows.iter_mut().for_each(|row| row.retain(|value| !value.starts_with("_sdc_extracted_at=")));
+        rows.sort();
+        rows
+    };
+    for name in ["orders", "lines"] {
+        assert_eq!(without_times(SCHEMA, name), without_times("theirs", name), "{name}");
+    }
 }
