@@ -46,10 +46,10 @@ lint: $(DENY) ## Check formatting, clippy's advice, the documentation and what t
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	@$(CARGO) fetch --locked --quiet
-	$(DENY) --offline --locked check licenses bans sources
+	$(DENY) --workspace --offline --locked check licenses bans sources
 
 advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetches its database from GitHub
-	$(DENY) --locked check advisories
+	$(DENY) --workspace --locked check advisories
 
 $(DENY):
 	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build

@@ -1,7 +1,7 @@
 //! What single answers mean: what passes once is read past, and what lasts ends the run with the right class and words.
 
+use hubspot_sandbox::{Fault, FaultRule, Limit, Options, Request};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, Request};
 
 use crate::support::messages::records;
 use crate::support::portal::Portal;

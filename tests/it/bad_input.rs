@@ -5,8 +5,8 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Fault, FaultRule, Limit, Options, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, read_scopes};
 
 use crate::support::catalogs::{entry, metadata, only, tickets_with};
 use crate::support::messages::{self, states};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Fault, FaultRule, Limit, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options};
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;

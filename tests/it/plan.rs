@@ -1,7 +1,7 @@
 //! `--plan`: what a run would cost, held against what it then costs.
 
+use hubspot_sandbox::{Limits, Options};
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{Limits, Options};
 
 use crate::support::messages::{records, states};
 use crate::support::portal::Portal;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use hubspot_sandbox::{CursorStyle, Fault, Options, Storm};
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, Options, Storm};
 
 use crate::support::catalogs::tickets_with;
 use crate::support::cell::Fidelity;

@@ -1,7 +1,7 @@
 //! The daily quota: what is left for others is left to them.
 
+use hubspot_sandbox::{Limits, Options};
 use serde_json::json;
-use tap_hubspot_tickets::sandbox::{Limits, Options};
 
 use crate::support::messages::fold;
 use crate::support::portal::Portal;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use hubspot_sandbox::{CursorStyle, Options, Stranger};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{CursorStyle, Options, Stranger};
 
 use crate::support::cell::Fidelity;
 use crate::support::messages::{Tables, fold, records, states};

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{OAuthApp, Options, Storm};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{OAuthApp, Options, Storm};
 
 use crate::support::catalogs::tickets_with;
 use crate::support::cell::Fidelity;

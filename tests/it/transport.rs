@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, Limit, OAuthApp, Options, PropertyDef, Request, Storm};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, OAuthApp, Options, PropertyDef, Request, Storm};
 
 use crate::support::catalogs::{only, tickets_with};
 use crate::support::messages::{columns, fold, records};

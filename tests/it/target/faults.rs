@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, Limit, Options, Storm};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, Storm};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;
