@@ -5,8 +5,9 @@
 
 use serde_json::{Value, json};
 
-use crate::faults::{Fault, FaultRule};
-use crate::reply::Limit;
+use crate::fault_rules::FaultRule;
+use crate::faults::Fault;
+use crate::pool::RateLimitKind;
 
 /// A named way of answering.
 #[derive(Clone, Copy, Debug)]
@@ -186,7 +187,7 @@ behaviours! {
             "status": "error", "message": "Hub 245001234 is unknown to this Hublet", "correctHublet": "eu1",
         })))];
     token_limited_thrice, "the token endpoint answers 429 three times",
-        vec![FaultRule::nth(TOKEN, 0, 3, Fault::RateLimited { limit: Limit::Secondly, retry_after: None })];
+        vec![FaultRule::nth(TOKEN, 0, 3, Fault::RateLimited { limit: RateLimitKind::Secondly, retry_after: None })];
 }
 
 fn left_out(category: Option<&str>) -> Fault {

@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::behaviours::BEHAVIOURS;
 use crate::handle::Sandbox;
-use crate::options::{CursorStyle, Limits, Options};
+use crate::options::{CursorStyle, Options, RateLimits};
 
 /// A fake HubSpot portal on 127.0.0.1, with realistic data from a seed.
 #[derive(Debug, Parser)]
@@ -86,10 +86,10 @@ struct Arguments {
     /// Add hostile property names and values
     #[arg(long)]
     hostile: bool,
-    /// Answer without compression
+    /// ApiResult without compression
     #[arg(long)]
     no_gzip: bool,
-    /// Answer doubtfully; may be given several times
+    /// ApiResult doubtfully; may be given several times
     #[arg(long, value_name = "BEHAVIOUR", value_parser = behaviours())]
     behave: Vec<String>,
     /// Freeze the clock at this instant
@@ -109,12 +109,12 @@ fn behaviours() -> PossibleValuesParser {
 impl Arguments {
     fn options(&self) -> Options {
         let sized = Options::with_tickets(self.tickets);
-        let limits = Limits {
+        let limits = RateLimits {
             general_per_10s: self.general_per_10s,
             search_per_second: self.search_per_second,
             associations_per_10s: self.associations_per_10s,
             daily: self.daily,
-            ..Limits::default()
+            ..RateLimits::default()
         };
         Options {
             seed: self.seed,

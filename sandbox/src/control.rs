@@ -15,7 +15,7 @@
 //! | `POST faults` | `{"rules":[{"match":"/search","body":"","skip":0,"times":1,"fault":{"status":{"code":500}}}],"storm":{"share":0.02,"seed":1},"clear":false}` |
 //! | `POST behave` | `{"name":"list_ends_early_once"}`, one of those that `hubspot-sandbox --help` lists |
 //! | `POST clock` | `{"freeze":"2026-01-01T00:00:00Z"}`, `{"set":...}`, `{"advance_secs":60}` or `{"run":true}` |
-//! | `POST limits` | `{"general_per_10s":190,...}` as in [`Limits`], or `{"unlimited":true}` |
+//! | `POST limits` | `{"general_per_10s":190,...}` as in [`RateLimits`], or `{"unlimited":true}` |
 //! | `POST search` | `{"lag_secs":30,"disorder":true}` |
 //! | `POST latency` | `{"ms":100}` |
 //! | `POST change?tickets=20` | changes, archives and creates tickets at random |
@@ -27,19 +27,21 @@ use axum::http::{Response, header};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::active_faults::RandomFaults;
+use crate::api_request::ApiRequest;
 use crate::behaviours::behaviour;
 use crate::clock::{Millis, instant_text, parse_instant};
-use crate::faults::{Fault, FaultRule, Storm};
+use crate::fault_rules::FaultRule;
+use crate::faults::Fault;
 use crate::object_type::ObjectType;
-use crate::options::Limits;
-use crate::portal::Refusal;
-use crate::properties::PropertyDef;
-use crate::request::Incoming;
-use crate::service::Service;
+use crate::options::RateLimits;
+use crate::portal::ChangeError;
+use crate::property_definition::PropertyDef;
+use crate::service::PortalService;
 use crate::truth;
 
-pub(crate) fn answer(service: &Service, call: &str, incoming: &Incoming) -> Response<Body> {
-    let (status, body) = match carry_out(service, call, incoming) {
+pub(crate) fn answer(service: &PortalService, call: &str, request: &ApiRequest) -> Response<Body> {
+    let (status, body) = match dispatch(service, call, request) {
         Ok(body) => (200, body),
         Err(refusal) => (400, json!({"error": refusal}).to_string().into_bytes()),
     };
@@ -47,23 +49,23 @@ pub(crate) fn answer(service: &Service, call: &str, incoming: &Incoming) -> Resp
     response.body(Body::from(body)).unwrap_or_default()
 }
 
-fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u8>, Refusal> {
+fn dispatch(service: &PortalService, call: &str, request: &ApiRequest) -> Result<Vec<u8>, ChangeError> {
     if call == "truth" {
         return Ok(truth::write(&service.portal(), service.now()));
     }
-    let parsed = if incoming.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&incoming.body) };
+    let parsed = if request.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&request.body) };
     let body: Value = parsed.map_err(|error| format!("body: {error}"))?;
-    let done = match (incoming.method.as_str(), call) {
-        ("GET", "requests") => json!(service.journal().requests()),
+    let done = match (request.method.as_str(), call) {
+        ("GET", "requests") => json!(service.request_log().requests()),
         ("DELETE", "requests") => {
-            service.journal().clear();
+            service.request_log().clear();
             json!({})
         }
-        ("GET", "counts") => json!(service.journal().counts()),
+        ("GET", "counts") => json!(service.request_log().counts()),
         ("GET", "clock") => json!({"now": instant_text(service.now())}),
         ("POST", "change") => {
-            let tickets = incoming.parameters().get("tickets").and_then(|text| text.parse().ok());
-            change_some(service, tickets.unwrap_or(20))?
+            let tickets = request.parameters().get("tickets").and_then(|text| text.parse().ok());
+            change_random_tickets(service, tickets.unwrap_or(20))?
         }
         ("POST", "faults") => faults(service, &body)?,
         ("POST", "behave") => {
@@ -81,28 +83,28 @@ fn carry_out(service: &Service, call: &str, incoming: &Incoming) -> Result<Vec<u
             json!({})
         }
         ("POST", call) => change(service, call, &body)?,
-        _ => return Err(format!("no control call {} {call}", incoming.method)),
+        _ => return Err(format!("no control call {} {call}", request.method)),
     };
     Ok(done.to_string().into_bytes())
 }
 
-fn parse<T: for<'a> Deserialize<'a>>(value: &Value, name: &str) -> Result<T, Refusal> {
+fn parse<T: for<'a> Deserialize<'a>>(value: &Value, name: &str) -> Result<T, ChangeError> {
     T::deserialize(value).map_err(|error| format!("{name}: {error}"))
 }
 
-fn type_of(body: &Value, name: &str) -> Result<ObjectType, Refusal> {
+fn type_of(body: &Value, name: &str) -> Result<ObjectType, ChangeError> {
     let text = body[name].as_str().unwrap_or("tickets");
     ObjectType::parse(text).ok_or_else(|| format!("no object type {text}"))
 }
 
 /// An id given as number or text.
-fn id_of(body: &Value, name: &str) -> Result<u64, Refusal> {
+fn id_of(body: &Value, name: &str) -> Result<u64, ChangeError> {
     let value = &body[name];
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     id.ok_or_else(|| format!("{name}: not an id: {value}"))
 }
 
-fn change(service: &Service, call: &str, body: &Value) -> Result<Value, Refusal> {
+fn change(service: &PortalService, call: &str, body: &Value) -> Result<Value, ChangeError> {
     let kind = type_of(body, "object_type")?;
     let now = service.now();
     let empty = Map::new();
@@ -156,7 +158,7 @@ fn change(service: &Service, call: &str, body: &Value) -> Result<Value, Refusal>
     Ok(json!({"id": id.to_string()}))
 }
 
-fn property(service: &Service, body: &Value) -> Result<Value, Refusal> {
+fn property(service: &PortalService, body: &Value) -> Result<Value, ChangeError> {
     let kind = type_of(body, "object_type")?;
     let now = service.now();
     let mut portal = service.portal_mut();
@@ -180,7 +182,7 @@ fn property(service: &Service, body: &Value) -> Result<Value, Refusal> {
     Ok(json!({}))
 }
 
-fn faults(service: &Service, body: &Value) -> Result<Value, Refusal> {
+fn faults(service: &PortalService, body: &Value) -> Result<Value, ChangeError> {
     if body["clear"] == true {
         service.faults().clear();
     }
@@ -192,13 +194,13 @@ fn faults(service: &Service, body: &Value) -> Result<Value, Refusal> {
         service.faults().add(rules);
     }
     if let Some(storm) = body.get("storm") {
-        let storm: Option<Storm> = parse(storm, "storm")?;
+        let storm: Option<RandomFaults> = parse(storm, "storm")?;
         service.faults().storm(storm);
     }
     Ok(json!({}))
 }
 
-fn clock(service: &Service, body: &Value) -> Result<Value, Refusal> {
+fn clock(service: &PortalService, body: &Value) -> Result<Value, ChangeError> {
     let instant = |name: &str| match body[name].as_str() {
         None => Ok(None),
         Some(text) => parse_instant(text).map(Some).ok_or_else(|| format!("{name}: {text} is not an instant")),
@@ -218,7 +220,7 @@ fn clock(service: &Service, body: &Value) -> Result<Value, Refusal> {
     Ok(json!({"now": instant_text(service.now())}))
 }
 
-fn search(service: &Service, body: &Value) -> Value {
+fn search(service: &PortalService, body: &Value) -> Value {
     if let Some(seconds) = body["lag_secs"].as_f64() {
         service.portal_mut().lag = (seconds * 1_000.0) as Millis;
     }
@@ -228,22 +230,22 @@ fn search(service: &Service, body: &Value) -> Value {
     json!({})
 }
 
-fn limits(service: &Service, body: &Value) -> Result<Value, Refusal> {
-    let limits: Option<Limits> = if body["unlimited"] == true { None } else { Some(parse(body, "limits")?) };
+fn limits(service: &PortalService, body: &Value) -> Result<Value, ChangeError> {
+    let limits: Option<RateLimits> = if body["unlimited"] == true { None } else { Some(parse(body, "limits")?) };
     service.usage().set(limits);
     Ok(json!({}))
 }
 
 /// Changes random live tickets (stage, priority or subject), archives and creates a few, and says
 /// what it did.
-fn change_some(service: &Service, tickets: usize) -> Result<Value, Refusal> {
+fn change_random_tickets(service: &PortalService, tickets: usize) -> Result<Value, ChangeError> {
     let kind = ObjectType::Tickets;
     let now = service.now();
     let mut portal = service.portal_mut();
     let mut live: Vec<u64> = Vec::new();
     for (id, row) in portal.table(kind).rows(0) {
-        let standing = portal.table(kind).head(&row).map(|head| head.standing);
-        if standing == Some(crate::record::Standing::Live) {
+        let state = portal.table(kind).head(&row).map(|head| head.state);
+        if state == Some(crate::record::RecordState::Live) {
             live.push(id);
         }
     }

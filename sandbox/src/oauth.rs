@@ -4,35 +4,36 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
+use crate::api_response::ApiResponse;
 use crate::clock::{Millis, SECOND, instant_text};
+use crate::error_responses::{ErrorResponses, uuid};
 use crate::options::{OAuthApp, Options};
-use crate::reply::{Errors, Reply, uuid};
 
 #[derive(Clone, Debug)]
-struct Grant {
+struct TokenGrant {
     scopes: Vec<String>,
     expires: Option<Millis>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Tokens {
+pub(crate) struct TokenStore {
     app: OAuthApp,
     scopes: Vec<String>,
-    grants: HashMap<String, Grant>,
+    grants: HashMap<String, TokenGrant>,
     refresh_token: String,
     /// The refresh token before, good until the access token that came with the new one is used: the answer may be lost.
     before: Option<(String, String)>,
     refreshes: u64,
 }
 
-impl Tokens {
+impl TokenStore {
     pub(crate) fn new(options: &Options, now: Millis) -> Self {
         let mut grants = HashMap::new();
-        let main = Grant { scopes: options.scopes.clone(), expires: None };
+        let main = TokenGrant { scopes: options.scopes.clone(), expires: None };
         grants.insert(options.access_token.clone(), main);
         for extra in &options.extra_tokens {
             let expires = extra.expired.then_some(now - SECOND);
-            grants.insert(extra.token.clone(), Grant { scopes: extra.scopes.clone(), expires });
+            grants.insert(extra.token.clone(), TokenGrant { scopes: extra.scopes.clone(), expires });
         }
         Self {
             app: options.oauth.clone(),
@@ -49,8 +50,8 @@ impl Tokens {
         &mut self,
         token: Option<&str>,
         now: Millis,
-        errors: &Errors,
-    ) -> Result<Vec<String>, Box<Reply>> {
+        errors: &ErrorResponses,
+    ) -> Result<Vec<String>, Box<ApiResponse>> {
         self.before.take_if(|(_, access_token)| Some(access_token.as_str()) == token);
         let grant = token.and_then(|token| self.grants.get(token));
         let grant = grant.ok_or_else(|| Box::new(errors.unauthenticated()))?;
@@ -64,7 +65,7 @@ impl Tokens {
     }
 
     pub(crate) fn add(&mut self, token: &str, scopes: Vec<String>, expires: Option<Millis>) {
-        self.grants.insert(token.to_owned(), Grant { scopes, expires });
+        self.grants.insert(token.to_owned(), TokenGrant { scopes, expires });
     }
 
     pub(crate) fn revoke(&mut self, token: &str) {
@@ -83,7 +84,7 @@ impl Tokens {
     }
 
     /// Answers `POST /oauth/{version}/token`.
-    pub(crate) fn refresh(&mut self, form: &[(String, String)], portal_id: u64, now: Millis) -> Reply {
+    pub(crate) fn refresh(&mut self, form: &[(String, String)], portal_id: u64, now: Millis) -> ApiResponse {
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         if field("grant_type") != "refresh_token" {
             return refused("unsupported_grant_type", "BAD_GRANT_TYPE", "grant_type must be refresh_token");
@@ -117,17 +118,17 @@ impl Tokens {
             "user_id": 40_000_001,
             "token_use": "access_token",
         });
-        Reply::json(200, &body)
+        ApiResponse::json(200, &body)
     }
 }
 
 /// Errors of the token endpoint have OAuth's shape, not that of the CRM.
-fn refused(error: &str, status: &str, description: &str) -> Reply {
+fn refused(error: &str, status: &str, description: &str) -> ApiResponse {
     let body = json!({
         "error": error,
         "error_description": description,
         "status": status,
         "message": description,
     });
-    Reply::json(400, &body)
+    ApiResponse::json(400, &body)
 }

@@ -29,7 +29,7 @@ impl ObjectType {
     ];
 
     /// The four types that hold records.
-    pub(crate) const HELD: [Self; 4] = [Self::Tickets, Self::Contacts, Self::Companies, Self::Deals];
+    pub(crate) const STORED: [Self; 4] = [Self::Tickets, Self::Contacts, Self::Companies, Self::Deals];
 
     /// Finds a type by plural, singular (in any case) or id such as `0-5`.
     pub(crate) fn parse(text: &str) -> Option<Self> {

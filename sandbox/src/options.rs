@@ -14,13 +14,13 @@ pub enum CursorStyle {
     /// A token that means nothing to the caller; anything else is refused with 400.
     Opaque,
     /// The last id plus one; what is no such number of a record has another answer.
-    GivenOnly(Stranger),
+    GivenOnly(UnknownCursor),
 }
 
 /// What a cursor leads to that was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stranger {
+pub enum UnknownCursor {
     /// To a 400.
     Refused,
     /// To the list's first page.
@@ -34,7 +34,7 @@ pub enum Stranger {
 /// The portal's rate limits, as the usage guidelines tell them for a Professional account.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct RateLimits {
     /// Requests of the general pool in any ten seconds.
     pub general_per_10s: u32,
     /// Searches in any second.
@@ -51,7 +51,7 @@ pub struct Limits {
     pub retry_after: bool,
 }
 
-impl Default for Limits {
+impl Default for RateLimits {
     fn default() -> Self {
         Self {
             general_per_10s: 190,
@@ -136,7 +136,7 @@ pub struct Options {
     /// The list endpoint's cursor.
     pub cursor: CursorStyle,
     /// `None`: no limits and no rate-limit headers.
-    pub limits: Option<Limits>,
+    pub limits: Option<RateLimits>,
     /// Added to every answer.
     pub latency: Duration,
     /// How far the search index is behind, in the sandbox's clock.

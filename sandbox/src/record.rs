@@ -4,7 +4,7 @@ use crate::clock::Millis;
 
 /// Where a record stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum RecordState {
     Live,
     Archived {
         at: Millis,
@@ -16,33 +16,47 @@ pub(crate) enum Standing {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub(crate) struct CrmRecord {
     pub(crate) id: u64,
     pub(crate) created: Millis,
     pub(crate) updated: Millis,
-    pub(crate) standing: Standing,
-    pub(crate) values: Values,
+    pub(crate) state: RecordState,
+    pub(crate) values: PropertyValues,
 }
 
-impl Record {
+impl CrmRecord {
     pub(crate) fn is_live(&self) -> bool {
-        self.standing == Standing::Live
+        self.state == RecordState::Live
+    }
+
+    pub(crate) fn header(&self) -> RecordHeader {
+        let Self { id, created, updated, state, .. } = self;
+        RecordHeader { id: *id, created: *created, updated: *updated, state: *state }
     }
 
     pub(crate) fn archived_at(&self) -> Option<Millis> {
-        match self.standing {
-            Standing::Archived { at } => Some(at),
+        match self.state {
+            RecordState::Archived { at } => Some(at),
             _ => None,
         }
     }
 }
 
+/// What is known of a record without making it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordHeader {
+    pub(crate) id: u64,
+    pub(crate) created: Millis,
+    pub(crate) updated: Millis,
+    pub(crate) state: RecordState,
+}
+
 /// Index of a property definition within its object type.
-pub(crate) type Slot = u16;
+pub(crate) type PropertySlot = u16;
 
 #[derive(Clone, Copy, Debug)]
 struct Span {
-    slot: Slot,
+    slot: PropertySlot,
     start: u32,
     end: u32,
 }
@@ -50,7 +64,7 @@ struct Span {
 /// The values a record has, each a JSON string with its quotes and escapes, or `@` and epoch
 /// milliseconds for a value that counts the time since then whenever it is read.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Values {
+pub(crate) struct PropertyValues {
     spans: Vec<Span>,
     text: Vec<u8>,
 }
@@ -58,36 +72,36 @@ pub(crate) struct Values {
 /// Marks a fragment whose value is the time since the instant that follows.
 pub(crate) const SINCE: u8 = b'@';
 
-impl Values {
-    pub(crate) fn get(&self, slot: Slot) -> Option<&[u8]> {
+impl PropertyValues {
+    pub(crate) fn get(&self, slot: PropertySlot) -> Option<&[u8]> {
         let at = self.spans.binary_search_by_key(&slot, |span| span.slot).ok()?;
         Some(self.slice(self.spans[at]))
     }
 
     /// The value as text, escapes resolved; lone surrogates become U+FFFD.
-    pub(crate) fn text(&self, slot: Slot) -> Option<String> {
+    pub(crate) fn text(&self, slot: PropertySlot) -> Option<String> {
         self.get(slot).map(decode)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PropertySlot, &[u8])> {
         self.spans.iter().map(|span| (span.slot, self.slice(*span)))
     }
 
     /// Appends without looking for an older value; `sort` must follow before any read.
-    pub(crate) fn push(&mut self, slot: Slot, fragment: &[u8]) {
+    pub(crate) fn push(&mut self, slot: PropertySlot, fragment: &[u8]) {
         let start = self.text.len();
         self.text.extend_from_slice(fragment);
         self.spans.push(span(slot, start, self.text.len()));
     }
 
     /// Appends what `write` writes, a whole fragment.
-    pub(crate) fn push_with(&mut self, slot: Slot, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn push_with(&mut self, slot: PropertySlot, write: impl FnOnce(&mut Vec<u8>)) {
         let start = self.text.len();
         write(&mut self.text);
         self.spans.push(span(slot, start, self.text.len()));
     }
 
-    pub(crate) fn push_text(&mut self, slot: Slot, value: &str) {
+    pub(crate) fn push_text(&mut self, slot: PropertySlot, value: &str) {
         let start = self.text.len();
         write_json_text(&mut self.text, value);
         self.spans.push(span(slot, start, self.text.len()));
@@ -98,7 +112,7 @@ impl Values {
         self.spans.dedup_by_key(|span| span.slot);
     }
 
-    pub(crate) fn set(&mut self, slot: Slot, fragment: Option<&[u8]>) {
+    pub(crate) fn set(&mut self, slot: PropertySlot, fragment: Option<&[u8]>) {
         let mut fresh = Self::default();
         for (other, bytes) in self.iter().filter(|(other, _)| *other != slot) {
             fresh.push(other, bytes);
@@ -110,7 +124,7 @@ impl Values {
         *self = fresh;
     }
 
-    pub(crate) fn set_text(&mut self, slot: Slot, value: &str) {
+    pub(crate) fn set_text(&mut self, slot: PropertySlot, value: &str) {
         self.set(slot, Some(&json_text(value)));
     }
 
@@ -119,7 +133,7 @@ impl Values {
     }
 }
 
-fn span(slot: Slot, start: usize, end: usize) -> Span {
+fn span(slot: PropertySlot, start: usize, end: usize) -> Span {
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     Span { slot, start: place(start), end: place(end) }
 }
@@ -188,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_value_set_again_replaces_the_old_one() {
-        let mut values = Values::default();
+        let mut values = PropertyValues::default();
         values.push_text(3, "three");
         values.push_text(1, "one");
         values.sort();

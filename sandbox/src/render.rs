@@ -4,41 +4,41 @@ use std::collections::BTreeSet;
 
 use crate::clock::{Millis, write_instant};
 use crate::object_type::ObjectType;
-use crate::portal::Portal;
-use crate::properties::Properties;
-use crate::record::{Record, SINCE, Slot, json_text};
+use crate::portal::FakePortal;
+use crate::property_definitions::PropertyDefinitions;
+use crate::record::{CrmRecord, PropertySlot, SINCE, json_text};
 
 #[derive(Clone, Copy, Debug)]
-enum Source {
-    Stored(Slot),
+enum ValueSource {
+    Stored(PropertySlot),
     Id,
     Created,
     Updated,
 }
 
 #[derive(Debug)]
-struct Column {
+struct SelectedProperty {
     /// `"name":`, with a comma in front from the second on.
     key: Vec<u8>,
-    source: Source,
+    source: ValueSource,
 }
 
 /// Which properties a request gets, resolved once: in order of name, defined ones only, the record's
 /// id and its two instants always.
 #[derive(Debug)]
-pub(crate) struct Selection {
+pub(crate) struct PropertySelection {
     kind: ObjectType,
-    columns: Vec<Column>,
+    columns: Vec<SelectedProperty>,
     /// Column of each slot, `NONE` where it was not asked for.
     by_slot: Vec<u16>,
 }
 
 const NONE: u16 = u16::MAX;
 
-impl Selection {
+impl PropertySelection {
     pub(crate) fn new<'a>(
         kind: ObjectType,
-        properties: &Properties,
+        properties: &PropertyDefinitions,
         asked: impl IntoIterator<Item = &'a str>,
         sensitive: bool,
     ) -> Self {
@@ -57,19 +57,19 @@ impl Selection {
                 continue;
             }
             let source = source(kind, name, slot);
-            if let Source::Stored(slot) = source {
+            if let ValueSource::Stored(slot) = source {
                 by_slot[usize::from(slot)] = u16::try_from(columns.len()).unwrap_or(NONE);
             }
             let mut key = if columns.is_empty() { Vec::new() } else { vec![b','] };
             key.extend(json_text(name));
             key.push(b':');
-            columns.push(Column { key, source });
+            columns.push(SelectedProperty { key, source });
         }
         Self { kind, columns, by_slot }
     }
 
     /// Writes `"name":value` members, separated by commas.
-    pub(crate) fn write_properties(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
+    pub(crate) fn write_properties(&self, out: &mut Vec<u8>, record: &CrmRecord, now: Millis) {
         let mut fragments: Vec<&[u8]> = vec![b"null"; self.columns.len()];
         for (slot, fragment) in record.values.iter() {
             let column = self.by_slot[usize::from(slot)];
@@ -80,17 +80,23 @@ impl Selection {
         for (column, fragment) in self.columns.iter().zip(fragments) {
             out.extend_from_slice(&column.key);
             match column.source {
-                Source::Stored(_) => write_fragment(out, fragment, now),
-                Source::Id => write_quoted(out, |out| write_number(out, record.id)),
-                Source::Created => write_quoted(out, |out| write_instant(out, record.created)),
-                Source::Updated => write_quoted(out, |out| write_instant(out, record.updated)),
+                ValueSource::Stored(_) => write_fragment(out, fragment, now),
+                ValueSource::Id => write_quoted(out, |out| write_number(out, record.id)),
+                ValueSource::Created => write_quoted(out, |out| write_instant(out, record.created)),
+                ValueSource::Updated => write_quoted(out, |out| write_instant(out, record.updated)),
             }
         }
     }
 
     /// Writes one record; `history` names the properties whose past is wanted, `associations` is
     /// the finished member's value.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, record: &Record, context: Context<'_>, associations: Option<&[u8]>) {
+    pub(crate) fn write(
+        &self,
+        out: &mut Vec<u8>,
+        record: &CrmRecord,
+        context: RenderContext<'_>,
+        associations: Option<&[u8]>,
+    ) {
         out.extend_from_slice(b"{\"id\":");
         write_quoted(out, |out| write_number(out, record.id));
         out.extend_from_slice(b",\"properties\":{");
@@ -126,11 +132,11 @@ impl Selection {
     }
 
     /// Only the present value is known, so it is the whole history.
-    fn write_history(&self, out: &mut Vec<u8>, record: &Record, now: Millis) {
+    fn write_history(&self, out: &mut Vec<u8>, record: &CrmRecord, now: Millis) {
         for column in &self.columns {
             out.extend_from_slice(&column.key);
             let value = match column.source {
-                Source::Stored(slot) => record.values.get(slot),
+                ValueSource::Stored(slot) => record.values.get(slot),
                 _ => None,
             };
             let Some(value) = value else {
@@ -148,18 +154,18 @@ impl Selection {
 
 /// What rendering needs besides the record.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Context<'a> {
+pub(crate) struct RenderContext<'a> {
     pub(crate) portal_id: u64,
     pub(crate) now: Millis,
-    pub(crate) history: Option<&'a Selection>,
+    pub(crate) history: Option<&'a PropertySelection>,
 }
 
-fn source(kind: ObjectType, name: &str, slot: Slot) -> Source {
+fn source(kind: ObjectType, name: &str, slot: PropertySlot) -> ValueSource {
     match name {
-        "hs_object_id" | "hs_ticket_id" => Source::Id,
-        "createdate" => Source::Created,
-        _ if name == kind.modified_property() => Source::Updated,
-        _ => Source::Stored(slot),
+        "hs_object_id" | "hs_ticket_id" => ValueSource::Id,
+        "createdate" => ValueSource::Created,
+        _ if name == kind.modified_property() => ValueSource::Updated,
+        _ => ValueSource::Stored(slot),
     }
 }
 
@@ -196,14 +202,20 @@ pub(crate) fn write_number(out: &mut Vec<u8>, number: u64) {
 }
 
 /// A property's value of one record as JSON, whatever its source.
-pub(crate) fn value_json(portal: &Portal, kind: ObjectType, record: &Record, slot: Slot, now: Millis) -> Vec<u8> {
+pub(crate) fn value_json(
+    portal: &FakePortal,
+    kind: ObjectType,
+    record: &CrmRecord,
+    slot: PropertySlot,
+    now: Millis,
+) -> Vec<u8> {
     let mut out = Vec::new();
     let name = &portal.properties(kind).def(slot).name;
     match source(kind, name, slot) {
-        Source::Id => write_quoted(&mut out, |out| write_number(out, record.id)),
-        Source::Created => write_quoted(&mut out, |out| write_instant(out, record.created)),
-        Source::Updated => write_quoted(&mut out, |out| write_instant(out, record.updated)),
-        Source::Stored(slot) => match record.values.get(slot) {
+        ValueSource::Id => write_quoted(&mut out, |out| write_number(out, record.id)),
+        ValueSource::Created => write_quoted(&mut out, |out| write_instant(out, record.created)),
+        ValueSource::Updated => write_quoted(&mut out, |out| write_instant(out, record.updated)),
+        ValueSource::Stored(slot) => match record.values.get(slot) {
             Some(fragment) => write_fragment(&mut out, fragment, now),
             None => out.extend_from_slice(b"null"),
         },

@@ -1,11 +1,11 @@
 //! Which endpoint a method and path name, in every version's spelling.
 
-use crate::limits::Pool;
 use crate::object_type::ObjectType;
-use crate::writes::Operation;
+use crate::pool::RateLimitPool;
+use crate::write_plan::WriteOperation;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub(crate) enum Route {
     List(ObjectType),
     Get(ObjectType, String),
     BatchRead(ObjectType),
@@ -29,7 +29,7 @@ pub(crate) enum Endpoint {
     TokenDetails(String),
     Create(ObjectType),
     Update(ObjectType, String),
-    BatchWrite(ObjectType, Operation),
+    BatchWrite(ObjectType, WriteOperation),
     AssociationsBatchCreate(ObjectType, ObjectType),
     AssociationsBatchDefault(ObjectType, ObjectType),
     /// From, to, and whether the default type is meant.
@@ -39,7 +39,7 @@ pub(crate) enum Endpoint {
 
 /// Why a request reaches no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unroutable {
+pub(crate) enum RouteError {
     NoSuchPath,
     WrongMethod,
     NoSuchType(String),
@@ -58,77 +58,77 @@ fn is_version(text: &str) -> bool {
 }
 
 /// Finds the endpoint. The version stands second (`/crm/v3/objects`) or third (`/crm/objects/2026-03`).
-pub(crate) fn route(method: &str, path: &str) -> Result<Endpoint, Unroutable> {
-    let decoded: Vec<String> = path.trim_matches('/').split('/').map(crate::request::percent_decode).collect();
+pub(crate) fn route(method: &str, path: &str) -> Result<Route, RouteError> {
+    let decoded: Vec<String> = path.trim_matches('/').split('/').map(crate::api_request::percent_decode).collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     let (family, area, rest) = match segments.as_slice() {
         [family, version, area, rest @ ..] if is_version(version) => (*family, *area, rest),
         [family, area, version, rest @ ..] if is_version(version) => (*family, *area, rest),
-        _ => return Err(Unroutable::NoSuchPath),
+        _ => return Err(RouteError::NoSuchPath),
     };
-    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| RouteError::NoSuchType(text.to_owned()));
     if let Some(endpoint) = write_route(method, family, area, rest)? {
         return Ok(endpoint);
     }
     let (expected, endpoint) = match (family, area, rest) {
-        ("crm", "objects", [t]) => ("GET", Endpoint::List(kind(t)?)),
-        ("crm", "objects", [t, "search"]) => ("POST", Endpoint::Search(kind(t)?)),
-        ("crm", "objects", [t, "batch", "read"]) => ("POST", Endpoint::BatchRead(kind(t)?)),
-        ("crm", "objects", [t, id]) => ("GET", Endpoint::Get(kind(t)?, (*id).to_owned())),
+        ("crm", "objects", [t]) => ("GET", Route::List(kind(t)?)),
+        ("crm", "objects", [t, "search"]) => ("POST", Route::Search(kind(t)?)),
+        ("crm", "objects", [t, "batch", "read"]) => ("POST", Route::BatchRead(kind(t)?)),
+        ("crm", "objects", [t, id]) => ("GET", Route::Get(kind(t)?, (*id).to_owned())),
         ("crm", "objects", [t, id, "associations", to]) => {
-            ("GET", Endpoint::RecordAssociations(kind(t)?, (*id).to_owned(), kind(to)?))
+            ("GET", Route::RecordAssociations(kind(t)?, (*id).to_owned(), kind(to)?))
         }
         ("crm", "associations", [from, to, "batch", "read"]) => {
-            ("POST", Endpoint::AssociationsBatchRead(kind(from)?, kind(to)?))
+            ("POST", Route::AssociationsBatchRead(kind(from)?, kind(to)?))
         }
-        ("crm", "associations", [from, to, "labels"]) => ("GET", Endpoint::AssociationLabels(kind(from)?, kind(to)?)),
-        ("crm", "properties", [t]) => ("GET", Endpoint::Properties(kind(t)?)),
-        ("crm", "properties", [t, "batch", "read"]) => ("POST", Endpoint::PropertiesBatchRead(kind(t)?)),
-        ("crm", "properties", [t, name]) => ("GET", Endpoint::Property(kind(t)?, (*name).to_owned())),
-        ("crm", "property-validations", [t]) => ("GET", Endpoint::PropertyValidations(kind(t)?)),
-        ("crm", "pipelines", [t]) => ("GET", Endpoint::Pipelines(kind(t)?)),
-        ("crm", "pipelines", [t, id]) => ("GET", Endpoint::Pipeline(kind(t)?, (*id).to_owned())),
-        ("crm", "pipelines", [t, id, "stages"]) => ("GET", Endpoint::Stages(kind(t)?, (*id).to_owned())),
-        ("crm", "owners", []) => ("GET", Endpoint::Owners),
-        ("crm", "owners", [id]) => ("GET", Endpoint::Owner((*id).to_owned())),
-        ("account-info", "details", []) => ("GET", Endpoint::AccountDetails),
-        ("account-info", "api-usage", ["daily", "private-apps"]) => ("GET", Endpoint::ApiUsage),
-        ("oauth", "token", []) => ("POST", Endpoint::Token),
-        ("oauth", "token", ["introspect"]) => ("POST", Endpoint::Introspect),
-        ("oauth", "access-tokens", [token]) => ("GET", Endpoint::TokenDetails((*token).to_owned())),
-        _ => return Err(Unroutable::NoSuchPath),
+        ("crm", "associations", [from, to, "labels"]) => ("GET", Route::AssociationLabels(kind(from)?, kind(to)?)),
+        ("crm", "properties", [t]) => ("GET", Route::Properties(kind(t)?)),
+        ("crm", "properties", [t, "batch", "read"]) => ("POST", Route::PropertiesBatchRead(kind(t)?)),
+        ("crm", "properties", [t, name]) => ("GET", Route::Property(kind(t)?, (*name).to_owned())),
+        ("crm", "property-validations", [t]) => ("GET", Route::PropertyValidations(kind(t)?)),
+        ("crm", "pipelines", [t]) => ("GET", Route::Pipelines(kind(t)?)),
+        ("crm", "pipelines", [t, id]) => ("GET", Route::Pipeline(kind(t)?, (*id).to_owned())),
+        ("crm", "pipelines", [t, id, "stages"]) => ("GET", Route::Stages(kind(t)?, (*id).to_owned())),
+        ("crm", "owners", []) => ("GET", Route::Owners),
+        ("crm", "owners", [id]) => ("GET", Route::Owner((*id).to_owned())),
+        ("account-info", "details", []) => ("GET", Route::AccountDetails),
+        ("account-info", "api-usage", ["daily", "private-apps"]) => ("GET", Route::ApiUsage),
+        ("oauth", "token", []) => ("POST", Route::Token),
+        ("oauth", "token", ["introspect"]) => ("POST", Route::Introspect),
+        ("oauth", "access-tokens", [token]) => ("GET", Route::TokenDetails((*token).to_owned())),
+        _ => return Err(RouteError::NoSuchPath),
     };
-    if method == expected { Ok(endpoint) } else { Err(Unroutable::WrongMethod) }
+    if method == expected { Ok(endpoint) } else { Err(RouteError::WrongMethod) }
 }
 
 /// The endpoint that writes, where method and path name one.
-fn write_route(method: &str, family: &str, area: &str, rest: &[&str]) -> Result<Option<Endpoint>, Unroutable> {
-    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| Unroutable::NoSuchType(text.to_owned()));
+fn write_route(method: &str, family: &str, area: &str, rest: &[&str]) -> Result<Option<Route>, RouteError> {
+    let kind = |text: &str| ObjectType::parse(text).ok_or_else(|| RouteError::NoSuchType(text.to_owned()));
     let own = |text: &str| text.to_owned();
     Ok(Some(match (method, family, area, rest) {
-        ("POST", "crm", "objects", [t]) => Endpoint::Create(kind(t)?),
-        ("POST", "crm", "objects", [t, "batch", "create"]) => Endpoint::BatchWrite(kind(t)?, Operation::Create),
-        ("POST", "crm", "objects", [t, "batch", "update"]) => Endpoint::BatchWrite(kind(t)?, Operation::Update),
-        ("POST", "crm", "objects", [t, "batch", "upsert"]) => Endpoint::BatchWrite(kind(t)?, Operation::Upsert),
-        ("PATCH", "crm", "objects", [t, id]) => Endpoint::Update(kind(t)?, own(id)),
+        ("POST", "crm", "objects", [t]) => Route::Create(kind(t)?),
+        ("POST", "crm", "objects", [t, "batch", "create"]) => Route::BatchWrite(kind(t)?, WriteOperation::Create),
+        ("POST", "crm", "objects", [t, "batch", "update"]) => Route::BatchWrite(kind(t)?, WriteOperation::Update),
+        ("POST", "crm", "objects", [t, "batch", "upsert"]) => Route::BatchWrite(kind(t)?, WriteOperation::Upsert),
+        ("PATCH", "crm", "objects", [t, id]) => Route::Update(kind(t)?, own(id)),
         ("PUT", "crm", "objects", [t, id, "associations", "default", to, to_id]) => {
-            Endpoint::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), true)
+            Route::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), true)
         }
         ("PUT", "crm", "objects", [t, id, "associations", to, to_id]) => {
-            Endpoint::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), false)
+            Route::PutAssociation(kind(t)?, own(id), kind(to)?, own(to_id), false)
         }
         ("POST", "crm", "associations", [from, to, "batch", "create"]) => {
-            Endpoint::AssociationsBatchCreate(kind(from)?, kind(to)?)
+            Route::AssociationsBatchCreate(kind(from)?, kind(to)?)
         }
         ("POST", "crm", "associations", [from, to, "batch", "associate", "default"]) => {
-            Endpoint::AssociationsBatchDefault(kind(from)?, kind(to)?)
+            Route::AssociationsBatchDefault(kind(from)?, kind(to)?)
         }
-        ("POST", "crm", "properties", [t]) => Endpoint::CreateProperty(kind(t)?),
+        ("POST", "crm", "properties", [t]) => Route::CreateProperty(kind(t)?),
         _ => return Ok(None),
     }))
 }
 
-impl Endpoint {
+impl Route {
     /// Whether it changes the portal.
     pub(crate) fn writes(&self) -> bool {
         matches!(
@@ -172,9 +172,9 @@ impl Endpoint {
             Self::Token | Self::Introspect | Self::TokenDetails(_) => "oauth_token".to_owned(),
             Self::Create(kind) => format!("create {}", kind.plural()),
             Self::Update(kind, _) => format!("update {}", kind.plural()),
-            Self::BatchWrite(kind, Operation::Create) => format!("batch_create {}", kind.plural()),
-            Self::BatchWrite(kind, Operation::Update) => format!("batch_update {}", kind.plural()),
-            Self::BatchWrite(kind, Operation::Upsert) => format!("batch_upsert {}", kind.plural()),
+            Self::BatchWrite(kind, WriteOperation::Create) => format!("batch_create {}", kind.plural()),
+            Self::BatchWrite(kind, WriteOperation::Update) => format!("batch_update {}", kind.plural()),
+            Self::BatchWrite(kind, WriteOperation::Upsert) => format!("batch_upsert {}", kind.plural()),
             Self::AssociationsBatchCreate(from, to) => {
                 format!("associations_batch_create {} {}", from.plural(), to.plural())
             }
@@ -186,20 +186,20 @@ impl Endpoint {
         }
     }
 
-    pub(crate) fn pool(&self) -> Pool {
+    pub(crate) fn pool(&self) -> RateLimitPool {
         match self {
-            Self::Search(_) => Pool::Search,
+            Self::Search(_) => RateLimitPool::Search,
             Self::AssociationsBatchRead(..)
             | Self::AssociationLabels(..)
             | Self::AssociationsBatchCreate(..)
-            | Self::AssociationsBatchDefault(..) => Pool::Associations,
-            Self::Token | Self::Introspect | Self::TokenDetails(_) => Pool::None,
-            _ => Pool::General,
+            | Self::AssociationsBatchDefault(..) => RateLimitPool::Associations,
+            Self::Token | Self::Introspect | Self::TokenDetails(_) => RateLimitPool::None,
+            _ => RateLimitPool::General,
         }
     }
 
     pub(crate) fn needs_token(&self) -> bool {
-        self.pool() != Pool::None
+        self.pool() != RateLimitPool::None
     }
 
     /// The scopes that must all be granted.
@@ -244,18 +244,18 @@ mod tests {
             "/crm/objects/2026-03/ticket",
             "/crm/objects/2026-09/Tickets",
         ] {
-            assert_eq!(route("GET", path), Ok(Endpoint::List(ObjectType::Tickets)), "{path}");
+            assert_eq!(route("GET", path), Ok(Route::List(ObjectType::Tickets)), "{path}");
         }
-        let batch = Endpoint::AssociationsBatchRead(ObjectType::Tickets, ObjectType::Companies);
+        let batch = Route::AssociationsBatchRead(ObjectType::Tickets, ObjectType::Companies);
         assert_eq!(route("POST", "/crm/v4/associations/0-5/company/batch/read"), Ok(batch.clone()));
         assert_eq!(route("POST", "/crm/associations/2026-03/tickets/companies/batch/read"), Ok(batch));
-        assert_eq!(route("POST", "/oauth/2026-03/token"), Ok(Endpoint::Token));
+        assert_eq!(route("POST", "/oauth/2026-03/token"), Ok(Route::Token));
     }
 
     #[test]
     fn a_wrong_method_is_told_from_a_wrong_path() {
-        assert_eq!(route("GET", "/crm/v3/objects/tickets/search/x/y"), Err(Unroutable::NoSuchPath));
-        assert_eq!(route("DELETE", "/crm/v3/objects/tickets"), Err(Unroutable::WrongMethod));
-        assert_eq!(route("GET", "/crm/tickets"), Err(Unroutable::NoSuchPath));
+        assert_eq!(route("GET", "/crm/v3/objects/tickets/search/x/y"), Err(RouteError::NoSuchPath));
+        assert_eq!(route("DELETE", "/crm/v3/objects/tickets"), Err(RouteError::WrongMethod));
+        assert_eq!(route("GET", "/crm/tickets"), Err(RouteError::NoSuchPath));
     }
 }

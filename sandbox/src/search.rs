@@ -5,14 +5,15 @@ use std::cmp::Ordering;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api_response::{ApiResponse, ApiResult};
 use crate::clock::{HOUR, Millis, SECOND, parse_instant};
-use crate::filters::{Candidate, Field, Filter, FilterBody, Shape, contains, field, groups, least_id, matches_groups};
+use crate::filter_matching::{SearchCandidate, contains, matches_groups};
 use crate::object_type::ObjectType;
-use crate::objects::Scene;
-use crate::record::Standing;
-use crate::reply::Reply;
-use crate::seed::mix;
-use crate::table::{Head, Row, Table};
+use crate::record::{RecordHeader, RecordState};
+use crate::record_table::{RecordTable, TableRow};
+use crate::request_context::RequestContext;
+use crate::search_filters::{FilterBody, SearchField, SearchFilter, ValueKind, field, groups, min_id};
+use crate::splitmix::mix;
 
 const LIMIT_MAX: usize = 200;
 /// Results that one query can page through.
@@ -37,11 +38,9 @@ struct GroupBody {
     filters: Vec<FilterBody>,
 }
 
-type Refused = Box<Reply>;
-
-pub(crate) fn search(scene: &Scene<'_>, kind: ObjectType, body: &[u8], disorder: bool) -> Result<Reply, Refused> {
-    let body: SearchBody = serde_json::from_slice(body).map_err(|error| Box::new(scene.errors.input_json(&error)))?;
-    let invalid = |message: &str| Box::new(scene.errors.invalid(message));
+pub(crate) fn search(context: &RequestContext<'_>, kind: ObjectType, body: &[u8], disorder: bool) -> ApiResult {
+    let body: SearchBody = serde_json::from_slice(body).map_err(|error| Box::new(context.errors.input_json(&error)))?;
+    let invalid = |message: &str| Box::new(context.errors.invalid(message));
     let limit = body.limit.unwrap_or(10);
     if limit > LIMIT_MAX {
         return Err(invalid(&format!("Invalid limit: {limit}. The maximum allowed limit is {LIMIT_MAX}.")));
@@ -64,94 +63,94 @@ pub(crate) fn search(scene: &Scene<'_>, kind: ObjectType, body: &[u8], disorder:
     if !body.filters.is_empty() {
         lists.push(&body.filters);
     }
-    let groups = groups(scene, kind, &lists)?;
-    let sort = sort(scene, kind, &body.sorts)?;
+    let groups = groups(context, kind, &lists)?;
+    let sort = sort(context, kind, &body.sorts)?;
     let needle = body.query.as_deref().map(str::to_lowercase).filter(|query| !query.is_empty());
-    let found = find(scene, kind, &groups, needle.as_deref(), &sort, after + limit, disorder);
+    let found = find(context, kind, &groups, needle.as_deref(), &sort, after + limit, disorder);
     let names = body.properties.as_deref().unwrap_or_default();
-    let selection = scene.selection(kind, names.iter().map(String::as_str));
+    let selection = context.selection(kind, names.iter().map(String::as_str));
     let mut out = format!("{{\"total\":{},\"results\":[", found.total).into_bytes();
-    let table = scene.portal.table(kind);
+    let table = context.portal.table(kind);
     let shown = found.rows.iter().skip(after).take(limit).filter_map(|row| table.load(row));
     for (at, record) in shown.enumerate() {
         if at > 0 {
             out.push(b',');
         }
-        selection.write(&mut out, &record, scene.context(None), None);
+        selection.write(&mut out, &record, context.render_context(None), None);
     }
     out.push(b']');
     if found.total > after + limit && limit > 0 {
         let next = after + limit;
-        let link = "https://api.hubapi.com".to_owned() + scene.path;
+        let link = "https://api.hubapi.com".to_owned() + context.path;
         out.extend_from_slice(
             format!(",\"paging\":{{\"next\":{{\"after\":\"{next}\",\"link\":\"{link}?after={next}\"}}}}").as_bytes(),
         );
     }
     out.push(b'}');
-    Ok(Reply::bytes(200, out))
+    Ok(ApiResponse::bytes(200, out))
 }
 
-struct Sort {
-    field: Field,
-    shape: Shape,
+struct SortRule {
+    field: SearchField,
+    value_kind: ValueKind,
     descending: bool,
 }
 
-fn sort(scene: &Scene<'_>, kind: ObjectType, sorts: &[Value]) -> Result<Sort, Refused> {
-    let invalid = |message: &str| Box::new(scene.errors.invalid(message));
+fn sort(context: &RequestContext<'_>, kind: ObjectType, sorts: &[Value]) -> Result<SortRule, Box<ApiResponse>> {
+    let invalid = |message: &str| Box::new(context.errors.invalid(message));
     if sorts.len() > 1 {
         return Err(invalid("Only one sort rule is supported"));
     }
     let Some(rule) = sorts.first() else {
-        return Ok(Sort { field: Field::Created, shape: Shape::Instant, descending: false });
+        return Ok(SortRule { field: SearchField::Created, value_kind: ValueKind::Instant, descending: false });
     };
     let (name, descending) = match rule {
         Value::String(name) => (name.trim_start_matches('-'), name.starts_with('-')),
         _ => (rule["propertyName"].as_str().unwrap_or_default(), rule["direction"] == "DESCENDING"),
     };
-    let (field, shape) = field(scene, kind, name)?;
-    Ok(Sort { field, shape, descending })
+    let (field, value_kind) = field(context, kind, name)?;
+    Ok(SortRule { field, value_kind, descending })
 }
 
-struct Found {
+struct SearchHits {
     total: usize,
     /// The first `wanted` matches in order.
-    rows: Vec<Row>,
+    rows: Vec<TableRow>,
 }
 
 /// The order of one match.
 #[derive(Clone, Debug)]
-enum Key {
+enum SortKey {
     Number(i128),
     Text(String),
 }
 
 fn find(
-    scene: &Scene<'_>,
+    context: &RequestContext<'_>,
     kind: ObjectType,
-    groups: &[Vec<Filter>],
+    groups: &[Vec<SearchFilter>],
     needle: Option<&str>,
-    sort: &Sort,
+    sort: &SortRule,
     wanted: usize,
     disorder: bool,
-) -> Found {
-    let portal = scene.portal;
+) -> SearchHits {
+    let portal = context.portal;
     let table = portal.table(kind);
-    let horizon = scene.now - portal.lag;
-    let mut matches: Vec<(Key, u64, Row)> = Vec::new();
-    let mut ids: Vec<Row> = Vec::new();
-    let by_id = sort.field == Field::Id && !sort.descending;
+    let horizon = context.now - portal.lag;
+    let mut matches: Vec<(SortKey, u64, TableRow)> = Vec::new();
+    let mut ids: Vec<TableRow> = Vec::new();
+    let by_id = sort.field == SearchField::Id && !sort.descending;
     let mut total = 0;
-    for (id, row) in table.rows(least_id(groups)) {
+    for (id, row) in table.rows(min_id(groups)) {
         let row = match table.indexed(id, horizon) {
             None => row,
             Some(None) => continue,
-            Some(Some(old)) => Row::Held(old),
+            Some(Some(old)) => TableRow::Stored(old),
         };
-        let Some(head) = table.head(&row).filter(|head| head.standing == Standing::Live) else {
+        let Some(head) = table.head(&row).filter(|head| head.state == RecordState::Live) else {
             continue;
         };
-        let mut candidate = Candidate { head, row: &row, record: None };
+        let mut candidate = SearchCandidate { head, row: &row, record: None };
         if !matches_groups(portal, kind, table, groups, &mut candidate) || !contains(table, needle, &mut candidate) {
             continue;
         }
@@ -166,7 +165,7 @@ fn find(
         matches.push((key, id, row));
     }
     if by_id {
-        return Found { total, rows: ids };
+        return SearchHits { total, rows: ids };
     }
     matches.sort_by(|(a, a_id, _), (b, b_id, _)| {
         let order = compare_keys(a, b);
@@ -174,30 +173,30 @@ fn find(
     });
     matches.truncate(wanted);
     let rows = matches.into_iter().map(|(_, _, row)| row).collect();
-    Found { total, rows }
+    SearchHits { total, rows }
 }
 
-fn key_of(table: &Table, sort: &Sort, candidate: &mut Candidate<'_>, disorder: bool) -> Key {
-    let Head { id, created, updated, .. } = candidate.head;
+fn key_of(table: &RecordTable, sort: &SortRule, candidate: &mut SearchCandidate<'_>, disorder: bool) -> SortKey {
+    let RecordHeader { id, created, updated, .. } = candidate.head;
     match sort.field {
-        Field::Id => Key::Number(i128::from(id)),
-        Field::Created => Key::Number(i128::from(misplaced(created, id, disorder))),
-        Field::Updated => Key::Number(i128::from(misplaced(updated, id, disorder))),
-        Field::Stored(slot) => {
+        SearchField::Id => SortKey::Number(i128::from(id)),
+        SearchField::Created => SortKey::Number(i128::from(misplaced(created, id, disorder))),
+        SearchField::Updated => SortKey::Number(i128::from(misplaced(updated, id, disorder))),
+        SearchField::Stored(slot) => {
             let text = candidate.text(table, slot).unwrap_or_default();
-            match sort.shape {
-                Shape::Instant => {
+            match sort.value_kind {
+                ValueKind::Instant => {
                     let at = parse_instant(&text).unwrap_or(Millis::MIN / 2);
-                    Key::Number(i128::from(misplaced(at, id, disorder)))
+                    SortKey::Number(i128::from(misplaced(at, id, disorder)))
                 }
-                Shape::Number => match text.parse::<f64>() {
-                    Ok(number) => Key::Number((number * 1e6) as i128),
-                    Err(_) => Key::Number(i128::MIN),
+                ValueKind::Number => match text.parse::<f64>() {
+                    Ok(number) => SortKey::Number((number * 1e6) as i128),
+                    Err(_) => SortKey::Number(i128::MIN),
                 },
-                _ => Key::Text(text.to_lowercase()),
+                _ => SortKey::Text(text.to_lowercase()),
             }
         }
-        _ => Key::Number(0),
+        _ => SortKey::Number(0),
     }
 }
 
@@ -211,11 +210,11 @@ fn misplaced(at: Millis, id: u64, disorder: bool) -> Millis {
     at + Millis::try_from((draw >> 8) % (2 * most).unsigned_abs()).unwrap_or(0) - most
 }
 
-fn compare_keys(a: &Key, b: &Key) -> Ordering {
+fn compare_keys(a: &SortKey, b: &SortKey) -> Ordering {
     match (a, b) {
-        (Key::Number(a), Key::Number(b)) => a.cmp(b),
-        (Key::Text(a), Key::Text(b)) => a.cmp(b),
-        (Key::Number(_), Key::Text(_)) => Ordering::Less,
-        (Key::Text(_), Key::Number(_)) => Ordering::Greater,
+        (SortKey::Number(a), SortKey::Number(b)) => a.cmp(b),
+        (SortKey::Text(a), SortKey::Text(b)) => a.cmp(b),
+        (SortKey::Number(_), SortKey::Text(_)) => Ordering::Less,
+        (SortKey::Text(_), SortKey::Number(_)) => Ordering::Greater,
     }
 }

@@ -12,37 +12,36 @@ use axum::http::{Response, header};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::api_request::ApiRequest;
 use crate::control;
-use crate::request::Incoming;
-use crate::service::Service;
-use crate::wire::{Scissors, Wires};
+use crate::fault_stream::{FaultListener, ResetHandle};
+use crate::service::PortalService;
 
 /// Largest request body read; HubSpot's batches are far smaller.
 const BODY_MAX: usize = 64 << 20;
 
 /// Runs until dropped.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct SandboxServer {
     pub(crate) address: SocketAddr,
-    pub(crate) service: Arc<Service>,
+    pub(crate) service: Arc<PortalService>,
     stop: watch::Sender<bool>,
     stopped: Arc<AtomicBool>,
 }
 
-impl Server {
-    pub(crate) async fn start(service: Arc<Service>, port: u16) -> io::Result<Self> {
+impl SandboxServer {
+    pub(crate) async fn start(service: Arc<PortalService>, port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let (stop, mut told) = watch::channel(false);
         let stopped = Arc::new(AtomicBool::new(false));
-        let wires = Wires { listener, stopped: stopped.clone() };
+        let listener = FaultListener { listener, stopped: stopped.clone() };
         let app = Router::new().fallback(handle).with_state(service.clone());
-        let serving = axum::serve(wires, app.into_make_service_with_connect_info::<Scissors>()).with_graceful_shutdown(
-            async move {
+        let serving = axum::serve(listener, app.into_make_service_with_connect_info::<ResetHandle>())
+            .with_graceful_shutdown(async move {
                 // A dropped sender stops the server as well.
                 drop(told.wait_for(|stop| *stop).await);
-            },
-        );
+            });
         tokio::spawn(async move { serving.await });
         Ok(Self { address, service, stop, stopped })
     }
@@ -53,21 +52,21 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for SandboxServer {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
 async fn handle(
-    State(service): State<Arc<Service>>,
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
+    State(service): State<Arc<PortalService>>,
+    ConnectInfo(reset_handle): ConnectInfo<ResetHandle>,
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
     let token = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let incoming = Incoming {
+    let incoming = ApiRequest {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -78,5 +77,5 @@ async fn handle(
     if let Some(call) = incoming.path.strip_prefix("/_sandbox/") {
         return control::answer(&service, call, &incoming);
     }
-    service.answer(incoming, &scissors).await
+    service.answer(incoming, &reset_handle).await
 }

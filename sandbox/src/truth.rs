@@ -4,20 +4,20 @@ use serde_json::{Value, json};
 
 use crate::clock::{Millis, instant_text};
 use crate::object_type::ObjectType;
-use crate::portal::Portal;
-use crate::properties::Properties;
-use crate::record::{Record, Standing, decode, json_text};
-use crate::render::{Selection, value_json};
+use crate::portal::FakePortal;
+use crate::property_definitions::PropertyDefinitions;
+use crate::record::{CrmRecord, RecordState, decode, json_text};
+use crate::render::{PropertySelection, value_json};
 
 /// Writes every object of every type: records that were merged away carry `merged_into` and are
 /// neither live nor archived to the API. Text that is no Unicode has U+FFFD where it is not.
-pub(crate) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
+pub(crate) fn write(portal: &FakePortal, now: Millis) -> Vec<u8> {
     let mut out = format!("{{\"portal_id\":{},\"now\":\"{}\"", portal.id, instant_text(now)).into_bytes();
-    for kind in ObjectType::HELD {
+    for kind in ObjectType::STORED {
         out.extend_from_slice(format!(",\"{}\":[", kind.plural()).as_bytes());
         let table = portal.table(kind);
         let names = portal.properties(kind).iter(false).map(|(_, def)| def.name.as_str());
-        let all = Selection::new(kind, portal.properties(kind), names, true);
+        let all = PropertySelection::new(kind, portal.properties(kind), names, true);
         let records = table.rows(0).filter_map(|(_, row)| table.load(&row));
         for (at, record) in records.enumerate() {
             out.extend_from_slice(if at > 0 { b",\n" } else { b"\n" });
@@ -38,21 +38,28 @@ pub(crate) fn write(portal: &Portal, now: Millis) -> Vec<u8> {
 }
 
 fn by_type(value: impl Fn(ObjectType) -> Value) -> Value {
-    ObjectType::HELD.into_iter().map(|kind| (kind.plural().to_owned(), value(kind))).collect()
+    ObjectType::STORED.into_iter().map(|kind| (kind.plural().to_owned(), value(kind))).collect()
 }
 
-fn properties(properties: &Properties) -> Value {
+fn properties(properties: &PropertyDefinitions) -> Value {
     let both = properties.iter(false).chain(properties.iter(true)).enumerate();
     both.map(|(order, (_, def))| def.to_json(order)).collect()
 }
 
-fn pipelines(portal: &Portal, kind: ObjectType) -> Value {
+fn pipelines(portal: &FakePortal, kind: ObjectType) -> Value {
     portal.pipelines(kind).iter().enumerate().map(|(order, pipeline)| pipeline.to_json(order)).collect()
 }
 
-fn write_record(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, all: &Selection, record: &Record, now: Millis) {
-    let merged_into = match record.standing {
-        Standing::Merged { into } => json!(into.to_string()),
+fn write_record(
+    out: &mut Vec<u8>,
+    portal: &FakePortal,
+    kind: ObjectType,
+    all: &PropertySelection,
+    record: &CrmRecord,
+    now: Millis,
+) {
+    let merged_into = match record.state {
+        RecordState::Merged { into } => json!(into.to_string()),
         _ => Value::Null,
     };
     let archived_at = record.archived_at().map(instant_text);
@@ -84,7 +91,7 @@ fn finds(text: &[u8], needle: &[u8]) -> bool {
 }
 
 /// Writes the properties one by one, repairing each value that is no Unicode.
-fn write_readable(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: &Record, now: Millis) {
+fn write_readable(out: &mut Vec<u8>, portal: &FakePortal, kind: ObjectType, record: &CrmRecord, now: Millis) {
     for (at, (slot, def)) in portal.properties(kind).iter(false).enumerate() {
         if at > 0 {
             out.push(b',');
@@ -97,7 +104,7 @@ fn write_readable(out: &mut Vec<u8>, portal: &Portal, kind: ObjectType, record: 
 }
 
 /// What the API would answer: live ends of live records only.
-fn associations(portal: &Portal, kind: ObjectType, record: &Record) -> Value {
+fn associations(portal: &FakePortal, kind: ObjectType, record: &CrmRecord) -> Value {
     by_type(|to| {
         let ends = portal.associations.ends(kind, record.id, to);
         let live = ends.iter().filter(|(end, _)| record.is_live() && portal.is_live(to, **end));

@@ -5,28 +5,28 @@ use serde_json::{Value, json};
 
 use crate::clock::{DAY, Millis, date_text, instant_text, parse_instant};
 use crate::object_type::ObjectType;
-use crate::portal::Portal;
-use crate::properties::PropertyDef;
+use crate::portal::FakePortal;
+use crate::property_definition::PropertyDef;
 
 /// Characters of a text property.
 const TEXT_MAX: usize = 65_536;
 
 /// Why one value is refused.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct ValidationProblem {
     name: String,
     message: String,
     code: &'static str,
 }
 
-impl Problem {
+impl ValidationProblem {
     fn new(name: &str, code: &'static str, message: String) -> Self {
         Self { name: name.to_owned(), message, code }
     }
 }
 
 /// The message in which HubSpot packs all problems of one record as JSON.
-pub(crate) fn message(problems: &[Problem], portal_id: u64) -> String {
+pub(crate) fn message(problems: &[ValidationProblem], portal_id: u64) -> String {
     let listed: Vec<Value> = problems
         .iter()
         .map(|problem| {
@@ -44,7 +44,7 @@ pub(crate) fn message(problems: &[Problem], portal_id: u64) -> String {
 }
 
 /// `errors` of the answer to a single write.
-pub(crate) fn errors(problems: &[Problem]) -> Value {
+pub(crate) fn errors(problems: &[ValidationProblem]) -> Value {
     let each = problems.iter().map(|problem| {
         json!({"message": problem.message, "code": problem.code, "context": {"propertyName": [problem.name]}})
     });
@@ -53,10 +53,10 @@ pub(crate) fn errors(problems: &[Problem]) -> Value {
 
 /// The values as the portal stores them, or all that is wrong with them.
 pub(crate) fn checked(
-    portal: &Portal,
+    portal: &FakePortal,
     kind: ObjectType,
     given: &[(String, String)],
-) -> Result<Vec<(String, String)>, Vec<Problem>> {
+) -> Result<Vec<(String, String)>, Vec<ValidationProblem>> {
     let mut problems = Vec::new();
     let mut stored = Vec::with_capacity(given.len());
     for (name, value) in given {
@@ -68,16 +68,16 @@ pub(crate) fn checked(
     if problems.is_empty() { Ok(stored) } else { Err(problems) }
 }
 
-fn one(portal: &Portal, kind: ObjectType, name: &str, value: &str) -> Result<String, Problem> {
+fn one(portal: &FakePortal, kind: ObjectType, name: &str, value: &str) -> Result<String, ValidationProblem> {
     let properties = portal.properties(kind);
     let Some(slot) = properties.slot(name) else {
         let message = format!("Property \"{name}\" does not exist");
-        return Err(Problem::new(name, "PROPERTY_DOESNT_EXIST", message));
+        return Err(ValidationProblem::new(name, "PROPERTY_DOESNT_EXIST", message));
     };
     let def = properties.def(slot);
     if def.read_only || def.calculated {
         let message = format!("\"{name}\" is a read only property; its value cannot be set.");
-        return Err(Problem::new(name, "READ_ONLY_VALUE", message));
+        return Err(ValidationProblem::new(name, "READ_ONLY_VALUE", message));
     }
     if value.is_empty() {
         return Ok(String::new());
@@ -92,7 +92,7 @@ fn one(portal: &Portal, kind: ObjectType, name: &str, value: &str) -> Result<Str
 }
 
 /// What the portal's admins ask of a value, as far as the sandbox knows their rules.
-fn ruled(def: &PropertyDef, value: String) -> Result<String, Problem> {
+fn ruled(def: &PropertyDef, value: String) -> Result<String, ValidationProblem> {
     let length = value.chars().count();
     for (rule_type, arguments) in &def.validations {
         let bound = arguments.first().and_then(|text| text.parse::<f64>().ok());
@@ -110,13 +110,13 @@ fn ruled(def: &PropertyDef, value: String) -> Result<String, Problem> {
         };
         if broken {
             let message = format!("{value} does not satisfy the validation rule {rule_type} of {}", def.name);
-            return Err(Problem::new(&def.name, "FAILED_VALIDATION_RULE", message));
+            return Err(ValidationProblem::new(&def.name, "FAILED_VALIDATION_RULE", message));
         }
     }
     Ok(value)
 }
 
-fn email(value: &str) -> Result<String, Problem> {
+fn email(value: &str) -> Result<String, ValidationProblem> {
     let folded = value.trim().to_lowercase();
     let sound = folded.split_once('@').is_some_and(|(local, domain)| {
         let hosts = domain.split('.').collect::<Vec<_>>();
@@ -125,10 +125,10 @@ fn email(value: &str) -> Result<String, Problem> {
     if sound {
         return Ok(folded);
     }
-    Err(Problem::new("email", "INVALID_EMAIL", format!("Email address {value} is invalid")))
+    Err(ValidationProblem::new("email", "INVALID_EMAIL", format!("Email address {value} is invalid")))
 }
 
-fn stage(portal: &Portal, kind: ObjectType, name: &str, value: &str) -> Result<String, Problem> {
+fn stage(portal: &FakePortal, kind: ObjectType, name: &str, value: &str) -> Result<String, ValidationProblem> {
     let pipelines = portal.pipelines(kind);
     if pipelines.iter().any(|pipeline| pipeline.stage(value).is_some()) {
         return Ok(value.to_owned());
@@ -141,11 +141,11 @@ fn stage(portal: &Portal, kind: ObjectType, name: &str, value: &str) -> Result<S
         })
         .collect();
     let message = format!("{value} is not a valid pipeline stage ID. Valid options are: {}", valid.join(", "));
-    Err(Problem::new(name, "INVALID_OPTION", message))
+    Err(ValidationProblem::new(name, "INVALID_OPTION", message))
 }
 
-fn typed(def: &PropertyDef, value: &str) -> Result<String, Problem> {
-    let refuse = |code, message: String| Err(Problem::new(&def.name, code, message));
+fn typed(def: &PropertyDef, value: &str) -> Result<String, ValidationProblem> {
+    let refuse = |code, message: String| Err(ValidationProblem::new(&def.name, code, message));
     match def.kind.as_str() {
         "number" => match value.trim().parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(value.trim().to_owned()),
@@ -179,7 +179,7 @@ fn date(value: &str) -> Option<Millis> {
     value.parse::<Millis>().ok().filter(|at| at.rem_euclid(DAY) == 0)
 }
 
-fn options(def: &PropertyDef, value: &str) -> Result<String, Problem> {
+fn options(def: &PropertyDef, value: &str) -> Result<String, ValidationProblem> {
     if def.external_options || def.options.is_empty() {
         return Ok(value.to_owned());
     }
@@ -189,7 +189,7 @@ fn options(def: &PropertyDef, value: &str) -> Result<String, Problem> {
     let Some(unknown) = unknown else { return Ok(value.to_owned()) };
     let allowed: Vec<&str> = def.options.iter().map(|(value, _)| value.as_str()).collect();
     let message = format!("{unknown} was not one of the allowed options: [{}]", allowed.join(", "));
-    Err(Problem::new(&def.name, "INVALID_OPTION", message))
+    Err(ValidationProblem::new(&def.name, "INVALID_OPTION", message))
 }
 
 /// What a new record of a type must have; none: nothing is missing.

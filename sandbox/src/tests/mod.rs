@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 
-mod guarding;
+mod access;
 mod reading;
 mod searching;
 mod writing;

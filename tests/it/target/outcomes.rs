@@ -305,7 +305,7 @@ fn misspelt_stream_settings_are_told_with_what_is_near() {
 fn a_run_that_ends_early_tells_what_it_did() {
     let portal = empty();
     let target = Target::of(&portal);
-    let daily = Fault::RateLimited { limit: hubspot_sandbox::Limit::Daily, retry_after: None };
+    let daily = Fault::RateLimited { limit: hubspot_sandbox::RateLimitKind::Daily, retry_after: None };
     portal.faults([FaultRule::nth("contacts/batch/upsert", 3, usize::MAX, daily)]);
     let mut messages = vec![contacts()];
     messages.extend((0..1_000).map(|number| contact(&format!("c{number}@x.example"))));
