@@ -12,7 +12,7 @@ use crate::pool::RateLimitKind;
 /// Random faults of every kind that a client can survive.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RandomFaults {
-    /// Share of requests struck.
+    /// Share of requests that are affected.
     pub share: f64,
     /// Seed of the choice.
     #[serde(default)]
@@ -48,7 +48,7 @@ impl ActiveFaults {
         });
     }
 
-    /// The fault that strikes this request, if any; the first rule that matches decides.
+    /// The fault for this request, if any; the first rule that matches decides.
     pub(crate) fn strike(&mut self, line: &str, body: &[u8]) -> Option<Fault> {
         if self.rules.is_empty() && self.storm.is_none() {
             return None;

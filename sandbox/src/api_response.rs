@@ -1,11 +1,11 @@
-//! Answers, and the error bodies HubSpot sends.
+//! Responses before they are sent.
 
 use serde_json::Value;
 
-/// A response, or one that tells why the request is refused.
+/// A response, or the error response for which the request was rejected.
 pub(crate) type ApiResult = Result<ApiResponse, Box<ApiResponse>>;
 
-/// One answer before headers and compression.
+/// One response before headers and compression.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiResponse {
     pub(crate) status: u16,
@@ -23,7 +23,7 @@ impl ApiResponse {
         Self::bytes(status, body.to_string().into_bytes())
     }
 
-    /// What HubSpot's edge answers: no JSON, no correlation id in the body.
+    /// An HTML page as HubSpot's edge sends it: no JSON, no correlation id in the body.
     pub(crate) fn html(status: u16, title: &str) -> Self {
         let body = format!(
             "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n\

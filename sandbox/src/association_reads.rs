@@ -72,7 +72,7 @@ pub(crate) fn inline_associations(
     Some(out)
 }
 
-/// One page of a record's associations from `after` on, and the id that the next one begins with.
+/// One page of a record's associations from `after` on, and the first id of the next page.
 fn page(
     ends: &[(u64, Vec<AssociationTypeId>)],
     after: u64,
@@ -107,7 +107,7 @@ fn write_ends(
     }
 }
 
-/// A cursor holds the type and id of the next associated record.
+/// A cursor consists of the type and the id of the next associated record.
 fn cursor_of(to: ObjectType, next: u64) -> String {
     cursor::encode(&format!("{}-{next}", to.id()))
 }

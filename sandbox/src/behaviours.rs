@@ -1,7 +1,7 @@
-//! Behaviours: the doubtful ways in which HubSpot has been seen, or must be expected, to answer; one name each.
+//! Behaviours: unusual ways in which HubSpot has been seen to respond, or may respond, each under a name.
 //!
-//! A behaviour is a list of fault rules under a name. Those whose name ends in `_once` strike one request; the others
-//! strike as long as the faults are not cleared.
+//! A behaviour is a list of fault rules under a name. Those whose name ends in `_once` affect one request; the others
+//! affect all matching requests until the faults are cleared.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::fault_rules::FaultRule;
 use crate::faults::Fault;
 use crate::pool::RateLimitKind;
 
-/// A named way of answering.
+/// A named list of fault rules.
 #[derive(Clone, Copy, Debug)]
 pub struct Behaviour {
     /// Its name, in words with underscores.
@@ -38,7 +38,7 @@ const SEARCH: &str = "tickets/search";
 const ASSOCIATIONS: &str = "/contacts/batch/read";
 const TICKETS_BATCH: &str = "/tickets/batch/read";
 const TOKEN: &str = "/oauth/";
-/// An id in so many is struck where a behaviour strikes some ids.
+/// Behaviours that affect some ids affect the multiples of this.
 const SOME: u64 = 7;
 
 fn status(code: u16, body: &Value) -> Fault {

@@ -53,7 +53,7 @@ struct Arguments {
     /// Hub ID
     #[arg(long, default_value_t = 245_001_234)]
     portal_id: u64,
-    /// Milliseconds added to every answer
+    /// Milliseconds added to every response
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
     /// Seconds that the search index is behind
@@ -86,10 +86,10 @@ struct Arguments {
     /// Add hostile property names and values
     #[arg(long)]
     hostile: bool,
-    /// ApiResult without compression
+    /// Send responses without compression
     #[arg(long)]
     no_gzip: bool,
-    /// ApiResult doubtfully; may be given several times
+    /// Turn on a scripted behaviour; may be given several times
     #[arg(long, value_name = "BEHAVIOUR", value_parser = behaviours())]
     behave: Vec<String>,
     /// Freeze the clock at this instant
@@ -139,7 +139,7 @@ impl Arguments {
     }
 }
 
-/// A reader never sees half a URL: the file appears whole.
+/// Writes a file so that a reader never sees half of it.
 fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
@@ -159,7 +159,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // The exit code says it, too, where stderr is closed.
+            // Where stderr is closed, the exit code alone reports the failure.
             let _ = writeln!(io::stderr(), "ERROR {why}");
             ExitCode::FAILURE
         }
@@ -176,7 +176,7 @@ async fn serve(arguments: &Arguments) -> Result<(), String> {
     arguments.behave.iter().for_each(|name| sandbox.behave(name));
     let url = sandbox.url();
     let mut stdout = io::stdout();
-    // Who does not listen may have the file, or know the port.
+    // A closed stdout is no failure: the URL file or the port tells the URL, too.
     let _ = writeln!(stdout, "listening on {url}").and_then(|()| stdout.flush());
     if let Some(path) = &arguments.url_file {
         let unwritten = |error| format!("--url-file {} cannot be written: {error}", path.display());

@@ -45,7 +45,7 @@ impl Clock {
         self.value.store(at, Ordering::SeqCst);
     }
 
-    /// Lets a frozen clock run from where it stands.
+    /// Lets a frozen clock run on from its present time.
     pub(crate) fn run(&self) {
         let now = self.now();
         self.frozen.store(false, Ordering::SeqCst);

@@ -237,7 +237,7 @@ fn limits(service: &PortalService, body: &Value) -> Result<Value, ChangeError> {
 }
 
 /// Changes random live tickets (stage, priority or subject), archives and creates a few, and says
-/// what it did.
+/// what it changed.
 fn change_random_tickets(service: &PortalService, tickets: usize) -> Result<Value, ChangeError> {
     let kind = ObjectType::Tickets;
     let now = service.now();

@@ -1,4 +1,4 @@
-//! Which function answers which endpoint.
+//! Calls the function of each endpoint.
 
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::faults::Fault;
 
-/// Strikes requests whose `METHOD /path?query` or body contains a text.
+/// Applies a fault to requests whose `METHOD /path?query` and body contain given texts.
 #[derive(Clone, Debug, Deserialize)]
 pub struct FaultRule {
     /// Text that `METHOD /path?query` must contain; empty: any.
@@ -29,7 +29,7 @@ pub struct FaultRule {
     /// Matching requests to let through first.
     #[serde(default)]
     pub skip: usize,
-    /// How many to strike after that.
+    /// How many to affect after that.
     #[serde(default = "once")]
     pub times: usize,
     /// What happens.
@@ -41,17 +41,17 @@ fn once() -> usize {
 }
 
 impl FaultRule {
-    /// Strikes the next request that matches.
+    /// Affects the next request that matches.
     pub fn next(matches: &str, fault: Fault) -> Self {
         Self::nth(matches, 0, 1, fault)
     }
 
-    /// Strikes every request that matches.
+    /// Affects every request that matches.
     pub fn always(matches: &str, fault: Fault) -> Self {
         Self::nth(matches, 0, usize::MAX, fault)
     }
 
-    /// Lets `skip` matching requests through, then strikes `times`.
+    /// Skips `skip` matching requests, then affects `times`.
     pub fn nth(matches: &str, skip: usize, times: usize, fault: Fault) -> Self {
         let matches = matches.to_owned();
         let (longer_than, more_inputs_than, limit_above, names_multiple_of) = (0, 0, 0, 0);
@@ -59,31 +59,31 @@ impl FaultRule {
         Self { matches, body, longer_than, more_inputs_than, limit_above, names_multiple_of, skip, times, fault }
     }
 
-    /// Strikes only requests whose body contains a text.
+    /// Affects only requests whose body contains a text.
     #[must_use]
     pub fn with_body(self, text: &str) -> Self {
         Self { body: text.to_owned(), ..self }
     }
 
-    /// Strikes only requests whose `METHOD /path?query` is longer.
+    /// Affects only requests whose `METHOD /path?query` is longer.
     #[must_use]
     pub fn longer_than(self, characters: usize) -> Self {
         Self { longer_than: characters, ..self }
     }
 
-    /// Strikes only pages of more records.
+    /// Affects only pages of more records.
     #[must_use]
     pub fn limit_above(self, limit: usize) -> Self {
         Self { limit_above: limit, ..self }
     }
 
-    /// Strikes only batches of more inputs.
+    /// Affects only batches of more inputs.
     #[must_use]
     pub fn more_inputs_than(self, inputs: usize) -> Self {
         Self { more_inputs_than: inputs, ..self }
     }
 
-    /// Strikes only batches with an input whose id is a multiple of this.
+    /// Affects only batches with an input whose id is a multiple of this.
     #[must_use]
     pub fn names_multiple_of(self, divisor: u64) -> Self {
         Self { names_multiple_of: divisor, ..self }

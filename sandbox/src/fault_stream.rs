@@ -1,4 +1,4 @@
-//! Connections that a fault can cut.
+//! TCP connections that a fault can reset.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Cuts the connection it belongs to: the next write fails and the peer sees a reset.
+/// Resets the connection that it belongs to: the next write fails and the peer sees a reset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResetHandle(Arc<AtomicBool>);
 
@@ -74,7 +74,7 @@ impl AsyncWrite for FaultStream {
     }
 }
 
-/// Accepts connections, each with its reset_handle.
+/// Accepts connections, each with its reset handle.
 #[derive(Debug)]
 pub(crate) struct FaultListener {
     pub(crate) listener: TcpListener,
@@ -87,7 +87,7 @@ impl Listener for FaultListener {
 
     async fn accept(&mut self) -> (FaultStream, ResetHandle) {
         let (stream, _) = Listener::accept(&mut self.listener).await;
-        // Small answers must not wait for the peer's acknowledgement of the one before.
+        // Without it a small response waits for the acknowledgement of the one before.
         drop(stream.set_nodelay(true));
         let reset_handle = ResetHandle::default();
         let stream = FaultStream { stream, reset_handle: reset_handle.clone(), stopped: self.stopped.clone() };

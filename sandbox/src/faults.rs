@@ -1,4 +1,4 @@
-//! Scripted faults: which requests they strike and what happens then.
+//! Scripted faults: what goes wrong with a request.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::pool::RateLimitKind;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Answers this instead of doing anything.
+    /// Answers this; the request is not executed.
     Status {
         /// HTTP status.
         code: u16,
@@ -32,19 +32,19 @@ pub enum Fault {
     ExpiredToken,
     /// Answers with an HTML page of this status.
     Html(u16),
-    /// Cuts the connection before doing anything.
+    /// Resets the connection before the request is executed.
     ResetBeforeBody,
-    /// Does what was asked, then cuts the connection without an answer.
+    /// Executes the request, then resets the connection without a response.
     LostReply,
-    /// Does what was asked, then answers this status as if it had failed.
+    /// Executes the request, then answers this status as if it had failed.
     StatusAfter(u16),
-    /// Somebody else creates a contact with the first address of a write just before it: 400, nothing is written.
+    /// Another client creates a contact with the first email address of a write just before it: 400, nothing is written.
     EmailRace,
     /// Writes the records of a batch, but none of the associations that they are sent with.
     AssociationsDropped,
-    /// Cuts the connection in the middle of the body.
+    /// Resets the connection in the middle of the body.
     ResetMidBody,
-    /// Sends half of the JSON as if it were all.
+    /// Sends the first half of the JSON as a complete body.
     TruncatedJson,
     /// Answers as usual after this many milliseconds.
     SlowMs(u64),
@@ -58,7 +58,7 @@ pub enum Fault {
     ResultsNotAnArray,
     /// Answers with an empty page that claims to be the last.
     EmptyPage,
-    /// Answers with the body of the previous successful answer of that endpoint.
+    /// Answers with the body of the previous successful response of that endpoint.
     RepeatedPage,
     /// Answers with a cursor that points back to the page's own first record.
     CursorBackwards,
@@ -68,10 +68,10 @@ pub enum Fault {
     RecordMissing,
     /// Answers without `paging`, as if the page were the last.
     PagingMissing,
-    /// Answers with a `total` that is so much greater, or less when it is negative; never below zero.
+    /// Adds this to `total`, which does not become negative.
     TotalOff(i64),
-    /// Leaves results out whose id, or whose `from.id`, is a multiple of `every`; with a category, `errors` says of them
-    /// that they failed for it.
+    /// Leaves results out whose id, or whose `from.id`, is a multiple of `every`; with a category, `errors` reports
+    /// them with it.
     LeaveOut {
         /// Ids that are multiples of it.
         every: u64,
@@ -81,19 +81,19 @@ pub enum Fault {
     },
     /// Answers as if the request had no cursors in its body and its query.
     IgnoreAfter,
-    /// Answers with another `Date`: so many seconds ahead; `None`: without one.
+    /// Answers with a `Date` this many seconds ahead; `None`: without one.
     Date {
         /// Behind when negative.
         ahead_secs: Option<i64>,
     },
-    /// Sets a member of the answer; a segment `*` of the path stands for every element.
+    /// Sets a member of the response; a segment `*` of the path means every element.
     SetMember {
         /// Segments with slashes between: `results/*/metadata`.
         path: String,
         /// The value.
         value: Value,
     },
-    /// Takes a member out of the answer.
+    /// Removes a member from the response.
     RemoveMember(String),
 }
 
@@ -103,7 +103,7 @@ impl Fault {
         text.split([' ', '(', '{']).next().unwrap_or_default().to_owned()
     }
 
-    /// Whether the request is not carried out at all.
+    /// Whether the request is not executed.
     pub(crate) fn replaces(&self) -> bool {
         matches!(
             self,

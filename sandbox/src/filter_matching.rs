@@ -145,7 +145,7 @@ fn matches_text(filter: &SearchFilter, value: Option<&str>) -> bool {
     };
     let operand = filter.operands.first().map(|text| text.to_lowercase()).unwrap_or_default();
     match filter.operator.as_str() {
-        // The index matches_filter lower case, and IN does not lower what it is given.
+        // The index has lower case, and IN does not convert its operands.
         "IN" => filter.operands.contains(&value),
         "NOT_IN" => !filter.operands.contains(&value),
         "CONTAINS_TOKEN" => has_token(&value, &operand),

@@ -1,4 +1,4 @@
-//! The last step of an answer: headers, compression, and faults of the body.
+//! Builds the HTTP response: headers, compression, and faults of the body.
 
 use std::io::Write;
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn compressed(body: &[u8]) -> Bytes {
     Bytes::from(encoder.finish().unwrap_or_default())
 }
 
-/// Half of the body, then a broken connection.
+/// Half of the body, then a connection reset.
 fn cut_short(body: Bytes) -> Body {
     let half = body.slice(..body.len() / 2);
     let pieces = [Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))];
@@ -78,7 +78,7 @@ fn cut_short(body: Bytes) -> Body {
     }))
 }
 
-/// The body, then blanks for ever.
+/// The body without its last byte, then blanks without end.
 fn endless(body: Bytes) -> Body {
     let most = body.len().saturating_sub(1);
     let blanks = stream::repeat(Bytes::from_static(&[b' '; 256])).then(async |blank| {

@@ -21,7 +21,7 @@ pub(crate) struct TokenStore {
     scopes: Vec<String>,
     grants: HashMap<String, TokenGrant>,
     refresh_token: String,
-    /// The refresh token before, good until the access token that came with the new one is used: the answer may be lost.
+    /// The previous refresh token, valid until the access token issued with the new one is used, since that response may be lost.
     before: Option<(String, String)>,
     refreshes: u64,
 }
@@ -45,7 +45,7 @@ impl TokenStore {
         }
     }
 
-    /// The scopes of a token, or the 401 it deserves.
+    /// The scopes of a token, or a 401 when it is unknown or expired.
     pub(crate) fn check(
         &mut self,
         token: Option<&str>,
@@ -83,7 +83,7 @@ impl TokenStore {
         }
     }
 
-    /// Answers `POST /oauth/{version}/token`.
+    /// The response to `POST /oauth/{version}/token`.
     pub(crate) fn refresh(&mut self, form: &[(String, String)], portal_id: u64, now: Millis) -> ApiResponse {
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value);
         if field("grant_type") != "refresh_token" {

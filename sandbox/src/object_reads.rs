@@ -189,7 +189,7 @@ pub(crate) fn batch_read(
             None => missing.push(id),
         }
     }
-    // Two inputs may stand for one record after a merge; the answer is not in their order.
+    // Two inputs may lead to one record after a merge; the results are not in the order of the inputs.
     found.sort_unstable_by_key(|record| record.id);
     found.dedup_by_key(|record| record.id);
     let selection = context.selection(kind, request.properties.iter().map(String::as_str));

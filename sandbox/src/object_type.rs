@@ -1,7 +1,7 @@
 //! The object types a portal knows and the many names a path may give them.
 
 /// One CRM object type. Types without records (notes, calls, ...) exist so that asking for their
-/// associations answers as HubSpot does.
+/// associations is answered as by HubSpot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum ObjectType {
     Tickets,

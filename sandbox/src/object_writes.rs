@@ -54,7 +54,7 @@ fn apply(
     portal.get(kind, id).map(|record| (record, new))
 }
 
-/// A lifecycle stage only moves forward, in the order of its options; another one is left without a word, unless it was
+/// A lifecycle stage only moves forward, in the order of its options; any other change is silently ignored, unless the stage was
 /// cleared first.
 fn moves_back(portal: &FakePortal, kind: ObjectType, id: u64, name: &str, value: &str) -> bool {
     let properties = portal.properties(kind);
@@ -126,7 +126,7 @@ pub(crate) fn batch(
     }
     let context = writing.request_context(portal);
     let mut out = b"{\"status\":\"COMPLETE\",\"results\":[".to_vec();
-    // The answer is not in the order of the inputs.
+    // The results are not in the order of the inputs.
     for (at, (input, record, new)) in written.iter().rev().enumerate() {
         if at > 0 {
             out.push(b',');
@@ -195,7 +195,7 @@ pub(crate) fn single(
     Ok(if new { response.header("Location", location) } else { response })
 }
 
-/// Lets somebody else create a contact with the first address of a batch, just before it would be written.
+/// Creates a contact with the first email address of a batch before the batch is written, as another client may.
 pub(crate) fn email_race(portal: &mut FakePortal, errors: &ErrorResponses, body: &[u8], now: Millis) -> ApiResponse {
     let first = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let inputs = first["inputs"].as_array().cloned().unwrap_or_else(|| vec![first.clone()]);

@@ -1,4 +1,4 @@
-//! What a sandbox is started with.
+//! The options of a sandbox.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ pub enum CursorStyle {
     NextId,
     /// A token that means nothing to the caller; anything else is refused with 400.
     Opaque,
-    /// The last id plus one; what is no such number of a record has another answer.
+    /// The last id plus one; a cursor that no page returned is handled as given.
     GivenOnly(UnknownCursor),
 }
 
-/// What a cursor leads to that was not given.
+/// The response to a cursor that no page returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownCursor {
-    /// To a 400.
+    /// Status 400.
     Refused,
-    /// To the list's first page.
+    /// The first page of the list.
     FirstPage,
-    /// To a page without records.
+    /// A page without records.
     EmptyPage,
-    /// To a page that begins some records too late.
+    /// A page that skips some records.
     LatePage,
 }
 
@@ -103,7 +103,7 @@ pub struct ExtraToken {
     pub expired: bool,
 }
 
-/// What a sandbox is started with; the default is a realistic small portal without limits.
+/// The options of a sandbox; the default is a realistic small portal without limits.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Everything random follows from it: equal seeds and sizes give equal portals.
@@ -137,7 +137,7 @@ pub struct Options {
     pub cursor: CursorStyle,
     /// `None`: no limits and no rate-limit headers.
     pub limits: Option<RateLimits>,
-    /// Added to every answer.
+    /// Added to every response.
     pub latency: Duration,
     /// How far the search index is behind, in the sandbox's clock.
     pub search_lag: Duration,
@@ -157,7 +157,7 @@ pub struct Options {
     pub oauth: OAuthApp,
     /// `None`: the machine's clock; `Some`: a clock frozen there, moved by control calls.
     pub start_time: Option<DateTime<Utc>>,
-    /// Whether answers over 1 KiB are compressed for those who accept it.
+    /// Whether responses over 1 KiB are compressed for clients that accept it.
     pub gzip: bool,
     /// How many of the latest requests are remembered; counts always cover all.
     pub request_log: usize,

@@ -6,7 +6,7 @@ use crate::clock::{Millis, instant_text};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Owner {
-    /// What `hubspot_owner_id` holds; differs from the user id.
+    /// What `hubspot_owner_id` holds; not the user id.
     pub(crate) id: u64,
     pub(crate) user_id: u64,
     pub(crate) email: String,

@@ -34,7 +34,7 @@ impl RateLimiter {
         Duration::from_secs(if pool == RateLimitPool::Search { 1 } else { 10 })
     }
 
-    /// Counts a request, or tells which limit it ran into.
+    /// Counts a request, or returns the limit that it exceeds.
     pub(crate) fn admit(&mut self, pool: RateLimitPool, now: Millis) -> Result<(), RateLimitKind> {
         if pool == RateLimitPool::None {
             return Ok(());
@@ -90,7 +90,7 @@ impl RateLimiter {
         }
     }
 
-    /// Adds the headers of an answer. Search and association batches are exempt from the ten
+    /// Adds the rate-limit headers of a response. Search and association batches are exempt from the ten
     /// second limit, so theirs tell the day only.
     pub(crate) fn add_headers(&self, pool: RateLimitPool, response: &mut ApiResponse) {
         let Some(limits) = self.limits.as_ref().filter(|_| pool != RateLimitPool::None) else {

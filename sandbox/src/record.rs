@@ -1,8 +1,8 @@
-//! One CRM record, held so that rendering it is copying bytes.
+//! One CRM record, stored as JSON fragments, so that writing it is copying bytes.
 
 use crate::clock::Millis;
 
-/// Where a record stands in its life.
+/// Whether a record is live, archived or merged into another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordState {
     Live,
@@ -42,7 +42,7 @@ impl CrmRecord {
     }
 }
 
-/// What is known of a record without making it.
+/// The id, times and state of a record, without its values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordHeader {
     pub(crate) id: u64,

@@ -1,4 +1,4 @@
-//! The records of one object type: held ones, and those a formula makes when they are read.
+//! The records of one object type: stored ones, and those that the generator makes when they are read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
@@ -8,7 +8,7 @@ use crate::clock::Millis;
 use crate::fixtures::generator::RecordGenerator;
 use crate::record::{CrmRecord, RecordHeader, RecordState};
 
-/// Records that the generator makes on demand until a change puts them into `held`.
+/// Records that the generator makes on demand until a change stores them.
 #[derive(Clone, Debug)]
 struct GeneratedRows {
     generator: Arc<RecordGenerator>,
@@ -23,17 +23,17 @@ pub(crate) enum TableRow {
     Deleted,
 }
 
-/// When a record changed, and what it was until then; `None` when it did not exist.
+/// The time of a change, and the record before it; `None` when it did not exist.
 type PastVersion = (Millis, Option<Arc<CrmRecord>>);
 
 #[derive(Debug, Default)]
 pub(crate) struct RecordTable {
     base: Option<GeneratedRows>,
-    /// `None` marks a record that was deleted for good.
+    /// `None` marks a record that was permanently deleted.
     held: BTreeMap<u64, Option<Arc<CrmRecord>>>,
     archived: BTreeSet<u64>,
     last_id: u64,
-    /// What each lately changed record was before, oldest first, for the search index's lag.
+    /// Earlier versions of recently changed records, oldest first, for the lag of the search index.
     before: HashMap<u64, Vec<PastVersion>>,
     changes: VecDeque<(Millis, u64)>,
 }

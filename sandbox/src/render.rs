@@ -23,7 +23,7 @@ struct SelectedProperty {
     source: ValueSource,
 }
 
-/// Which properties a request gets, resolved once: in order of name, defined ones only, the record's
+/// The properties that a request reads, resolved once: in order of name, defined ones only, the record's
 /// id and its two instants always.
 #[derive(Debug)]
 pub(crate) struct PropertySelection {

@@ -13,7 +13,7 @@ use crate::portal::FakePortal;
 use crate::record::json_text;
 use crate::render::{PropertySelection, RenderContext};
 
-/// What answering a read takes besides its own parameters.
+/// What a read needs besides its own parameters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestContext<'a> {
     pub(crate) portal: &'a FakePortal,
@@ -79,7 +79,7 @@ pub(crate) fn write_paging(out: &mut Vec<u8>, after: &str, path: &str) {
     out.extend_from_slice(b"}}");
 }
 
-/// Ends a batch answer's object with its two instants.
+/// Ends the JSON object of a batch response with its two times.
 pub(crate) fn write_times(out: &mut Vec<u8>, now: Millis) {
     let ended = format!(",\"startedAt\":\"{}\",\"completedAt\":\"{}\"}}", instant_text(now - 7), instant_text(now));
     out.extend_from_slice(ended.as_bytes());

@@ -1,4 +1,4 @@
-//! The record of all requests: the latest in full, all of them as counts.
+//! The log of requests: the latest in full, all of them as counts.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,9 +24,9 @@ pub struct LoggedRequest {
     pub endpoint: String,
     /// Pool it counted against: `general`, `search`, `associations` or `none`.
     pub pool: &'static str,
-    /// Status answered; 0 while in flight or when the connection was cut instead.
+    /// Status answered; 0 while in flight or when the connection was reset.
     pub status: u16,
-    /// The scripted fault that struck it.
+    /// The fault that affected it.
     pub fault: Option<String>,
     /// Tells tokens apart without showing them.
     pub authorization_fingerprint: Option<String>,

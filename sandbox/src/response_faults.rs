@@ -1,4 +1,4 @@
-//! What faults make of a response.
+//! Applies faults to responses.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::cursor;
 use crate::error_responses::ErrorResponses;
 use crate::faults::Fault;
 
-/// The answer of a fault that keeps the request from being carried out.
+/// The response of a fault for which the request is not executed.
 pub(crate) fn fault_response(fault: &Fault, now: Millis, errors: &ErrorResponses) -> ApiResponse {
     match fault {
         Fault::Status { code, headers, body } => {
@@ -33,7 +33,7 @@ pub(crate) fn fault_response(fault: &Fault, now: Millis, errors: &ErrorResponses
     }
 }
 
-/// Spoils the JSON of an answer that was already made.
+/// Changes the JSON of a successful response.
 pub(crate) fn apply_to_json(fault: &Fault, body: &mut Value) {
     let first = body["results"][0]["id"].as_str().map(str::to_owned);
     match fault {
@@ -77,7 +77,7 @@ pub(crate) fn apply_to_json(fault: &Fault, body: &mut Value) {
     }
 }
 
-/// Leaves results out of a batch's answer.
+/// Leaves results out of the response to a batch read.
 fn leave_out(body: &mut Value, every: u64, category: Option<&str>) {
     let id_of = |result: &Value| {
         let id = if result["id"].is_null() { &result["from"]["id"] } else { &result["id"] };
@@ -99,7 +99,7 @@ fn leave_out(body: &mut Value, every: u64, category: Option<&str>) {
     }
 }
 
-/// Sets or takes out the members that a path leads to.
+/// Sets or removes the members at a path.
 fn set_member(body: &mut Value, path: &str, value: Option<&Value>) {
     let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
     if first == "*" {

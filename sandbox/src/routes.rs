@@ -57,7 +57,7 @@ fn is_version(text: &str) -> bool {
     }
 }
 
-/// Finds the endpoint. The version stands second (`/crm/v3/objects`) or third (`/crm/objects/2026-03`).
+/// Finds the endpoint. The version is the second segment (`/crm/v3/objects`) or the third (`/crm/objects/2026-03`).
 pub(crate) fn route(method: &str, path: &str) -> Result<Route, RouteError> {
     let decoded: Vec<String> = path.trim_matches('/').split('/').map(crate::api_request::percent_decode).collect();
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
@@ -143,7 +143,7 @@ impl Route {
         )
     }
 
-    /// What counts and logs call it.
+    /// Its name in the request log and counts.
     pub(crate) fn label(&self) -> String {
         match self {
             Self::List(kind) => format!("list {}", kind.plural()),

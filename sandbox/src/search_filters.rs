@@ -129,7 +129,7 @@ pub(crate) fn field(
     Ok((SearchField::Stored(slot), value_kind))
 }
 
-/// The id below which no record can match, so that keyset paging does not read what it has passed.
+/// The id below which no record can match, so that a search with a lower bound on ids skips the records below it.
 pub(crate) fn min_id(groups: &[Vec<SearchFilter>]) -> u64 {
     let least = |filter: &SearchFilter| {
         let bound = filter.operands.first()?.parse::<u64>().ok()?;

@@ -1,4 +1,4 @@
-//! Answers requests: faults, limits, authorization, then the endpoint.
+//! Handles requests: faults, authorization, limits, then the endpoint.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -46,7 +46,7 @@ pub(crate) struct PortalService {
     last_bodies: Mutex<Option<HashMap<String, Vec<u8>>>>,
 }
 
-/// A panic elsewhere must not hide what the sandbox holds.
+/// Locks even after a panic in another thread, so that a test can still inspect the sandbox.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -109,12 +109,12 @@ impl PortalService {
         *lock(&self.disorder) = disorder;
     }
 
-    /// Begins to remember bodies, so that one can be repeated.
+    /// Starts to keep response bodies, so that one can be repeated.
     pub(crate) fn remember_bodies(&self) {
         lock(&self.last_bodies).get_or_insert_default();
     }
 
-    /// Answers one API request.
+    /// Handles one API request.
     pub(crate) async fn answer(&self, mut request: ApiRequest, reset_handle: &ResetHandle) -> Response<Body> {
         let errors = ErrorResponses::new();
         let routed = route(&request.method, &request.path);
@@ -197,7 +197,7 @@ impl PortalService {
         }
     }
 
-    /// The scopes of a request that is let through.
+    /// The scopes of an authorized request that is within the limits.
     fn authorize(
         &self,
         request: &ApiRequest,
@@ -221,7 +221,7 @@ impl PortalService {
         }
     }
 
-    /// Spoils an answer that was already made.
+    /// Applies a fault to a successful response.
     fn apply_to_response(&self, fault: &Fault, label: &str, errors: &ErrorResponses, response: &mut ApiResponse) {
         match fault {
             Fault::SlowMs(_)

@@ -1,4 +1,4 @@
-//! The whole truth about a portal as one JSON document, for tests to compare against.
+//! The whole content of a portal as one JSON document, for tests to compare with.
 
 use serde_json::{Value, json};
 
@@ -103,7 +103,7 @@ fn write_readable(out: &mut Vec<u8>, portal: &FakePortal, kind: ObjectType, reco
     }
 }
 
-/// What the API would answer: live ends of live records only.
+/// The associations that the API returns: those between live records.
 fn associations(portal: &FakePortal, kind: ObjectType, record: &CrmRecord) -> Value {
     by_type(|to| {
         let ends = portal.associations.ends(kind, record.id, to);

@@ -1,4 +1,4 @@
-//! Which record holds a value of a property that no two records may share.
+//! Which record has a value of a property whose values are unique.
 
 use std::collections::HashMap;
 
@@ -40,7 +40,7 @@ impl UniqueValues {
         self.holders.get(&(kind, slot))?.get(&folded(value)).copied()
     }
 
-    /// Takes over what a record holds now; the first holder of a value keeps it.
+    /// Indexes the values that a record has now; the first record with a value keeps it.
     pub(crate) fn put(
         &mut self,
         kind: ObjectType,

@@ -1,4 +1,4 @@
-//! What HubSpot lets into a property, and what it answers otherwise.
+//! Which values HubSpot accepts for a property, and the errors for the others.
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::property_definition::PropertyDef;
 /// Characters of a text property.
 const TEXT_MAX: usize = 65_536;
 
-/// Why one value is refused.
+/// Why one value is rejected.
 #[derive(Clone, Debug)]
 pub(crate) struct ValidationProblem {
     name: String,
@@ -43,7 +43,7 @@ pub(crate) fn message(problems: &[ValidationProblem], portal_id: u64) -> String 
     format!("Property values were not valid: {}", Value::Array(listed))
 }
 
-/// `errors` of the answer to a single write.
+/// `errors` of the response to a single write.
 pub(crate) fn errors(problems: &[ValidationProblem]) -> Value {
     let each = problems.iter().map(|problem| {
         json!({"message": problem.message, "code": problem.code, "context": {"propertyName": [problem.name]}})

@@ -42,7 +42,7 @@ pub(crate) struct WriteBatch {
     pub(crate) inputs: Vec<WriteInput>,
 }
 
-/// What answering a write takes besides the portal.
+/// What a write needs besides the portal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WriteContext<'a> {
     pub(crate) now: Millis,
@@ -59,7 +59,7 @@ impl WriteContext<'_> {
     }
 }
 
-/// Why one input is refused.
+/// Why one input is rejected.
 #[derive(Debug)]
 pub(crate) struct RejectedInput {
     pub(crate) status: u16,
@@ -69,7 +69,7 @@ pub(crate) struct RejectedInput {
     errors: Option<Box<Value>>,
 }
 
-/// What an input comes to.
+/// What one input will do.
 #[derive(Debug)]
 pub(crate) enum PlannedWrite {
     Create {
@@ -80,7 +80,7 @@ pub(crate) enum PlannedWrite {
         id: u64,
         values: Vec<(String, String)>,
     },
-    /// Records that were merged away are left out of the answer without a word.
+    /// Updates of records that were merged away are silently left out of the response.
     Nothing,
 }
 
@@ -148,7 +148,7 @@ impl WriteInput {
     }
 }
 
-/// What would happen to an input; `claimed` holds the unique values that earlier inputs of the batch take.
+/// Plans one input; `claimed` holds the unique values of earlier inputs of the batch.
 pub(crate) fn plan(
     portal: &FakePortal,
     kind: ObjectType,
@@ -239,7 +239,7 @@ fn upserted(portal: &FakePortal, kind: ObjectType, input: &WriteInput) -> Result
     unique_holder(portal, kind, name, &input.id_text())
 }
 
-/// Refuses a unique value that another record has.
+/// Rejects a unique value that another record has.
 fn check_unique(
     portal: &FakePortal,
     kind: ObjectType,
@@ -269,7 +269,7 @@ fn check_unique(
     )))
 }
 
-/// What HubSpot says when two writers meet.
+/// HubSpot's message when another record already has a unique value.
 pub(crate) fn unique_conflict_message(
     portal_id: u64,
     kind: ObjectType,

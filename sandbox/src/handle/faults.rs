@@ -11,7 +11,7 @@ use crate::handle::Sandbox;
 use crate::options::RateLimits;
 
 impl Sandbox {
-    /// Lets a fault strike the next API request.
+    /// Applies a fault to the next API request.
     pub fn fail_next(&self, fault: Fault) {
         self.faults([FaultRule::next("", fault)]);
     }
@@ -30,7 +30,7 @@ impl Sandbox {
         self.service().faults().storm(storm);
     }
 
-    /// Lets a named behaviour decide how some requests are answered, until the faults are cleared.
+    /// Turns on a named behaviour until the faults are cleared.
     ///
     /// # Panics
     /// When there is none of this name.
@@ -44,12 +44,12 @@ impl Sandbox {
         self.service().faults().clear();
     }
 
-    /// Sets other limits and begins counting anew; `None` lifts them.
+    /// Sets other limits and restarts counting; `None` removes them.
     pub fn set_limits(&self, limits: Option<RateLimits>) {
         self.service().usage().set(limits);
     }
 
-    /// Sets how long each answer takes.
+    /// Sets the latency of each response.
     pub fn set_latency(&self, latency: Duration) {
         self.service().set_latency(latency);
     }

@@ -1,4 +1,4 @@
-//! The sandbox as tests hold it.
+//! The sandbox as tests use it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -72,7 +72,7 @@ impl Sandbox {
         granted(result)
     }
 
-    /// Stops answering and cuts what is still being sent.
+    /// Stops the server and resets open connections.
     pub fn stop(&self) {
         self.server.stop();
     }

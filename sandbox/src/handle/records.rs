@@ -24,7 +24,7 @@ impl Sandbox {
         self.change(|portal, now| portal.update(type_named(object_type), id, properties, false, now));
     }
 
-    /// Sets a value to a JSON string as it stands on the wire, quotes and escapes included, such as
+    /// Sets a value to a JSON string exactly as it is sent, quotes and escapes included, such as
     /// `"\ud800"`.
     pub fn set_raw_value(&self, object_type: &str, id: u64, name: &str, json: &str) {
         self.change(|portal, now| portal.set_raw(type_named(object_type), id, name, json, now));
@@ -50,7 +50,7 @@ impl Sandbox {
         self.change(|portal, now| portal.merge(type_named(object_type), winner, loser, true, now))
     }
 
-    /// Deletes for good: the record is in no list, live or archived.
+    /// Deletes permanently: the record is in no list, live or archived.
     pub fn delete_forever(&self, object_type: &str, id: u64) {
         self.change(|portal, now| portal.delete_forever(type_named(object_type), id, now));
     }

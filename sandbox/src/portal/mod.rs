@@ -35,7 +35,7 @@ pub(crate) struct FakePortal {
     pub(crate) version: u64,
 }
 
-/// What a call that names an object or property the portal lacks is told.
+/// The message for a call that names a record or property that does not exist.
 pub(crate) type ChangeError = String;
 
 impl FakePortal {
@@ -59,7 +59,7 @@ impl FakePortal {
         self.table(kind).head_of(id)
     }
 
-    /// The record that an id stands for after merges.
+    /// The record that an id leads to after merges.
     pub(crate) fn resolve(&self, kind: ObjectType, id: u64) -> Option<Arc<CrmRecord>> {
         let mut record = self.get(kind, id)?;
         while let RecordState::Merged { into } = record.state {
@@ -90,7 +90,7 @@ impl FakePortal {
         self.unique.holder(kind, slot, value)
     }
 
-    /// Learns the unique values of all held records of a type anew.
+    /// Indexes the unique values of all stored records of a type again.
     pub(crate) fn index_unique(&mut self, kind: ObjectType) {
         let table = &self.tables[kind.index()];
         let held: Vec<Arc<CrmRecord>> = table.held_records().collect();

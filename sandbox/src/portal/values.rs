@@ -94,7 +94,7 @@ impl FakePortal {
         Ok(())
     }
 
-    /// What a property of several options holds after a write: members behind a leading semicolon are added to those there.
+    /// The new value of a property with several options: options after a leading semicolon are added to the present ones.
     /// <https://developers.hubspot.com/docs/api-reference/latest/crm/properties/guide>
     fn with_members<'v>(&self, kind: ObjectType, record: &CrmRecord, name: &str, value: &'v str) -> Cow<'v, str> {
         let properties = self.properties(kind);
