@@ -46,13 +46,13 @@ lint: $(DENY) ## Check formatting, clippy's advice, the documentation, the workf
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 	@$(CARGO) fetch --locked --quiet
-	$(DENY) --offline --locked check licenses bans sources
+	$(DENY) --workspace --offline --locked check licenses bans sources
 	@$(TOOLS)/clients.sh workflows
 	$(TARGET)/clients/workflows/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(TARGET)/clients/workflows/bin/zizmor --quiet --offline --config .github/zizmor.yml .github/workflows
 
 advisories: $(DENY) ## Hold the dependencies against RustSec's advisories; fetches its database from GitHub
-	$(DENY) --locked check advisories
+	$(DENY) --workspace --locked check advisories
 
 $(DENY):
 	$(CARGO) install cargo-deny --quiet --locked --version $(DENY_VERSION) --root $(TARGET)/tools/cargo-deny-$(DENY_VERSION) --target-dir $(TARGET)/tools/build

@@ -1,5 +1,5 @@
-//! Everything behind the binaries: the HubSpot client, discovery, extraction and the faces, and, apart from them,
-//! the sandbox portal that stands in for HubSpot.
+//! Everything behind the binaries: the HubSpot client, discovery, extraction and the faces. The fake HubSpot that tests run
+//! against is a package of its own, in `sandbox/`.
 //!
 //! Data flows, and modules import, in one direction: [`disk`], [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
 //! [`discovery`] → [`extraction`] → [`exit`] → [`session`] → [`messages`] → [`stdout`] → [`about`], [`log`] → the faces
@@ -17,7 +17,6 @@ pub mod extraction;
 pub mod log;
 pub mod messages;
 pub mod property;
-pub mod sandbox;
 pub mod session;
 pub mod state;
 pub mod stdout;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     match arguments.split_first() {
         Some((mode, rest)) if mode == process::MODE => return exit(process::run_measured(rest)),
         Some((mode, rest)) if mode == floor::MODE => return exit(floor::run(rest)),
+        Some((mode, rest)) if mode == portal::MODE => return portal::run(rest),
         _ => {}
     }
     // Cargo says what kind of program this is.

@@ -1,16 +1,19 @@
-//! The sandbox portal as a process of its own, so that what it costs is not counted.
+//! The sandbox portal as a process of its own, so that what it costs is not counted. It is this program again: the sandbox
+//! is a library of the benchmarks, and Cargo builds no program of another package for them.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// The argument that makes the benchmarks' program the sandbox.
+pub(crate) const MODE: &str = "--sandbox";
 /// Making a large portal takes this long at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Ticket properties of a sandbox portal besides its custom ones.
@@ -36,13 +39,19 @@ pub(crate) struct Shape {
     pub(crate) limited: bool,
 }
 
+/// Is the sandbox's program, with what follows [`MODE`] as its arguments.
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
+    let program = std::iter::once("hubspot-sandbox".into());
+    hubspot_sandbox::cli::run(program.chain(arguments.iter().map(Into::into)))
+}
+
 impl Portal {
     /// Starts one that keeps its log in `folder`.
     pub(crate) fn start(shape: &Shape, folder: &Path) -> Self {
         let url_file = folder.join("url");
         let _ = fs::remove_file(&url_file);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hubspot-sandbox"));
-        command.arg("--url-file").arg(&url_file).args(["--tickets", &shape.tickets.to_string()]);
+        let mut command = Command::new(std::env::current_exe().expect("our own program"));
+        command.arg(MODE).arg("--url-file").arg(&url_file).args(["--tickets", &shape.tickets.to_string()]);
         if let Some(properties) = shape.properties {
             let custom = properties.checked_sub(PROPERTIES_OF_HUBSPOT).expect("at least HubSpot's own properties");
             command.args(["--custom-properties", &custom.to_string()]);

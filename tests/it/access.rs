@@ -1,7 +1,7 @@
 //! What the token may not read: it is told whole, marked in the catalog, and left out of runs without ending them.
 
+use hubspot_sandbox::{Fault, FaultRule, Options, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options, read_scopes};
 
 use crate::support::catalogs::{metadata, only, select};
 use crate::support::messages::{columns, fold, records};

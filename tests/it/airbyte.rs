@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hubspot_sandbox::{CursorStyle, Fault, FaultRule, Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, FaultRule, Options, PropertyDef};
 
 use crate::support::catalogs::{entry, metadata};
 use crate::support::cell::Decimal;

@@ -1,7 +1,7 @@
 //! What single answers mean: what passes once is read past, and what lasts ends the run with the right class and words.
 
+use hubspot_sandbox::{Fault, FaultRule, LoggedRequest, Options, RateLimitKind};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, Request};
 
 use crate::support::messages::records;
 use crate::support::portal::Portal;
@@ -53,7 +53,7 @@ fn assert_whole(finished: &Finished) {
     assert_eq!(records(&finished.messages(), "tickets").len(), 30);
 }
 
-fn of_endpoint(portal: &Portal, endpoint: &str) -> Vec<Request> {
+fn of_endpoint(portal: &Portal, endpoint: &str) -> Vec<LoggedRequest> {
     portal.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
 }
 
@@ -161,7 +161,7 @@ fn a_token_that_is_refused_twice_is_refused() {
 #[test]
 fn a_token_endpoint_that_limits_is_waited_for_like_every_other() {
     let portal = portal();
-    let limited = |retry_after| Fault::RateLimited { limit: Limit::Secondly, retry_after };
+    let limited = |retry_after| Fault::RateLimited { limit: RateLimitKind::Secondly, retry_after };
     for (fault, times, least_seconds) in [(limited(Some(2)), 1, 2), (limited(None), 2, 3)] {
         portal.clear_faults();
         portal.clear_requests();

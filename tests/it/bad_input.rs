@@ -5,8 +5,8 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Fault, FaultRule, Options, RateLimitKind, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, read_scopes};
 
 use crate::support::catalogs::{entry, metadata, only, tickets_with};
 use crate::support::messages::{self, states};
@@ -378,7 +378,10 @@ fn answers_that_are_not_hubspots() {
 fn a_used_up_quota_has_a_code_of_its_own() {
     let portal = portal();
     let tap = impatient(&portal);
-    portal.faults([FaultRule::always("account-info", Fault::RateLimited { limit: Limit::Daily, retry_after: None })]);
+    portal.faults([FaultRule::always(
+        "account-info",
+        Fault::RateLimited { limit: RateLimitKind::Daily, retry_after: None },
+    )]);
     assert_refused(&tap, || tap.command(&[]), QUOTA, &["daily limit", "midnight", "correlationId"]);
 }
 
@@ -426,7 +429,7 @@ fn a_failure_in_the_middle_leaves_whole_lines_and_a_state() {
         (Fault::NotJson, UNAVAILABLE),
         (Fault::ResetMidBody, UNAVAILABLE),
         (Fault::Html(403), UNAVAILABLE),
-        (Fault::RateLimited { limit: Limit::Daily, retry_after: None }, QUOTA),
+        (Fault::RateLimited { limit: RateLimitKind::Daily, retry_after: None }, QUOTA),
     ] {
         let mut tap = impatient(&portal);
         tap.set("page_size", 10.into()).set("checkpoint_every_pages", 1.into());

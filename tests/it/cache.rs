@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::json;
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::catalogs::select;
 use crate::support::messages::{Message, activated, records};

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use hubspot_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, Sandbox};
 
 use crate::support::catalogs::only;
 use crate::support::messages::{columns, records, states};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::Options;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::clients::{build_folder, program, repository, run};
 use crate::support::portal::Portal;

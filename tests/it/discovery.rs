@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hubspot_sandbox::{Options, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, read_scopes};
 
 use crate::support::cell::Kind;
 use crate::support::portal::Portal;
@@ -222,10 +222,7 @@ fn plain_names_are_kept_and_all_others_told_apart() {
 fn a_column_does_not_move_when_other_properties_come_and_go() {
     let column = |hostile: bool| {
         let portal = Portal::start(Options { hostile, merged: 0, ..Options::with_tickets(1) });
-        portal.define_property(
-            "tickets",
-            tap_hubspot_tickets::sandbox::PropertyDef::new("Größe (cm)", "number", "number"),
-        );
+        portal.define_property("tickets", hubspot_sandbox::PropertyDef::new("Größe (cm)", "number", "number"));
         let catalog = Tap::unhurried(&portal).discover();
         properties(&catalog)["Größe (cm)"].0.to_owned()
     };

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{BEHAVIOURS, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{BEHAVIOURS, Options};
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;
@@ -178,13 +178,4 @@ fn no_row_is_lost_and_no_run_ends_needlessly_however_hubspot_answers() {
             begun.elapsed().as_secs_f64()
         ),
     );
-}
-
-#[test]
-fn the_sandbox_lists_its_behaviours() {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_hubspot-sandbox")).arg("--help").output();
-    let help = String::from_utf8(help.expect("the sandbox runs").stdout).expect("text");
-    for behaviour in BEHAVIOURS {
-        assert!(help.contains(behaviour.name), "{} is not in:\n{help}", behaviour.name);
-    }
 }

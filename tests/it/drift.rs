@@ -4,8 +4,8 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hubspot_sandbox::{CursorStyle, Options, PropertyDef};
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{CursorStyle, Options, PropertyDef};
 
 use crate::support::messages::{self, records};
 use crate::support::portal::Portal;

@@ -6,10 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::Options;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::clients::program;
 use crate::support::delivery::{Target, contact, lines, schema, state};
@@ -352,19 +352,5 @@ fn a_signal_ends_the_tap_and_its_target_within_five_seconds() {
         until("the target's end", || fs::read_to_string(&status).map_or(true, |status| status.contains("State:\tZ")));
         assert!(tap.log().lines().last().is_some_and(|line| line.contains("stopped by SIGTERM")), "{}", tap.log());
         fs::remove_file(tap.path("report.json")).expect("a report");
-    }
-}
-
-#[test]
-fn the_sandbox_says_that_its_port_is_in_use() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = taken.local_addr().expect("an address").port().to_string();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubspot-sandbox"));
-    let output = command.args(["--tickets", "1", "--port", &port]).output().expect("the sandbox runs");
-    assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(said.lines().count(), 1, "{said}");
-    for part in ["in use", &port, "choose another --port"] {
-        assert!(said.contains(part), "{part} in {said}");
     }
 }

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule};
 
 use crate::support::catalogs::select;
 use crate::support::messages::{Message, activated, records};

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Fault, FaultRule, Options, RateLimitKind};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options};
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;
@@ -85,7 +85,7 @@ fn status(code: u16, retry_after: Option<&str>) -> Fault {
     Fault::Status { code, headers, body: None }
 }
 
-fn limited(limit: Limit, retry_after: Option<u64>) -> Fault {
+fn limited(limit: RateLimitKind, retry_after: Option<u64>) -> Fault {
     Fault::RateLimited { limit, retry_after }
 }
 
@@ -93,12 +93,12 @@ fn limited(limit: Limit, retry_after: Option<u64>) -> Fault {
 fn table() -> Vec<Row> {
     let kept = |says| Some(Told(UNAVAILABLE, says));
     vec![
-        row("429 ten-secondly", limited(Limit::TenSecondly, None), Whole, None),
-        row("429 ten-secondly, Retry-After", limited(Limit::TenSecondly, Some(0)), Whole, kept("429")),
-        row("429 secondly", limited(Limit::Secondly, None), Whole, None),
-        row("429 secondly, Retry-After", limited(Limit::Secondly, Some(0)), Whole, None),
-        row("429 daily", limited(Limit::Daily, None), Told(QUOTA, "daily limit"), None),
-        row("429 daily, Retry-After", limited(Limit::Daily, Some(3_600)), Told(QUOTA, "daily limit"), None),
+        row("429 ten-secondly", limited(RateLimitKind::TenSecondly, None), Whole, None),
+        row("429 ten-secondly, Retry-After", limited(RateLimitKind::TenSecondly, Some(0)), Whole, kept("429")),
+        row("429 secondly", limited(RateLimitKind::Secondly, None), Whole, None),
+        row("429 secondly, Retry-After", limited(RateLimitKind::Secondly, Some(0)), Whole, None),
+        row("429 daily", limited(RateLimitKind::Daily, None), Told(QUOTA, "daily limit"), None),
+        row("429 daily, Retry-After", limited(RateLimitKind::Daily, Some(3_600)), Told(QUOTA, "daily limit"), None),
         row("500", status(500, None), Whole, kept("500")),
         row("502 in HTML", Fault::Html(502), Whole, None),
         row("503", status(503, None), Whole, None),

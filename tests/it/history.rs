@@ -10,8 +10,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use fastrand::Rng;
+use hubspot_sandbox::{BEHAVIOURS, Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{BEHAVIOURS, Options, PropertyDef};
 
 use crate::support::catalogs::{only, select};
 use crate::support::messages::{Message, Tables, parse};

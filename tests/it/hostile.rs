@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use fastrand::Rng;
+use hubspot_sandbox::Options;
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;

@@ -1,7 +1,7 @@
 //! Ids are text in every column, so that they join, however HubSpot keeps them.
 
+use hubspot_sandbox::{Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
 
 use crate::support::catalogs::{entry, metadata, only};
 use crate::support::messages::{Message, of, records, states};

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::process::Stdio;
 
+use hubspot_sandbox::Options;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::figures;
 use crate::support::messages::{self, records};

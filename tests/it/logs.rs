@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::process::{Command, Stdio};
 
+use hubspot_sandbox::Options;
 use serde_json::json;
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::delivery::{Target, contact, lines, schema};
 use crate::support::portal::Portal;

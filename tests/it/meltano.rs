@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use hubspot_sandbox::Options;
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::clients::{build_folder, building, program};
 use crate::support::portal::Portal;

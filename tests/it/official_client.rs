@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use hubspot_sandbox::Options;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::cell::Cell;
 use crate::support::clients::{program, tool};

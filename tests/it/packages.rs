@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use hubspot_sandbox::Options;
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::clients::{building, repository, run, tool};
 use crate::support::figures;
@@ -53,9 +53,11 @@ fn the_tap_is_the_program_that_it_is_called_as() {
 #[ignore = "make test-clients builds the programs"]
 fn cargo_installs_the_programs() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut install = Command::new(env!("CARGO"));
-    install.args(["install", "--locked", "--quiet", "--profile", "quick", "--path"]).arg(repository(""));
-    run(building(&mut install).arg("--root").arg(folder.path()));
+    for package in ["", "sandbox"] {
+        let mut install = Command::new(env!("CARGO"));
+        install.args(["install", "--locked", "--quiet", "--profile", "quick", "--path"]).arg(repository(package));
+        run(building(&mut install).arg("--root").arg(folder.path()));
+    }
     for program in ["tap-hubspot-tickets", "source-hubspot-tickets", "target-hubspot", "target-pg", "hubspot-sandbox"] {
         let said = run(Command::new(folder.path().join("bin").join(program)).arg("--version"));
         assert!(said.contains(env!("CARGO_PKG_VERSION")), "{program}: {said}");

@@ -1,7 +1,7 @@
 //! `--plan`: what a run would cost, held against what it then costs.
 
+use hubspot_sandbox::{Options, RateLimits};
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{Limits, Options};
 
 use crate::support::messages::{records, states};
 use crate::support::portal::Portal;
@@ -19,7 +19,7 @@ fn of_stream<'p>(plan: &'p Value, stream: &str) -> &'p Value {
 
 #[test]
 fn a_plan_tells_what_the_first_load_then_takes() {
-    let limits = Limits { daily: 10_000, ..Limits::default() };
+    let limits = RateLimits { daily: 10_000, ..RateLimits::default() };
     let portal = Portal::start(Options { limits: Some(limits), ..Options::with_tickets(3_000) });
     let tap = Tap::of(&portal);
     let told = plan(&tap, &[]);

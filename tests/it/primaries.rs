@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use hubspot_sandbox::{CursorStyle, Fault, Options, RandomFaults};
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, Options, Storm};
 
 use crate::support::catalogs::tickets_with;
 use crate::support::cell::Fidelity;
@@ -79,7 +79,7 @@ fn rows_that_wait_are_written_once_however_late_their_chunks_are() {
     let discovered = tap.discover();
     let catalog = tickets_with(&discovered, &["primary_contact", "primary_company"]);
     for round in 0..2 {
-        portal.storm(Some(Storm {
+        portal.storm(Some(RandomFaults {
             share: 0.3,
             seed: seed + round,
             faults: vec![Fault::SlowMs(40), Fault::SlowMs(150)],

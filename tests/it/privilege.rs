@@ -1,6 +1,6 @@
 //! A token that may read little reads that little, and what it may not read is named before anything is read.
 
-use tap_hubspot_tickets::sandbox::Options;
+use hubspot_sandbox::Options;
 
 use crate::support::messages::{activated, columns, records, states};
 use crate::support::portal::Portal;

@@ -5,8 +5,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{OAuthApp, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{OAuthApp, Options};
 
 use crate::support::cell::Fidelity;
 use crate::support::figures;

@@ -1,7 +1,7 @@
 //! The daily quota: what is left for others is left to them.
 
+use hubspot_sandbox::{Options, RateLimits};
 use serde_json::json;
-use tap_hubspot_tickets::sandbox::{Limits, Options};
 
 use crate::support::messages::fold;
 use crate::support::portal::Portal;
@@ -11,14 +11,14 @@ const QUOTA: i32 = 6;
 
 /// A portal of which 1,000 calls a day are sold and 940 used.
 fn portal(oauth_style_headers: bool) -> Portal {
-    let limits = Limits {
+    let limits = RateLimits {
         general_per_10s: 100_000,
         associations_per_10s: 100_000,
         search_per_second: 100_000,
         daily: 1_000,
         daily_used: 940,
         oauth_style_headers,
-        ..Limits::default()
+        ..RateLimits::default()
     };
     Portal::start(Options {
         limits: Some(limits),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use hubspot_sandbox::{CursorStyle, Options, UnknownCursor};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{CursorStyle, Options, Stranger};
 
 use crate::support::cell::Fidelity;
 use crate::support::messages::{Tables, fold, records, states};
@@ -65,7 +65,8 @@ fn ranges_are_read_side_by_side_and_hold_all_rows() {
 
 #[test]
 fn a_portal_that_does_not_take_ids_for_cursors_is_read_in_one_sequence() {
-    let strangers = [Stranger::Refused, Stranger::FirstPage, Stranger::EmptyPage, Stranger::LatePage];
+    let strangers =
+        [UnknownCursor::Refused, UnknownCursor::FirstPage, UnknownCursor::EmptyPage, UnknownCursor::LatePage];
     for cursor in strangers.map(CursorStyle::GivenOnly).into_iter().chain([CursorStyle::Opaque]) {
         let portal = Portal::start(slow(cursor));
         let tap = many_pages(&portal);
@@ -110,7 +111,9 @@ fn ranges_of_a_state_fall_back_to_one_sequence_when_the_portal_has_changed_its_m
     let cut = messages.iter().position(|message| message.value.as_ref().is_some_and(several)).expect("ranges");
     let tables = fold(&messages[..=cut]);
     let state = tables.state.clone().expect("a state");
-    for stranger in [Stranger::Refused, Stranger::FirstPage, Stranger::EmptyPage, Stranger::LatePage] {
+    for stranger in
+        [UnknownCursor::Refused, UnknownCursor::FirstPage, UnknownCursor::EmptyPage, UnknownCursor::LatePage]
+    {
         let changed = Portal::start(slow(CursorStyle::GivenOnly(stranger)));
         let mut tables = fold(&messages[..=cut]);
         let finished = many_pages(&changed).sync(Some(&state)).succeeded();

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::messages::records;
 use crate::support::portal::Portal;

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Read;
 use std::process::Stdio;
 
+use hubspot_sandbox::{Fault, FaultRule, Options, PropertyDef};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options, PropertyDef};
 
 use crate::support::catalogs::{entry, metadata, select};
 use crate::support::messages::{columns, fold, records};

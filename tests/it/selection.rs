@@ -1,7 +1,7 @@
 //! What a catalog selects is what is asked for and what comes out.
 
+use hubspot_sandbox::{Options, PropertyDef, Sandbox, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef, Sandbox, read_scopes};
 
 use crate::support::catalogs::{entry, metadata, only, select, tickets_with};
 use crate::support::messages::{columns, of, records};

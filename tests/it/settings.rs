@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use hubspot_sandbox::{Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
 
 use crate::support::catalogs::{entry, metadata, only, select};
 use crate::support::delivery::Target;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::messages::{Tables, activated, columns, fold, records};
 use crate::support::portal::Portal;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{OAuthApp, Options, RandomFaults};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{OAuthApp, Options, Storm};
 
 use crate::support::catalogs::tickets_with;
 use crate::support::cell::Fidelity;
@@ -84,7 +84,7 @@ fn fifty_thousand_tickets_come_through_a_storm_without_a_difference() {
     let (mut tap, discovered, catalog) = tap(&portal);
     tap.set("page_size", 16.into());
     portal.clear_requests();
-    portal.storm(Some(Storm { share: SHARE, seed, faults: Vec::new() }));
+    portal.storm(Some(RandomFaults { share: SHARE, seed, faults: Vec::new() }));
     let finished = tap.sync_catalog(&catalog, None).succeeded();
     portal.storm(None);
     let loaded = begun.elapsed();
@@ -121,7 +121,7 @@ fn five_thousand_tickets_come_through_a_storm_into_postgres() {
     let (mut tap, discovered, _) = tap(&portal);
     tap.set("page_size", 16.into());
     portal.clear_requests();
-    portal.storm(Some(Storm { share: SHARE, seed, faults: Vec::new() }));
+    portal.storm(Some(RandomFaults { share: SHARE, seed, faults: Vec::new() }));
     pipeline::run(&tap, &["--catalog", "catalog.json"], target_postgres(&tap, &database)).succeeded();
     portal.storm(None);
     let mut rows = 0;

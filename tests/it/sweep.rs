@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use hubspot_sandbox::Options;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::catalogs::{only, select};
 use crate::support::messages::{Message, activated, of, records, states};

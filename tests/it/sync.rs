@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hubspot_sandbox::{CursorStyle, Fault, FaultRule, Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{CursorStyle, Fault, FaultRule, Options, PropertyDef};
 
 use crate::support::catalogs::{entry, only, select, tickets_with};
 use crate::support::cell::Fidelity;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use hubspot_sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, Sandbox};
 use tempfile::TempDir;
 
 /// Takes a tenant's messages as a target does: keeps them, and prints the last state.

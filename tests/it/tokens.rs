@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use hubspot_sandbox::{Fault, FaultRule, OAuthApp, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, OAuthApp, Options};
 
 use crate::support::portal::Portal;
 use crate::support::tap::{Finished, Tap};

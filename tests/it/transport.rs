@@ -6,8 +6,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, LoggedRequest, OAuthApp, Options, PropertyDef, RandomFaults, RateLimitKind};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, OAuthApp, Options, PropertyDef, Request, Storm};
 
 use crate::support::catalogs::{only, tickets_with};
 use crate::support::messages::{columns, fold, records};
@@ -64,7 +64,7 @@ fn summary(finished: &Finished) -> (u64, u64, u64) {
     (before(" calls ("), before(" repeated"), before(" rate limited"))
 }
 
-fn of_endpoint(portal: &Portal, endpoint: &str) -> Vec<Request> {
+fn of_endpoint(portal: &Portal, endpoint: &str) -> Vec<LoggedRequest> {
     portal.requests().into_iter().filter(|request| request.endpoint == endpoint).collect()
 }
 
@@ -183,9 +183,12 @@ fn slow_answers_time_out_and_are_asked_for_again() {
 fn rate_limits_hold_the_run_and_do_not_end_it() {
     let portal = portal();
     let tap = tap(&portal);
-    for (limit, retry_after) in
-        [(Limit::TenSecondly, Some(0)), (Limit::Secondly, Some(0)), (Limit::TenSecondly, None), (Limit::Secondly, None)]
-    {
+    for (limit, retry_after) in [
+        (RateLimitKind::TenSecondly, Some(0)),
+        (RateLimitKind::Secondly, Some(0)),
+        (RateLimitKind::TenSecondly, None),
+        (RateLimitKind::Secondly, None),
+    ] {
         for path in [PAGES, "/associations/"] {
             portal.clear_faults();
             // More often than other failures are repeated.
@@ -204,7 +207,7 @@ fn the_daily_limit_ends_the_run_with_a_state_and_its_own_code() {
     let portal = portal();
     let mut tap = tap(&portal);
     tap.set("checkpoint_every_pages", 1.into());
-    let limit = Fault::RateLimited { limit: Limit::Daily, retry_after: Some(3_600) };
+    let limit = Fault::RateLimited { limit: RateLimitKind::Daily, retry_after: Some(3_600) };
     portal.faults([FaultRule::nth(PAGES, 1, usize::MAX, limit)]);
     let finished = tap.sync(None);
     assert_eq!(finished.code, Some(QUOTA), "{}", finished.stderr);
@@ -338,9 +341,9 @@ fn a_storm_of_failures_loses_nothing() {
         Fault::ResetMidBody,
         Fault::TruncatedJson,
         Fault::NotJson,
-        Fault::RateLimited { limit: Limit::TenSecondly, retry_after: Some(0) },
+        Fault::RateLimited { limit: RateLimitKind::TenSecondly, retry_after: Some(0) },
     ];
-    portal.storm(Some(Storm { share: 0.3, seed: 7, faults }));
+    portal.storm(Some(RandomFaults { share: 0.3, seed: 7, faults }));
     let finished = tap.sync(None).succeeded();
     portal.storm(None);
     let tables = fold(&finished.messages());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use tap_hubspot_tickets::sandbox::Options;
+use hubspot_sandbox::Options;
 
 use crate::support::pipeline;
 use crate::support::portal::Portal;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::catalogs::{only, select, tickets_with};
 use crate::support::messages::{Tables, of, records, states};
@@ -411,7 +411,7 @@ fn a_run_in_which_nothing_changed_takes_four_calls_and_writes_no_ticket() {
     let finished = tap.sync_catalog(&catalog, Some(&state)).succeeded();
     let messages = finished.messages();
     assert!(records(&messages, "tickets").is_empty() && records(&messages, "ticket_associations").is_empty());
-    let pages = |request: &&tap_hubspot_tickets::sandbox::Request| !request.query.contains("archived=true");
+    let pages = |request: &&hubspot_sandbox::LoggedRequest| !request.query.contains("archived=true");
     let calls: Vec<_> = portal.requests().iter().filter(pages).map(|one| one.endpoint.clone()).collect();
     assert!(calls.len() <= 4, "{calls:?}");
 }

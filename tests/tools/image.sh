@@ -49,7 +49,8 @@ build() {
     # The C parts of the TLS library need next to nothing of a libc: the host's compiler does for them.
     local compiler=CC_${triple//-/_}
     env "$compiler=${!compiler:-cc}" \
-        cargo build --release --locked --quiet --target "$triple" --bin tap-hubspot-tickets >&2
+        cargo build --release --locked --quiet --target "$triple" \
+        --package tap-hubspot-tickets --bin tap-hubspot-tickets >&2
     local context=$target/image
     rm -rf "$context"
     mkdir -p "$context/bin"

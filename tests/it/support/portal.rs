@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use tap_hubspot_tickets::sandbox::{Options, Sandbox};
+use hubspot_sandbox::{Options, Sandbox};
 use tokio::runtime::Runtime;
 
 use super::truth::Truth;

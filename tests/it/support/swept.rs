@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use hubspot_sandbox::Options;
 use serde_json::Value;
-use tap_hubspot_tickets::sandbox::Options;
 
 use super::catalogs::only;
 use super::messages::{Message, Tables};

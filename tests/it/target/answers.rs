@@ -1,7 +1,7 @@
 //! What HubSpot's answers mean for the lines: refusals, gaps and values that it does not take.
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::delivery::{Target, contact, ends, live, record, schema, state, with};
 use crate::support::portal::Portal;

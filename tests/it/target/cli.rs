@@ -1,7 +1,7 @@
 //! The command line and where settings come from.
 
+use hubspot_sandbox::{Options, read_scopes};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, read_scopes};
 
 use crate::support::delivery::{Target, contact, lines, record, schema};
 use crate::support::portal::Portal;

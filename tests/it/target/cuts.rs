@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
+use hubspot_sandbox::Options;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema};
 use crate::support::portal::Portal;

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use hubspot_sandbox::Options;
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::Options;
 
 use crate::support::delivery::{Target, contact, ends, lines, live, schema, with};
 use crate::support::portal::Portal;
@@ -89,8 +89,8 @@ fn every_sample_config_of_the_target_delivers_without_a_warning() {
     assert!(names.len() >= 3, "{names:?}");
     for name in names {
         let portal = empty();
-        let def = tap_hubspot_tickets::sandbox::PropertyDef::new("crm_id", "string", "text");
-        portal.define_property("deals", tap_hubspot_tickets::sandbox::PropertyDef { has_unique_value: true, ..def });
+        let def = hubspot_sandbox::PropertyDef::new("crm_id", "string", "text");
+        portal.define_property("deals", hubspot_sandbox::PropertyDef { has_unique_value: true, ..def });
         let target = Target::of(&portal);
         fs::write(target.path("sample.json"), read(&format!("sample_configs/{name}"))).expect("a writable folder");
         let ours = json!({"api_base_url": portal.url(), "access_token": portal.access_token(), "organization_id": portal.portal_id(), "rate_limit": 100_000});

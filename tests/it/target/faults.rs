@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, Options, RandomFaults, RateLimitKind};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Limit, Options, Storm};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;
@@ -202,9 +202,9 @@ fn big_delivery(contacts: u32) -> String {
     lines(&messages)
 }
 
-fn storm(seed: u64) -> Storm {
+fn storm(seed: u64) -> RandomFaults {
     let status = |code| Fault::Status { code, headers: Vec::new(), body: None };
-    Storm {
+    RandomFaults {
         share: 0.02,
         seed,
         // Of the failed writes every second one has happened.
@@ -219,7 +219,7 @@ fn storm(seed: u64) -> Storm {
             Fault::LostReply,
             status(423),
             Fault::ResetMidBody,
-            Fault::RateLimited { limit: Limit::TenSecondly, retry_after: Some(0) },
+            Fault::RateLimited { limit: RateLimitKind::TenSecondly, retry_after: Some(0) },
             Fault::TruncatedJson,
             Fault::NotJson,
             Fault::EmailRace,

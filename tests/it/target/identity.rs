@@ -1,7 +1,7 @@
 //! Which lines are one record, and which record in the portal that is.
 
+use hubspot_sandbox::{Fault, FaultRule, Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options, PropertyDef};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, with};
 use crate::support::portal::Portal;

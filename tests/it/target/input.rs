@@ -1,7 +1,7 @@
 //! What stdin may hold: plain records, CSV files, and values as people and programs write them.
 
+use hubspot_sandbox::{Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;

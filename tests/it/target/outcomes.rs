@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;
@@ -305,7 +305,7 @@ fn misspelt_stream_settings_are_told_with_what_is_near() {
 fn a_run_that_ends_early_tells_what_it_did() {
     let portal = empty();
     let target = Target::of(&portal);
-    let daily = Fault::RateLimited { limit: tap_hubspot_tickets::sandbox::Limit::Daily, retry_after: None };
+    let daily = Fault::RateLimited { limit: hubspot_sandbox::RateLimitKind::Daily, retry_after: None };
     portal.faults([FaultRule::nth("contacts/batch/upsert", 3, usize::MAX, daily)]);
     let mut messages = vec![contacts()];
     messages.extend((0..1_000).map(|number| contact(&format!("c{number}@x.example"))));

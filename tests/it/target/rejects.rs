@@ -5,8 +5,8 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hubspot_sandbox::{Fault, FaultRule, Options};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options};
 
 use crate::support::delivery::{Target, contact, lines, live, record, schema, state, with};
 use crate::support::portal::Portal;

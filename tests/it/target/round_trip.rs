@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hubspot_sandbox::{Options, PropertyDef};
 use serde_json::{Map, Value, json};
-use tap_hubspot_tickets::sandbox::{Options, PropertyDef};
 
 use crate::support::delivery::{Target, live};
 use crate::support::portal::Portal;

@@ -1,7 +1,7 @@
 //! The validation rules that a portal's admins set on properties.
 
+use hubspot_sandbox::{Fault, FaultRule, Options, PropertyDef};
 use serde_json::{Value, json};
-use tap_hubspot_tickets::sandbox::{Fault, FaultRule, Options, PropertyDef};
 
 use crate::support::delivery::{Target, contact, live};
 use crate::support::portal::Portal;

@@ -1,0 +1,71 @@
+//! A fake HubSpot portal that behaves as the real one is known to: a realistic default for demos,
+//! tests and benchmarks.
+//!
+//! It is written from HubSpot's documented and observed behaviour alone and shares nothing with the
+//! rest of the package, so that a misspelt field cannot pass on both sides. [`Sandbox::start`] runs
+//! one in the process; the `hubspot-sandbox` program runs one on its own, moved by its
+//! `/_sandbox/...` control paths.
+
+mod active_faults;
+mod api_request;
+mod api_response;
+mod association_reads;
+mod association_store;
+mod association_writes;
+mod behaviours;
+pub mod cli;
+mod clock;
+mod control;
+mod cursor;
+mod dispatch;
+mod error_responses;
+mod fault_rules;
+mod fault_stream;
+mod faults;
+mod filter_matching;
+mod fixtures;
+mod handle;
+mod http_response;
+mod metadata;
+mod oauth;
+mod object_reads;
+mod object_type;
+mod object_writes;
+mod options;
+mod owners;
+mod pipelines;
+mod pool;
+mod portal;
+mod property_definition;
+mod property_definitions;
+mod property_endpoints;
+mod rate_limiter;
+mod record;
+mod record_table;
+mod render;
+mod request_context;
+mod request_log;
+mod response_faults;
+mod routes;
+mod search;
+mod search_filters;
+mod server;
+mod service;
+mod splitmix;
+mod truth;
+mod unique_values;
+mod validation;
+mod write_plan;
+
+#[cfg(test)]
+mod tests;
+
+pub use active_faults::RandomFaults;
+pub use behaviours::{BEHAVIOURS, Behaviour};
+pub use fault_rules::FaultRule;
+pub use faults::Fault;
+pub use handle::Sandbox;
+pub use options::{CursorStyle, ExtraToken, OAuthApp, Options, RateLimits, UnknownCursor, read_scopes, write_scopes};
+pub use pool::RateLimitKind;
+pub use property_definition::PropertyDef;
+pub use request_log::LoggedRequest;
