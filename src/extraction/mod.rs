@@ -9,6 +9,7 @@ mod chunk;
 mod completeness;
 mod encoder;
 mod estimate;
+mod fingerprint;
 mod group;
 mod layout;
 mod links;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::fingerprint::fingerprint;
 use super::primaries::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use super::privacy::{Privacy, Salt};
 use super::readable::{readable_types, warnings};
@@ -344,8 +345,7 @@ impl ObjectPlan {
 
     /// What the rows look like: another value, and no row is as it was.
     pub(super) fn fingerprint(&self) -> u64 {
-        let description = format!("{:?} {:?} {:?}", self.columns, self.associations, self.types);
-        super::cache::hash([description.as_bytes()])
+        fingerprint(self.columns.as_ref(), self.associations, &self.types)
     }
 
     /// Fingerprints of what is selected of one of its streams.

@@ -141,8 +141,7 @@ impl Pass<'_> {
                 std::mem::take(&mut progress.parts).into_iter().partition(|part| part.list == list);
             let ranges = begun_ahead.take().unwrap_or_else(|| Ranges::begin(self.reader, list, parts.into_iter()));
             // The first pages of the next list come meanwhile, and wait.
-            begun_ahead =
-                behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
+            begun_ahead = behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
             progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
             let (closed, written, gains) = (0, 0, VecDeque::new());
             let mut reach = Reach { progress, ranges, behind, pages_since_checkpoint, closed, written, gains, spans };
