@@ -113,6 +113,12 @@ fn earlier(one: Option<Progress>, other: &Option<Progress>) -> Option<Progress> 
     if come(first) <= come(second) { one } else { other.clone() }
 }
 
+/// A version above the last one: the instant in milliseconds, or one more where HubSpot's clock stands still.
+pub fn next_version(last: Option<i64>, now: DateTime<Utc>) -> i64 {
+    let now = now.timestamp_millis();
+    last.map_or(now, |last| now.max(last + 1))
+}
+
 /// A place in the history of a row cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheMark {

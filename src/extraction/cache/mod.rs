@@ -4,36 +4,27 @@
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
 //! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
 //! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
-
-mod error;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub(crate) mod entry;
+pub(crate) mod error;
+
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use sha2::{Digest, Sha256};
 
 use crate::client::ObjectId;
+use crate::extraction::cache::entry::{DOUBTED, Entry, Known};
+use crate::extraction::cache::error::CacheError;
 use crate::state::CacheMark;
-
-pub use error::CacheError;
 
 /// Entries by stream and id.
 const ROWS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("rows");
 /// `portal`, `checkpoint` (the last one), and of each stream the fingerprint of its selection, under `STREAM.id` which
 /// filling of the cache its entries belong to, and under `STREAM.last` the last checkpoint of an entry.
 const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
-/// Checkpoint of an entry that was written behind the state that a run was given.
-const DOUBTED: u64 = u64::MAX;
-/// Checkpoint, whether the row is gone, hash.
-const HEAD_BYTES: usize = 17;
-/// Object type's index, type id, length of the category, id of the other record; then the category.
-const LINK_HEAD_BYTES: usize = 14;
-/// Flag of a link that was removed, beside the object type's index.
-const REMOVED: u8 = 0x80;
 
 /// An open cache.
 #[derive(Debug)]
@@ -54,46 +45,13 @@ pub struct Cache {
 
 /// The cache as one stream uses it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trust {
+pub(crate) struct Trust {
     /// The checkpoint that the state names.
     to: u64,
     /// The first checkpoint of this run.
     begun: u64,
     /// Rows are held against the cache, which has all that the target has; otherwise it is being filled.
-    pub(super) compares: bool,
-}
-
-/// What the target has of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    checkpoint: u64,
-    /// It has a tombstone.
-    pub(super) gone: bool,
-    pub(super) hash: u64,
-    /// The rows of `ticket_associations` that it has.
-    links: Vec<CachedLink>,
-    /// Those that tombstones were yielded of, until a state covers them.
-    removed: Vec<CachedLink>,
-}
-
-/// What the cache knows of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
-    entry: Entry,
-    /// The target has the row as the entry says.
-    trusted: bool,
-    /// The state covers the entry.
-    covered: bool,
-}
-
-/// The key of an association row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CachedLink {
-    /// Index into the association types, which the selection's fingerprint fixes.
-    pub(super) object_type: u8,
-    pub(super) type_id: u32,
-    pub(super) to: ObjectId,
-    pub(super) category: String,
+    pub(crate) compares: bool,
 }
 
 impl Cache {
@@ -126,7 +84,7 @@ impl Cache {
 
     /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
     /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled anew.
-    pub(super) fn trust(
+    pub(crate) fn trust(
         &self,
         stream: &'static str,
         mark: Option<&CacheMark>,
@@ -165,24 +123,24 @@ impl Cache {
     }
 
     /// Which filling of the cache a stream's entries belong to.
-    pub(super) fn filling(&self, stream: &str) -> Option<u64> {
+    pub(crate) fn filling(&self, stream: &str) -> Option<u64> {
         self.ids().get(stream).copied()
     }
 
     /// The mark of the next checkpoint, for the state that is written with it.
-    pub(super) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
+    pub(crate) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
         let id = self.filling(stream).unwrap_or(0);
         let next = self.next.load(Ordering::Relaxed);
         CacheMark { id, checkpoint: if self.pending().is_empty() { next - 1 } else { next }, complete }
     }
 
     /// Remembers what was yielded of a row.
-    pub(super) fn put(&self, stream: &'static str, id: ObjectId, entry: Entry) {
+    pub(crate) fn put(&self, stream: &'static str, id: ObjectId, entry: Entry) {
         self.pending().insert((stream, id), entry);
     }
 
     /// Puts what was yielded so far into the file, under the next checkpoint, before the state that names it is yielded.
-    pub(super) fn commit(&self) -> Result<(), CacheError> {
+    pub(crate) fn commit(&self) -> Result<(), CacheError> {
         if self.pending().is_empty() {
             return Ok(());
         }
@@ -210,7 +168,7 @@ impl Cache {
     }
 
     /// What is known of some ids.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         stream: &'static str,
         ids: impl IntoIterator<Item = ObjectId>,
@@ -233,7 +191,7 @@ impl Cache {
 
     /// All entries in a range of ids that are not known to be gone; also those that are not trusted, since the target may
     /// have their rows.
-    pub(super) fn range(
+    pub(crate) fn range(
         &self,
         stream: &'static str,
         ids: RangeInclusive<u64>,
@@ -363,7 +321,7 @@ impl Cache {
 
 impl Trust {
     /// The same trust, with or without holding rows against the cache.
-    pub(super) fn comparing(self, compares: bool) -> Self {
+    pub(crate) fn comparing(self, compares: bool) -> Self {
         Self { compares, ..self }
     }
 
@@ -377,100 +335,8 @@ impl Trust {
     }
 }
 
-impl Known {
-    /// Whether the target has a live row with this hash.
-    pub(super) fn has(&self, hash: u64) -> bool {
-        self.trusted && !self.entry.gone && self.entry.hash == hash
-    }
-
-    /// Whether the target has a tombstone of the row with this hash; without one, any.
-    pub(super) fn is_gone(&self, hash: Option<u64>) -> bool {
-        self.trusted && self.entry.gone && hash.is_none_or(|hash| self.entry.hash == hash)
-    }
-
-    /// The associations that the target may still have and the row has no more.
-    pub(super) fn to_remove(&self, links: &[CachedLink]) -> Vec<CachedLink> {
-        let unsure = if self.trusted { &[][..] } else { &self.entry.removed };
-        without(self.entry.links.iter().chain(unsure), links)
-    }
-
-    /// The same, with those whose tombstones no state covers yet: the next run may be given an older one.
-    fn removed_by(&self, links: &[CachedLink]) -> Vec<CachedLink> {
-        let unsure = if self.covered { &[][..] } else { &self.entry.removed };
-        without(self.entry.links.iter().chain(unsure), links)
-    }
-}
-
-fn without<'l>(had: impl Iterator<Item = &'l CachedLink>, links: &[CachedLink]) -> Vec<CachedLink> {
-    let mut gone: Vec<CachedLink> = had.filter(|link| !links.contains(link)).cloned().collect();
-    gone.sort_unstable();
-    gone.dedup();
-    gone
-}
-
-impl Entry {
-    /// Of a row that was yielded, its associations, and what the target had of it.
-    pub(super) fn live(hash: u64, links: Vec<CachedLink>, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&links)).unwrap_or_default();
-        Self { checkpoint: 0, gone: false, hash, links, removed }
-    }
-
-    /// Of a row that a tombstone with this hash was yielded of.
-    pub(super) fn gone(hash: u64, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&[])).unwrap_or_default();
-        Self { checkpoint: 0, gone: true, hash, links: Vec::new(), removed }
-    }
-
-    fn encode(&self, checkpoint: u64) -> Vec<u8> {
-        let count = self.links.len() + self.removed.len();
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + count * (LINK_HEAD_BYTES + 16));
-        bytes.extend_from_slice(&checkpoint.to_le_bytes());
-        bytes.push(u8::from(self.gone));
-        bytes.extend_from_slice(&self.hash.to_le_bytes());
-        let links = self.links.iter().map(|link| (link, 0)).chain(self.removed.iter().map(|link| (link, REMOVED)));
-        for (link, flag) in links {
-            let category = &link.category.as_bytes()[..link.category.len().min(usize::from(u8::MAX))];
-            bytes.push(link.object_type | flag);
-            bytes.extend_from_slice(&link.type_id.to_le_bytes());
-            bytes.push(u8::try_from(category.len()).expect("cut above"));
-            bytes.extend_from_slice(&link.to.0.to_le_bytes());
-            bytes.extend_from_slice(category);
-        }
-        bytes
-    }
-
-    /// Reads an entry; none when it is cut short, which counts as unknown.
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
-        let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
-        let (mut links, mut removed) = (Vec::new(), Vec::new());
-        while !rest.is_empty() {
-            let (link, behind) = rest.split_at_checked(LINK_HEAD_BYTES)?;
-            let (category, behind) = behind.split_at_checked(usize::from(link[5]))?;
-            let list = if link[0] & REMOVED == 0 { &mut links } else { &mut removed };
-            list.push(CachedLink {
-                object_type: link[0] & !REMOVED,
-                type_id: u32::from_le_bytes(link[1..5].try_into().ok()?),
-                to: ObjectId(number(&link[6..])?),
-                category: String::from_utf8(category.to_vec()).ok()?,
-            });
-            rest = behind;
-        }
-        Some(Self { checkpoint: number(&head[..8])?, gone: head[8] != 0, hash: number(&head[9..])?, links, removed })
-    }
-}
-
 fn last_name(stream: &str) -> String {
     format!("{stream}.last")
-}
-
-/// The hash of the bytes of a row; of 64 bits, so that a change is missed once in 10^19.
-pub(super) fn hash<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> u64 {
-    let mut hasher = Sha256::new();
-    for part in bytes {
-        hasher.update(part);
-    }
-    u64::from_le_bytes(hasher.finalize()[..8].try_into().expect("a digest has 32 bytes"))
 }
 
 #[cfg(test)]

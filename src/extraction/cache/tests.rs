@@ -1,6 +1,6 @@
 //! The trust that entries are given.
-
 use super::*;
+use crate::extraction::cache::entry::CachedLink;
 
 fn link(to: u64) -> CachedLink {
     CachedLink { object_type: 1, type_id: 339, to: ObjectId(to), category: "HUBSPOT_DEFINED".to_owned() }

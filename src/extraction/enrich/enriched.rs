@@ -1,0 +1,65 @@
+//! Pages on their way from the list to the encoder.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::client::ObjectId;
+use crate::extraction::cache::entry::Known;
+use crate::extraction::enrich::associations::Links;
+use crate::extraction::enrich::primaries::Details;
+use crate::extraction::read::memory::Held;
+use crate::extraction::read::page::Page;
+
+/// A page and those of its records that are to be written.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) page: Page,
+    pub(crate) rows: Vec<usize>,
+    /// Which page of the run it is.
+    pub(crate) number: u64,
+    pub(crate) extracted_at: DateTime<Utc>,
+    /// The memory it counts for.
+    pub(crate) held: Option<Held>,
+}
+
+/// A page with its associations, by type.
+#[derive(Debug)]
+pub(crate) struct Linked {
+    pub(crate) kept: Kept,
+    pub(crate) links: Arc<Vec<Links>>,
+    /// Sequence number of its chunk.
+    pub(crate) place: u64,
+}
+
+/// Pages that have all they need.
+#[derive(Debug)]
+pub(crate) struct EnrichedPages {
+    pub(crate) pages: Vec<Linked>,
+    /// Of contacts and companies.
+    pub(crate) details: [Details; 2],
+    /// What the row cache has of the rows, and of those that were merged into them.
+    pub(crate) known: BTreeMap<ObjectId, Known>,
+    /// Records that others are said to have been merged into, and that are live.
+    pub(crate) live_losers: BTreeSet<ObjectId>,
+}
+
+impl Kept {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.rows.iter().map(|row| self.page.ids()[*row])
+    }
+}
+
+impl Linked {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.kept.ids()
+    }
+
+    /// The same for some rows of the page alone.
+    pub(crate) fn pick(&self, rows: &[usize]) -> Self {
+        let Kept { page, number, extracted_at, .. } = &self.kept;
+        let (page, rows) = (page.pick(rows), (0..rows.len()).collect());
+        let kept = Kept { page, rows, number: *number, extracted_at: *extracted_at, held: None };
+        Self { kept, links: Arc::clone(&self.links), place: self.place }
+    }
+}
