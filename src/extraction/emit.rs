@@ -4,11 +4,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::extraction::cache::Cache;
-use crate::extraction::encode::block::{Completed, Encoded};
-use crate::extraction::encode::record::Misfits;
+use crate::extraction::encode::block::{EncodedBlock, EncodedRows};
+use crate::extraction::encode::record::UnparsedCounts;
 use crate::extraction::encode::stamp::Stamp;
 use crate::extraction::error::ExtractError;
-use crate::extraction::event::{PageCounter, Records, Sink, Yield};
+use crate::extraction::event::{Extracted, PageCounter, Records, Sink};
 use crate::extraction::plan::columns::ObjectColumns;
 use crate::extraction::summary::SummaryHandle;
 use crate::property::Kind;
@@ -16,7 +16,7 @@ use crate::state::State;
 
 /// Where the records of a run go, and what they are stamped with.
 #[derive(Debug)]
-pub(crate) struct Output<'s> {
+pub(crate) struct Emitter<'s> {
     pub(crate) stamp: &'s Stamp,
     pub(crate) sink: &'s Sink,
     pub(crate) summary: &'s SummaryHandle,
@@ -32,14 +32,14 @@ pub(crate) struct Output<'s> {
 
 /// What the records of one reading have in common.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading {
+pub(crate) struct RecordMeta {
     /// `full`, `incremental` or `sweep`.
     pub(crate) extraction_type: &'static str,
     /// The streams' version.
     pub(crate) version: i64,
 }
 
-impl<'s> Output<'s> {
+impl<'s> Emitter<'s> {
     pub(crate) fn new(
         stamp: &'s Stamp,
         sink: &'s Sink,
@@ -52,12 +52,12 @@ impl<'s> Output<'s> {
     }
 
     /// Which filling of the row cache the entries of a stream belong to.
-    pub(crate) fn filling(&self, stream: &str) -> Option<u64> {
-        self.cache.as_ref()?.filling(stream)
+    pub(crate) fn generation(&self, stream: &str) -> Option<u64> {
+        self.cache.as_ref()?.generation(stream)
     }
 
-    pub(crate) async fn send(&self, yielded: Yield) -> Result<(), ExtractError> {
-        self.sink.send(yielded).await.map_err(|_| ExtractError::OutputClosed)
+    pub(crate) async fn send(&self, extracted: Extracted) -> Result<(), ExtractError> {
+        self.sink.send(extracted).await.map_err(|_| ExtractError::OutputClosed)
     }
 
     /// Yields the state as it is. Callers say why it is safe.
@@ -66,16 +66,16 @@ impl<'s> Output<'s> {
             cache.commit()?;
         }
         self.summary.checkpoint(&self.state);
-        self.send(Yield::Checkpoint(self.state.clone())).await
+        self.send(Extracted::Checkpoint(self.state.clone())).await
     }
 
     /// Yields objects of a page and their associations.
     pub(crate) async fn write(
         &self,
-        page: Completed,
+        page: EncodedBlock,
         lead: &'static str,
         columns: Option<&ObjectColumns>,
-        reading: Reading,
+        record_meta: RecordMeta,
     ) -> Result<(), ExtractError> {
         if let Some(cache) = &self.cache {
             for (id, entry) in page.cached {
@@ -84,28 +84,28 @@ impl<'s> Output<'s> {
         }
         let at = page.extracted_at;
         if let Some(columns) = columns {
-            let extraction_type = columns.extraction_type.then_some(reading.extraction_type);
+            let extraction_type = columns.extraction_type.then_some(record_meta.extraction_type);
             let tail = self.stamp.object_tail(at, extraction_type, columns.page_number.then_some(page.page_number));
-            self.write_records(columns.stream, page.objects, tail, at, reading.version).await?;
+            self.write_records(columns.stream, page.objects, tail, at, record_meta.version).await?;
         }
         let tail = self.stamp.tail(at);
-        self.write_records("ticket_associations", page.associations, tail, at, reading.version).await
+        self.write_records("ticket_associations", page.associations, tail, at, record_meta.version).await
     }
 
     async fn write_records(
         &self,
         stream: &'static str,
-        encoded: Encoded,
+        encoded: EncodedRows,
         tail: Vec<u8>,
         extracted_at: DateTime<Utc>,
         version: i64,
     ) -> Result<(), ExtractError> {
-        let Encoded { bodies, ends, tombstones } = encoded;
+        let EncodedRows { bodies, ends, tombstones } = encoded;
         if ends.is_empty() {
             return Ok(());
         }
         let count = u64::try_from(ends.len()).unwrap_or(u64::MAX);
-        self.send(Yield::Records(Records { stream, bodies, ends, tail, version, extracted_at })).await?;
+        self.send(Extracted::Records(Records { stream, bodies, ends, tail, version, extracted_at })).await?;
         self.summary.update(stream, |stream| {
             stream.records += count;
             stream.tombstones += tombstones;
@@ -114,9 +114,9 @@ impl<'s> Output<'s> {
     }
 
     /// Counts values that did not fit; each property is said once a run.
-    pub(crate) fn count_misfits(&self, columns: Option<&ObjectColumns>, misfits: &Misfits) {
+    pub(crate) fn report_unparsed(&self, columns: Option<&ObjectColumns>, unparsed_counts: &UnparsedCounts) {
         let Some(columns) = columns else { return };
-        for (column, count) in columns.properties.iter().zip(misfits).filter(|(_, count)| **count > 0) {
+        for (column, count) in columns.properties.iter().zip(unparsed_counts).filter(|(_, count)| **count > 0) {
             self.summary.update(columns.stream, |stream| {
                 let known = stream.unparsed.entry(column.property.clone()).or_insert_with(|| {
                     tracing::warn!(

@@ -10,7 +10,7 @@ use crate::state::State;
 
 /// What extraction yields. Order holds: a checkpoint covers what was yielded before it.
 #[derive(Debug)]
-pub enum Yield {
+pub enum Extracted {
     /// Records of one page.
     Records(Records),
     /// All records of a stream's version have been yielded; rows of older versions are gone.
@@ -50,7 +50,7 @@ impl Records {
 }
 
 /// Where extraction puts what it yields; bounded, so that a slow reader slows the reading.
-pub type Sink = mpsc::Sender<Yield>;
+pub type Sink = mpsc::Sender<Extracted>;
 
 /// Numbers the pages of a run, from one on.
 #[derive(Debug, Clone, Default)]

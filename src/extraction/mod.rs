@@ -24,9 +24,9 @@ use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 
-use emit::Output;
+use emit::Emitter;
 use sync::audit::Audit;
-use sync::object_sync::Group;
+use sync::object_sync::ObjectSync;
 use sync::small_streams::yield_small;
 
 use crate::client::{Client, ObjectType};
@@ -36,7 +36,7 @@ pub use cache::error::CacheError;
 pub use encode::stamp::Stamp;
 pub use encode::whole_page::encode_answer;
 pub use error::ExtractError;
-pub use event::{Records, Sink, Yield};
+pub use event::{Extracted, Records, Sink};
 pub use plan::Plan;
 pub use plan::associations::{AssociationSettings, wanted_associations};
 pub use plan::bounds::Bounds;
@@ -70,29 +70,29 @@ pub async fn extract_until(
 ) -> Result<(), ExtractError> {
     let Run { plan, small, mut kept, portal_failure, stamp, bounds, state, cache } = run;
     let bounds = bounds.in_millis();
-    let mut output = Output::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
+    let mut emitter = Emitter::new(&stamp, sink, summary, state, plan.audit.is_some(), cache.map(Arc::new));
     // Safe: it is the state that came in. pipelinewise's target takes the first STATE for written when it writes anything.
-    output.checkpoint().await?;
+    emitter.checkpoint().await?;
     for records in small {
-        yield_small(records, &mut output).await?;
+        yield_small(records, &mut emitter).await?;
     }
     let mut audit = Audit::default();
     let mut outcome = Ok(());
     let mut stop = pin!(stop);
     for object in plan.objects {
         let (stream, is_side) = (object.streams()[0], object.object_type != ObjectType::TICKETS);
-        let was_read = output.state.bookmark(stream).is_some();
-        let ended = match Group::new(&client, object, &bounds, &output) {
+        let was_read = emitter.state.bookmark(stream).is_some();
+        let ended = match ObjectSync::new(&client, object, &bounds, &emitter) {
             Ok(group) => tokio::select! {
                 biased;
                 () = &mut stop => Err(ExtractError::Stopped),
-                outcome = group.run(&mut output, &mut audit) => outcome,
+                outcome = group.run(&mut emitter, &mut audit) => outcome,
             },
             Err(error) => Err(error.into()),
         };
         let ended = match ended {
             // The row cache may know of rows that were about to be yielded, so that nothing may follow.
-            Err(ExtractError::Client(error)) if is_side && !error.ends_all() && output.cache.is_none() => {
+            Err(ExtractError::Client(error)) if is_side && !error.ends_all() && emitter.cache.is_none() => {
                 tracing::warn!("{stream} cannot be read to its end now: {error}");
                 // A scope that was missing from the beginning is told by the warning alone.
                 let has_rows = |(name, counts): &(&str, StreamSummary)| *name == stream && counts.records > 0;
@@ -111,15 +111,15 @@ pub async fn extract_until(
         }
     }
     // What was read is told also when a part failed, and most of all then.
-    let told = audit.write(plan.audit.as_ref(), &client, &output).await;
+    let told = audit.write(plan.audit.as_ref(), &client, &emitter).await;
     let cut_short = matches!(outcome, Err(ExtractError::Client(_) | ExtractError::Stopped));
-    if cut_short && told.is_ok() && output.cache.is_none() {
+    if cut_short && told.is_ok() && emitter.cache.is_none() {
         // Safe: the state names nothing but what was yielded before. The row cache may know of rows that were about to be.
-        output.checkpoint().await?;
+        emitter.checkpoint().await?;
     }
     outcome.and(told)?;
     // Safe: nothing has been yielded since the last part's own checkpoint but the audit.
-    output.checkpoint().await?;
+    emitter.checkpoint().await?;
     // All else was read: only now the failure of a side decides how the run ends.
     let failed = kept.into_iter().find_map(|KeptStream { stream, failure }| failure.map(|source| (stream, source)));
     match (failed, portal_failure) {

@@ -6,7 +6,7 @@ mod read;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-pub use bookmark::{Bookmark, CacheMark, List, Part, Progress, Selected, next_version};
+pub use bookmark::{Bookmark, CacheMark, List, ListPart, PassProgress, Selected, next_version};
 pub use read::{Incoming, parse, read};
 
 /// Key of the stamp that ties a state to its portal.

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use crate::client::ObjectId;
 
 /// Checkpoint of an entry that was written behind the state that a run was given.
-pub(crate) const DOUBTED: u64 = u64::MAX;
+pub(crate) const INVALID: u64 = u64::MAX;
 
 /// Checkpoint, whether the row is gone, hash.
 const HEAD_BYTES: usize = 17;
@@ -17,21 +17,21 @@ const REMOVED: u8 = 0x80;
 
 /// What the target has of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct CacheEntry {
     pub(crate) checkpoint: u64,
     /// It has a tombstone.
     pub(crate) gone: bool,
     pub(crate) hash: u64,
     /// The rows of `ticket_associations` that it has.
-    pub(crate) links: Vec<CachedLink>,
+    pub(crate) links: Vec<CachedAssociation>,
     /// Those that tombstones were yielded of, until a state covers them.
-    pub(crate) removed: Vec<CachedLink>,
+    pub(crate) removed: Vec<CachedAssociation>,
 }
 
 /// What the cache knows of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) entry: Entry,
+pub(crate) struct CachedRow {
+    pub(crate) entry: CacheEntry,
     /// The target has the row as the entry says.
     pub(crate) trusted: bool,
     /// The state covers the entry.
@@ -40,7 +40,7 @@ pub(crate) struct Known {
 
 /// The key of an association row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct CachedLink {
+pub(crate) struct CachedAssociation {
     /// Index into the association types, which the selection's fingerprint fixes.
     pub(crate) object_type: u8,
     pub(crate) type_id: u32,
@@ -48,47 +48,50 @@ pub(crate) struct CachedLink {
     pub(crate) category: String,
 }
 
-impl Known {
+impl CachedRow {
     /// Whether the target has a live row with this hash.
-    pub(crate) fn has(&self, hash: u64) -> bool {
+    pub(crate) fn matches(&self, hash: u64) -> bool {
         self.trusted && !self.entry.gone && self.entry.hash == hash
     }
 
     /// Whether the target has a tombstone of the row with this hash; without one, any.
-    pub(crate) fn is_gone(&self, hash: Option<u64>) -> bool {
+    pub(crate) fn is_tombstoned(&self, hash: Option<u64>) -> bool {
         self.trusted && self.entry.gone && hash.is_none_or(|hash| self.entry.hash == hash)
     }
 
     /// The associations that the target may still have and the row has no more.
-    pub(crate) fn to_remove(&self, links: &[CachedLink]) -> Vec<CachedLink> {
+    pub(crate) fn links_to_remove(&self, links: &[CachedAssociation]) -> Vec<CachedAssociation> {
         let unsure = if self.trusted { &[][..] } else { &self.entry.removed };
         without(self.entry.links.iter().chain(unsure), links)
     }
 
     /// The same, with those whose tombstones no state covers yet: the next run may be given an older one.
-    fn removed_by(&self, links: &[CachedLink]) -> Vec<CachedLink> {
+    fn links_removed(&self, links: &[CachedAssociation]) -> Vec<CachedAssociation> {
         let unsure = if self.covered { &[][..] } else { &self.entry.removed };
         without(self.entry.links.iter().chain(unsure), links)
     }
 }
 
-fn without<'l>(had: impl Iterator<Item = &'l CachedLink>, links: &[CachedLink]) -> Vec<CachedLink> {
-    let mut gone: Vec<CachedLink> = had.filter(|link| !links.contains(link)).cloned().collect();
+fn without<'l>(
+    had: impl Iterator<Item = &'l CachedAssociation>,
+    links: &[CachedAssociation],
+) -> Vec<CachedAssociation> {
+    let mut gone: Vec<CachedAssociation> = had.filter(|link| !links.contains(link)).cloned().collect();
     gone.sort_unstable();
     gone.dedup();
     gone
 }
 
-impl Entry {
+impl CacheEntry {
     /// Of a row that was yielded, its associations, and what the target had of it.
-    pub(crate) fn live(hash: u64, links: Vec<CachedLink>, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&links)).unwrap_or_default();
+    pub(crate) fn live(hash: u64, links: Vec<CachedAssociation>, known: Option<&CachedRow>) -> Self {
+        let removed = known.map(|known| known.links_removed(&links)).unwrap_or_default();
         Self { checkpoint: 0, gone: false, hash, links, removed }
     }
 
     /// Of a row that a tombstone with this hash was yielded of.
-    pub(crate) fn gone(hash: u64, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&[])).unwrap_or_default();
+    pub(crate) fn gone(hash: u64, known: Option<&CachedRow>) -> Self {
+        let removed = known.map(|known| known.links_removed(&[])).unwrap_or_default();
         Self { checkpoint: 0, gone: true, hash, links: Vec::new(), removed }
     }
 
@@ -119,7 +122,7 @@ impl Entry {
             let (link, behind) = rest.split_at_checked(LINK_HEAD_BYTES)?;
             let (category, behind) = behind.split_at_checked(usize::from(link[5]))?;
             let list = if link[0] & REMOVED == 0 { &mut links } else { &mut removed };
-            list.push(CachedLink {
+            list.push(CachedAssociation {
                 object_type: link[0] & !REMOVED,
                 type_id: u32::from_le_bytes(link[1..5].try_into().ok()?),
                 to: ObjectId(number(&link[6..])?),

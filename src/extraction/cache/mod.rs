@@ -16,7 +16,7 @@ pub(crate) mod error;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 use crate::client::ObjectId;
-use crate::extraction::cache::entry::{DOUBTED, Entry, Known};
+use crate::extraction::cache::entry::{CacheEntry, CachedRow, INVALID};
 use crate::extraction::cache::error::CacheError;
 use crate::state::CacheMark;
 
@@ -34,24 +34,24 @@ pub struct Cache {
     /// The checkpoint that covers what is written now.
     next: AtomicU64,
     /// The first checkpoint of this run.
-    begun: AtomicU64,
+    first_checkpoint: AtomicU64,
     /// Which filling each stream's entries belong to.
-    ids: Mutex<BTreeMap<&'static str, u64>>,
+    generations: Mutex<BTreeMap<&'static str, u64>>,
     /// The first write that failed for want of room.
     full: OnceLock<String>,
     /// Written and not yet in the file.
-    pending: Mutex<BTreeMap<(&'static str, ObjectId), Entry>>,
+    pending: Mutex<BTreeMap<(&'static str, ObjectId), CacheEntry>>,
 }
 
 /// The cache as one stream uses it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Trust {
+pub(crate) struct CacheView {
     /// The checkpoint that the state names.
-    to: u64,
+    covered_to: u64,
     /// The first checkpoint of this run.
-    begun: u64,
+    first_checkpoint: u64,
     /// Rows are held against the cache, which has all that the target has; otherwise it is being filled.
-    pub(crate) compares: bool,
+    pub(crate) diffing: bool,
 }
 
 impl Cache {
@@ -66,8 +66,8 @@ impl Cache {
             path: path.to_owned(),
             rows,
             next: AtomicU64::new(1),
-            begun: AtomicU64::new(1),
-            ids: Mutex::default(),
+            first_checkpoint: AtomicU64::new(1),
+            generations: Mutex::default(),
             full: OnceLock::new(),
             pending: Mutex::default(),
         };
@@ -76,26 +76,26 @@ impl Cache {
             Some(_) => {}
             None => cache.set_marks(&[("portal", portal)])?,
         }
-        let begun = cache.mark("checkpoint")?.unwrap_or(0) + 1;
-        cache.begun.store(begun, Ordering::Relaxed);
-        cache.next.store(begun, Ordering::Relaxed);
+        let first_checkpoint = cache.mark("checkpoint")?.unwrap_or(0) + 1;
+        cache.first_checkpoint.store(first_checkpoint, Ordering::Relaxed);
+        cache.next.store(first_checkpoint, Ordering::Relaxed);
         Ok(cache)
     }
 
     /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
     /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled anew.
-    pub(crate) fn trust(
+    pub(crate) fn view(
         &self,
         stream: &'static str,
         mark: Option<&CacheMark>,
         fingerprint: u64,
-    ) -> Result<Trust, CacheError> {
+    ) -> Result<CacheView, CacheError> {
         let id_name = format!("{stream}.id");
         let id = self.mark(&id_name)?;
         let mark = mark.filter(|mark| Some(mark.id) == id);
         if let Some(mark) = mark {
             // The state can be ahead of a file whose last commits were lost.
-            self.begun.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
+            self.first_checkpoint.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
             self.next.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
         }
         let same_selection = self.mark(stream)? == Some(fingerprint);
@@ -105,37 +105,41 @@ impl Cache {
         let id = id.unwrap_or_else(|| fastrand::u64(1..1 << 53));
         match mark.filter(|_| same_selection) {
             Some(mark) => {
-                self.ids().insert(stream, id);
+                self.generations().insert(stream, id);
                 if self.mark(&last_name(stream))?.is_some_and(|last| last > mark.checkpoint) {
-                    self.doubt(stream, mark.checkpoint)?;
+                    self.invalidate_after(stream, mark.checkpoint)?;
                 }
-                let begun = self.begun.load(Ordering::Relaxed);
-                Ok(Trust { to: mark.checkpoint, begun, compares: mark.complete })
+                let first_checkpoint = self.first_checkpoint.load(Ordering::Relaxed);
+                Ok(CacheView { covered_to: mark.checkpoint, first_checkpoint, diffing: mark.complete })
             }
             None => {
                 // No state that named the old entries may trust the new ones.
                 let id = id.wrapping_add(1);
                 self.empty(stream, &[(stream, fingerprint), (&id_name, id)])?;
-                self.ids().insert(stream, id);
-                Ok(Trust { to: 0, begun: self.begun.load(Ordering::Relaxed), compares: false })
+                self.generations().insert(stream, id);
+                Ok(CacheView {
+                    covered_to: 0,
+                    first_checkpoint: self.first_checkpoint.load(Ordering::Relaxed),
+                    diffing: false,
+                })
             }
         }
     }
 
     /// Which filling of the cache a stream's entries belong to.
-    pub(crate) fn filling(&self, stream: &str) -> Option<u64> {
-        self.ids().get(stream).copied()
+    pub(crate) fn generation(&self, stream: &str) -> Option<u64> {
+        self.generations().get(stream).copied()
     }
 
     /// The mark of the next checkpoint, for the state that is written with it.
     pub(crate) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
-        let id = self.filling(stream).unwrap_or(0);
+        let id = self.generation(stream).unwrap_or(0);
         let next = self.next.load(Ordering::Relaxed);
         CacheMark { id, checkpoint: if self.pending().is_empty() { next - 1 } else { next }, complete }
     }
 
     /// Remembers what was yielded of a row.
-    pub(crate) fn put(&self, stream: &'static str, id: ObjectId, entry: Entry) {
+    pub(crate) fn put(&self, stream: &'static str, id: ObjectId, entry: CacheEntry) {
         self.pending().insert((stream, id), entry);
     }
 
@@ -172,20 +176,20 @@ impl Cache {
         &self,
         stream: &'static str,
         ids: impl IntoIterator<Item = ObjectId>,
-        trust: Trust,
-    ) -> Result<BTreeMap<ObjectId, Known>, CacheError> {
+        cache_view: CacheView,
+    ) -> Result<BTreeMap<ObjectId, CachedRow>, CacheError> {
         let ids: Vec<ObjectId> = ids.into_iter().collect();
         let mut found = self.read(|rows| {
             let mut found = BTreeMap::new();
             for id in &ids {
-                let entry = rows.get((stream, id.0))?.and_then(|bytes| Entry::decode(bytes.value()));
-                found.extend(entry.map(|entry| (*id, trust.known(entry))));
+                let entry = rows.get((stream, id.0))?.and_then(|bytes| CacheEntry::decode(bytes.value()));
+                found.extend(entry.map(|entry| (*id, cache_view.known(entry))));
             }
             Ok(found)
         })?;
         let pending = self.pending();
         let pending = ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone())));
-        found.extend(pending.map(|(id, entry)| (id, Known { entry, trusted: trust.compares, covered: false })));
+        found.extend(pending.map(|(id, entry)| (id, CachedRow { entry, trusted: cache_view.diffing, covered: false })));
         Ok(found)
     }
 
@@ -195,14 +199,14 @@ impl Cache {
         &self,
         stream: &'static str,
         ids: RangeInclusive<u64>,
-        trust: Trust,
-    ) -> Result<BTreeMap<ObjectId, Entry>, CacheError> {
+        cache_view: CacheView,
+    ) -> Result<BTreeMap<ObjectId, CacheEntry>, CacheError> {
         let mut found = self.read(|rows| {
             let mut found = BTreeMap::new();
             for row in rows.range((stream, *ids.start())..=(stream, *ids.end()))? {
                 let (key, bytes) = row?;
-                let entry = Entry::decode(bytes.value());
-                let there = entry.filter(|entry| !(entry.gone && trust.covers(entry)));
+                let entry = CacheEntry::decode(bytes.value());
+                let there = entry.filter(|entry| !(entry.gone && cache_view.covers(entry)));
                 found.extend(there.map(|entry| (ObjectId(key.value().1), entry)));
             }
             Ok(found)
@@ -218,25 +222,25 @@ impl Cache {
     }
 
     /// Doubts all entries of a stream behind a checkpoint.
-    fn doubt(&self, stream: &'static str, behind: u64) -> Result<(), CacheError> {
-        let doubt = || -> Result<(), redb::Error> {
+    fn invalidate_after(&self, stream: &'static str, behind: u64) -> Result<(), CacheError> {
+        let invalidate_after = || -> Result<(), redb::Error> {
             let transaction = self.rows.begin_write()?;
             {
                 let mut rows = transaction.open_table(ROWS)?;
-                let mut doubted = Vec::new();
+                let mut invalidated = Vec::new();
                 for row in rows.range((stream, 0)..=(stream, u64::MAX))? {
                     let (key, bytes) = row?;
-                    let entry = Entry::decode(bytes.value()).filter(|entry| entry.checkpoint > behind);
-                    doubted.extend(entry.map(|entry| (key.value().1, entry.encode(DOUBTED))));
+                    let entry = CacheEntry::decode(bytes.value()).filter(|entry| entry.checkpoint > behind);
+                    invalidated.extend(entry.map(|entry| (key.value().1, entry.encode(INVALID))));
                 }
-                for (id, entry) in doubted {
+                for (id, entry) in invalidated {
                     rows.insert((stream, id), entry.as_slice())?;
                 }
                 transaction.open_table(MARKS)?.insert(last_name(stream).as_str(), behind)?;
             }
             Ok(transaction.commit()?)
         };
-        doubt().map_err(|error| self.failed(&error))
+        invalidate_after().map_err(|error| self.failed(&error))
     }
 
     /// Forgets all entries of a stream and sets marks, at once: a kill between would leave an empty cache that is trusted.
@@ -310,28 +314,29 @@ impl Cache {
         }
     }
 
-    fn ids(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn generations(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pending(&self) -> MutexGuard<'_, BTreeMap<(&'static str, ObjectId), Entry>> {
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<(&'static str, ObjectId), CacheEntry>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Trust {
+impl CacheView {
     /// The same trust, with or without holding rows against the cache.
-    pub(crate) fn comparing(self, compares: bool) -> Self {
-        Self { compares, ..self }
+    pub(crate) fn with_diffing(self, diffing: bool) -> Self {
+        Self { diffing, ..self }
     }
 
     /// What this run wrote arrives before what it writes later; what the state covers has arrived.
-    fn covers(self, entry: &Entry) -> bool {
-        entry.checkpoint != DOUBTED && (entry.checkpoint <= self.to || entry.checkpoint >= self.begun)
+    fn covers(self, entry: &CacheEntry) -> bool {
+        entry.checkpoint != INVALID
+            && (entry.checkpoint <= self.covered_to || entry.checkpoint >= self.first_checkpoint)
     }
 
-    fn known(self, entry: Entry) -> Known {
-        Known { trusted: self.compares && self.covers(&entry), covered: entry.checkpoint <= self.to, entry }
+    fn known(self, entry: CacheEntry) -> CachedRow {
+        CachedRow { trusted: self.diffing && self.covers(&entry), covered: entry.checkpoint <= self.covered_to, entry }
     }
 }
 

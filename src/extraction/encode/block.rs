@@ -6,11 +6,11 @@ use std::vec;
 use chrono::{DateTime, Utc};
 
 use crate::client::{Buffer, Client, ObjectId, ObjectType};
-use crate::extraction::cache::entry::{CachedLink, Entry, Known, hash};
-use crate::extraction::cache::{Cache, Trust};
-use crate::extraction::encode::record::{Encoder, Misfits, Related};
-use crate::extraction::enrich::associations::{Links, push_tombstone};
-use crate::extraction::enrich::enriched::{EnrichedPages, Kept, Linked};
+use crate::extraction::cache::entry::{CacheEntry, CachedAssociation, CachedRow, hash};
+use crate::extraction::cache::{Cache, CacheView};
+use crate::extraction::encode::record::{Encoder, Relations, UnparsedCounts};
+use crate::extraction::enrich::associations::{AssociationIndex, push_tombstone};
+use crate::extraction::enrich::enriched::{EnrichedPages, FilteredPage, PageWithAssociations};
 use crate::extraction::enrich::enricher::{Enricher, Turn};
 use crate::extraction::enrich::primaries::{Details, Primaries};
 use crate::extraction::error::ExtractError;
@@ -38,7 +38,7 @@ pub(crate) struct RowEncoder {
 
 /// One page's part of the output.
 #[derive(Debug, Default)]
-pub(crate) struct Encoded {
+pub(crate) struct EncodedRows {
     pub(crate) bodies: Buffer,
     pub(crate) ends: Vec<usize>,
     pub(crate) tombstones: u64,
@@ -46,36 +46,36 @@ pub(crate) struct Encoded {
 
 /// Some records of a page, written.
 #[derive(Debug)]
-pub(crate) struct Completed {
-    pub(crate) objects: Encoded,
-    pub(crate) associations: Encoded,
+pub(crate) struct EncodedBlock {
+    pub(crate) objects: EncodedRows,
+    pub(crate) associations: EncodedRows,
     /// What the row cache is to remember.
-    pub(crate) cached: Vec<(ObjectId, Entry)>,
+    pub(crate) cached: Vec<(ObjectId, CacheEntry)>,
     pub(crate) extracted_at: DateTime<Utc>,
     pub(crate) page_number: u64,
 }
 
 /// Pages that have all they need, to be encoded as they are written: so a page takes little until then.
-pub(crate) struct Ready {
+pub(crate) struct BlockEncoder {
     rows: Arc<RowEncoder>,
-    page: Option<Linked>,
+    page: Option<PageWithAssociations>,
     /// Rows of the page that are encoded.
     row: usize,
-    pages: vec::IntoIter<Linked>,
+    pages: vec::IntoIter<PageWithAssociations>,
     details: [Details; 2],
-    known: BTreeMap<ObjectId, Known>,
+    known: BTreeMap<ObjectId, CachedRow>,
     /// Records that others are said to have been merged into, and that are live.
-    live_losers: BTreeSet<ObjectId>,
+    live_merged_away: BTreeSet<ObjectId>,
     /// How often each property's value did not fit so far.
-    pub(crate) misfits: Misfits,
+    pub(crate) unparsed_counts: UnparsedCounts,
 }
 
 /// What the records of a page have beside it.
-struct Found<'f> {
-    links: &'f [Links],
+struct RowRelations<'f> {
+    links: &'f [AssociationIndex],
     primaries: &'f [Primaries; 2],
     details: &'f [Details; 2],
-    live_losers: &'f BTreeSet<ObjectId>,
+    live_merged_away: &'f BTreeSet<ObjectId>,
 }
 
 impl RowEncoder {
@@ -109,60 +109,74 @@ impl RowEncoder {
     /// Looks up all that live records need, of those that do not wait; with them come rows that have waited.
     pub(crate) async fn enrich(
         self: &Arc<Self>,
-        chunk: Vec<Kept>,
+        chunk: Vec<FilteredPage>,
         turn: Turn,
-        trust: Option<Trust>,
-    ) -> Result<Ready, ExtractError> {
-        let enriched = self.enricher.enrich(chunk, turn, trust).await?;
-        let misfits = self.encoder.as_ref().map(Encoder::no_misfits).unwrap_or_default();
-        let EnrichedPages { pages, details, known, live_losers } = enriched;
+        cache_view: Option<CacheView>,
+    ) -> Result<BlockEncoder, ExtractError> {
+        let enriched = self.enricher.enrich(chunk, turn, cache_view).await?;
+        let unparsed_counts = self.encoder.as_ref().map(Encoder::zero_counts).unwrap_or_default();
+        let EnrichedPages { pages, details, known, live_merged_away } = enriched;
         let pages = pages.into_iter();
-        Ok(Ready { rows: Arc::clone(self), page: None, row: 0, pages, details, known, live_losers, misfits })
+        Ok(BlockEncoder {
+            rows: Arc::clone(self),
+            page: None,
+            row: 0,
+            pages,
+            details,
+            known,
+            live_merged_away,
+            unparsed_counts,
+        })
     }
 
     /// Writes tombstones, and with a cache those of their associations.
-    pub(crate) fn bury(
+    pub(crate) fn encode_tombstones(
         &self,
         tombstones: &[Tombstone],
         extracted_at: DateTime<Utc>,
-        trust: Option<Trust>,
-    ) -> Result<Completed, ExtractError> {
-        let known = self.enricher.known(tombstones.iter().map(|tombstone| tombstone.id), trust)?;
-        let mut completed = Completed::at(extracted_at, self.pages.next());
+        cache_view: Option<CacheView>,
+    ) -> Result<EncodedBlock, ExtractError> {
+        let known = self.enricher.known(tombstones.iter().map(|tombstone| tombstone.id), cache_view)?;
+        let mut completed = EncodedBlock::at(extracted_at, self.pages.next());
         for tombstone in tombstones {
-            self.bury_one(tombstone, known.get(&tombstone.id), &mut completed);
+            self.encode_tombstone_with_associations(tombstone, known.get(&tombstone.id), &mut completed);
         }
         Ok(completed)
     }
 
-    fn bury_one(&self, tombstone: &Tombstone, known: Option<&Known>, completed: &mut Completed) {
-        let Completed { objects, associations, cached, extracted_at, .. } = completed;
+    fn encode_tombstone_with_associations(
+        &self,
+        tombstone: &Tombstone,
+        known: Option<&CachedRow>,
+        completed: &mut EncodedBlock,
+    ) {
+        let EncodedBlock { objects, associations, cached, extracted_at, .. } = completed;
         if let Some(encoder) = &self.encoder {
             objects.push_tombstone(encoder, tombstone);
         }
         if let (Some(known), Some(columns)) = (known, self.associations) {
-            for link in &known.to_remove(&[]) {
+            for link in &known.links_to_remove(&[]) {
                 associations.push_link_tombstone(tombstone.id, link, &self.enricher.types, columns, *extracted_at);
             }
         }
-        cached.push((tombstone.id, Entry::gone(tombstone.hash().unwrap_or(0), known)));
+        cached.push((tombstone.id, CacheEntry::gone(tombstone.hash().unwrap_or(0), known)));
     }
 
     /// Appends a record and its associations, unless the target has them so.
     fn encode_row(
         &self,
         row: Row<'_>,
-        found: &Found<'_>,
-        known: &BTreeMap<ObjectId, Known>,
-        misfits: &mut Misfits,
-        completed: &mut Completed,
+        found: &RowRelations<'_>,
+        known: &BTreeMap<ObjectId, CachedRow>,
+        unparsed_counts: &mut UnparsedCounts,
+        completed: &mut EncodedBlock,
     ) {
         let known_row = known.get(&row.id());
-        let Completed { objects, associations, cached, extracted_at, .. } = completed;
+        let EncodedBlock { objects, associations, cached, extracted_at, .. } = completed;
         let (object_begin, links_begin) = (objects.bodies.len(), associations.bodies.len());
         let ends_begin = associations.ends.len();
         if let Some(encoder) = &self.encoder {
-            encoder.encode(row, found, misfits, &mut objects.bodies);
+            encoder.encode(row, found, unparsed_counts, &mut objects.bodies);
         }
         if let Some(columns) = self.associations {
             for (links, object_type) in found.links.iter().zip(&self.enricher.types) {
@@ -171,40 +185,43 @@ impl RowEncoder {
         }
         if self.enricher.cache.is_some() {
             let hash = hash([&objects.bodies[object_begin..], &associations.bodies[links_begin..]]);
-            if known_row.is_some_and(|known| known.has(hash)) {
+            if known_row.is_some_and(|known| known.matches(hash)) {
                 objects.bodies.truncate(object_begin);
                 associations.bodies.truncate(links_begin);
                 associations.ends.truncate(ends_begin);
                 return;
             }
             let links = self.associations.iter().flat_map(|_| found.links.iter().enumerate());
-            let links: Vec<CachedLink> = links.flat_map(|(index, links)| links.cached(row.id(), index)).collect();
+            let links: Vec<CachedAssociation> =
+                links.flat_map(|(index, links)| links.cached(row.id(), index)).collect();
             if let (Some(known), Some(columns)) = (known_row, self.associations) {
-                for link in &known.to_remove(&links) {
+                for link in &known.links_to_remove(&links) {
                     associations.push_link_tombstone(row.id(), link, &self.enricher.types, columns, *extracted_at);
                 }
             }
-            cached.push((row.id(), Entry::live(hash, links, known_row)));
+            cached.push((row.id(), CacheEntry::live(hash, links, known_row)));
         }
         let Some(encoder) = &self.encoder else { return };
         objects.ends.push(objects.bodies.len());
         if self.include_archived {
-            for loser in encoder.merged(row).into_iter().filter(|loser| !found.live_losers.contains(loser)) {
-                let tombstone = Tombstone::merged(loser, row, completed.extracted_at);
-                self.bury_one(&tombstone, known.get(&loser), completed);
+            for merged_id in
+                encoder.merged(row).into_iter().filter(|merged_id| !found.live_merged_away.contains(merged_id))
+            {
+                let tombstone = Tombstone::merged(merged_id, row, completed.extracted_at);
+                self.encode_tombstone_with_associations(&tombstone, known.get(&merged_id), completed);
             }
         }
     }
 }
 
-impl Ready {
+impl BlockEncoder {
     /// The rows, with the modified instants that they are written with.
     pub(crate) fn written(&self) -> impl Iterator<Item = (ObjectId, Option<DateTime<Utc>>)> {
         let rows = self
             .pages
             .as_slice()
             .iter()
-            .flat_map(|Linked { kept, .. }| kept.rows.iter().map(|row| kept.page.row(*row)));
+            .flat_map(|PageWithAssociations { kept, .. }| kept.rows.iter().map(|row| kept.page.row(*row)));
         rows.map(|row| (row.id(), parse_instant_token(row.updated_at())))
     }
 
@@ -214,20 +231,20 @@ impl Ready {
     }
 
     /// Encodes the next records, about as many as [`BLOCK_BYTES`] hold, without those that the target has by the cache.
-    pub(crate) fn next(&mut self) -> Option<Completed> {
-        let Self { rows, details, known, live_losers, misfits, .. } = self;
+    pub(crate) fn next(&mut self) -> Option<EncodedBlock> {
+        let Self { rows, details, known, live_merged_away, unparsed_counts, .. } = self;
         while self.page.as_ref().is_none_or(|page| self.row == page.kept.rows.len()) {
             (self.page, self.row) = (Some(self.pages.next()?), 0);
         }
-        let Linked { kept, links, .. } = self.page.as_ref()?;
-        let found = Found { links, primaries: &rows.enricher.primaries, details, live_losers };
-        let mut completed = Completed::at(kept.extracted_at, kept.number);
+        let PageWithAssociations { kept, links, .. } = self.page.as_ref()?;
+        let found = RowRelations { links, primaries: &rows.enricher.primaries, details, live_merged_away };
+        let mut completed = EncodedBlock::at(kept.extracted_at, kept.number);
         if rows.encoder.is_some() {
             // What HubSpot sent is a good guess of what it becomes; the last record goes beyond the bound.
             completed.objects.bodies = Buffer::with_capacity(kept.page.received.min(BLOCK_BYTES + BLOCK_BYTES / 4));
         }
         for row in &kept.rows[self.row..] {
-            rows.encode_row(kept.page.row(*row), &found, known, misfits, &mut completed);
+            rows.encode_row(kept.page.row(*row), &found, known, unparsed_counts, &mut completed);
             self.row += 1;
             if completed.objects.bodies.len() + completed.associations.bodies.len() >= BLOCK_BYTES {
                 break;
@@ -237,18 +254,18 @@ impl Ready {
     }
 }
 
-impl Completed {
+impl EncodedBlock {
     fn at(extracted_at: DateTime<Utc>, page_number: u64) -> Self {
-        let (objects, associations) = (Encoded::default(), Encoded::default());
+        let (objects, associations) = (EncodedRows::default(), EncodedRows::default());
         Self { objects, associations, cached: Vec::new(), extracted_at, page_number }
     }
 }
 
-impl Encoded {
+impl EncodedRows {
     fn push_link_tombstone(
         &mut self,
         ticket: ObjectId,
-        link: &CachedLink,
+        link: &CachedAssociation,
         types: &[ObjectType],
         columns: AssociationColumns,
         deleted_at: DateTime<Utc>,
@@ -265,7 +282,7 @@ impl Encoded {
     }
 }
 
-impl Related for Found<'_> {
+impl Relations for RowRelations<'_> {
     fn push_ids(&self, index: usize, ticket: ObjectId, out: &mut Vec<u8>) {
         self.links[index].push_ids(ticket, out);
     }

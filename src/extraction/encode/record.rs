@@ -20,7 +20,7 @@ pub(crate) struct Encoder {
 }
 
 /// What a ticket has beside its own page.
-pub(crate) trait Related {
+pub(crate) trait Relations {
     /// Appends the ids of records of the type at `index`.
     fn push_ids(&self, index: usize, ticket: ObjectId, out: &mut Vec<u8>);
     /// The encoded primary record of the type at `index`.
@@ -28,7 +28,7 @@ pub(crate) trait Related {
 }
 
 /// How often each property column's value did not fit.
-pub(crate) type Misfits = Vec<u64>;
+pub(crate) type UnparsedCounts = Vec<u64>;
 
 impl Encoder {
     /// An encoder of these columns.
@@ -55,12 +55,18 @@ impl Encoder {
     }
 
     /// Counters of misfits, one a property column.
-    pub(crate) fn no_misfits(&self) -> Misfits {
+    pub(crate) fn zero_counts(&self) -> UnparsedCounts {
         vec![0; self.keys.len()]
     }
 
     /// Appends the beginning of a live ticket's record.
-    pub(crate) fn encode(&self, row: Row<'_>, related: &impl Related, misfits: &mut Misfits, out: &mut Vec<u8>) {
+    pub(crate) fn encode(
+        &self,
+        row: Row<'_>,
+        related: &impl Relations,
+        unparsed_counts: &mut UnparsedCounts,
+        out: &mut Vec<u8>,
+    ) {
         let columns = &self.columns;
         write!(out, r#"{{"id":"{}""#, row.id()).expect("writing to a Vec does not fail");
         if columns.created_at {
@@ -79,7 +85,7 @@ impl Encoder {
         if columns.merged_into {
             out.extend_from_slice(b",\"merged_into\":null");
         }
-        let misfitting = self.encode_properties(row, misfits, out);
+        let misfitting = self.encode_properties(row, unparsed_counts, out);
         for ((index, _), key) in columns.associated.iter().zip(&self.associated_keys) {
             out.extend_from_slice(key);
             related.push_ids(*index, row.id(), out);
@@ -98,7 +104,7 @@ impl Encoder {
     }
 
     /// Appends the property columns; returns whether a value did not fit.
-    fn encode_properties(&self, row: Row<'_>, misfits: &mut Misfits, out: &mut Vec<u8>) -> bool {
+    fn encode_properties(&self, row: Row<'_>, unparsed_counts: &mut UnparsedCounts, out: &mut Vec<u8>) -> bool {
         let mut misfitting = false;
         let begin = if self.columns.one_column {
             out.extend_from_slice(b",\"properties\":{");
@@ -115,7 +121,7 @@ impl Encoder {
                 None => encode_value(column.kind, row.property(*slot), out),
             };
             if matches!(fit, Fit::Misfit | Fit::Rounded) {
-                misfits[index] += 1;
+                unparsed_counts[index] += 1;
                 misfitting = true;
             }
         }
@@ -137,10 +143,10 @@ impl Encoder {
         for ((_, slot), column) in self.keys.iter().zip(&self.columns.properties) {
             scratch.clear();
             // A hash fits always, so the value itself has no way in here.
-            let misfits = |scratch: &mut Vec<u8>| {
+            let unparsed_counts = |scratch: &mut Vec<u8>| {
                 matches!(encode_value(column.kind, row.property(*slot), scratch), Fit::Misfit | Fit::Rounded)
             };
-            if column.salt.is_none() && misfits(&mut scratch) {
+            if column.salt.is_none() && unparsed_counts(&mut scratch) {
                 out.push(separator);
                 push_json_string(&column.property, out);
                 out.push(b':');

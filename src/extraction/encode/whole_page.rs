@@ -2,7 +2,7 @@
 use bytes::Bytes;
 
 use crate::client::{Malformed, ObjectId, ObjectType};
-use crate::extraction::encode::record::{Encoder, Related};
+use crate::extraction::encode::record::{Encoder, Relations};
 use crate::extraction::plan::columns::{ObjectColumns, PropertyColumn};
 use crate::extraction::plan::privacy::Privacy;
 use crate::extraction::read::page::Page;
@@ -21,7 +21,7 @@ const PROPERTIES: [(&str, Kind); 6] = [
 /// A ticket without associations.
 struct Alone;
 
-impl Related for Alone {
+impl Relations for Alone {
     fn push_ids(&self, _: usize, _: ObjectId, out: &mut Vec<u8>) {
         out.extend_from_slice(b"[]");
     }
@@ -59,10 +59,10 @@ pub fn encode_answer(body: Bytes) -> Result<Vec<Vec<u8>>, Malformed> {
         page_number: false,
     });
     let page = Page::read(body, encoder.layout())?;
-    let mut misfits = encoder.no_misfits();
+    let mut unparsed_counts = encoder.zero_counts();
     let encode = |row| {
         let mut record = Vec::new();
-        encoder.encode(row, &Alone, &mut misfits, &mut record);
+        encoder.encode(row, &Alone, &mut unparsed_counts, &mut record);
         record.push(b'}');
         record
     };

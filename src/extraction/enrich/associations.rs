@@ -4,7 +4,7 @@ use std::io::Write;
 use chrono::{DateTime, Utc};
 
 use crate::client::{AssociationType, Associations, Link, ObjectId, ObjectType};
-use crate::extraction::cache::entry::CachedLink;
+use crate::extraction::cache::entry::CachedAssociation;
 use crate::extraction::plan::columns::AssociationColumns;
 use crate::property::{format_instant, push_json_string};
 
@@ -14,12 +14,12 @@ const PRIMARY_COMPANY: u64 = 26;
 
 /// Associations with one object type, sorted by ticket, then by the other record's id.
 #[derive(Debug)]
-pub(crate) struct Links {
+pub(crate) struct AssociationIndex {
     links: Vec<Link>,
     types: Vec<AssociationType>,
 }
 
-impl Links {
+impl AssociationIndex {
     pub(crate) fn new(associations: Associations) -> Self {
         // A record that HubSpot refuses to read counts as one without associations, which the client warns of.
         let Associations { mut links, types, refused: _ } = associations;
@@ -91,12 +91,12 @@ impl Links {
     }
 
     /// The keys of a ticket's records, for the row cache.
-    pub(crate) fn cached(&self, ticket: ObjectId, object_type: usize) -> impl Iterator<Item = CachedLink> + '_ {
+    pub(crate) fn cached(&self, ticket: ObjectId, object_type: usize) -> impl Iterator<Item = CachedAssociation> + '_ {
         let object_type = u8::try_from(object_type).unwrap_or(u8::MAX);
         self.of(ticket).iter().map(move |link| {
             let AssociationType { category, type_id, .. } = self.association_type(link);
             let type_id = u32::try_from(*type_id).unwrap_or(u32::MAX);
-            CachedLink { object_type, type_id, to: link.to, category: category.clone() }
+            CachedAssociation { object_type, type_id, to: link.to, category: category.clone() }
         })
     }
 
@@ -108,7 +108,7 @@ impl Links {
 /// Appends the beginning of a tombstone of a `ticket_associations` record.
 pub(crate) fn push_tombstone(
     ticket: ObjectId,
-    link: &CachedLink,
+    link: &CachedAssociation,
     types: &[ObjectType],
     columns: AssociationColumns,
     deleted_at: DateTime<Utc>,
@@ -130,7 +130,7 @@ pub(crate) fn push_tombstone(
 mod tests {
     use super::*;
 
-    fn links(pairs: &[(u64, u64, u32)]) -> Links {
+    fn links(pairs: &[(u64, u64, u32)]) -> AssociationIndex {
         let types = [339, 26]
             .map(|type_id| AssociationType { category: "HUBSPOT_DEFINED".to_owned(), type_id, label: None })
             .to_vec();
@@ -142,7 +142,7 @@ mod tests {
                 association_type: *association_type,
             })
             .collect();
-        Links::new(Associations { links, types, ..Associations::default() })
+        AssociationIndex::new(Associations { links, types, ..Associations::default() })
     }
 
     #[test]

@@ -5,29 +5,29 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::client::ObjectId;
-use crate::extraction::cache::entry::Known;
-use crate::extraction::enrich::associations::Links;
+use crate::extraction::cache::entry::CachedRow;
+use crate::extraction::enrich::associations::AssociationIndex;
 use crate::extraction::enrich::primaries::Details;
-use crate::extraction::read::memory::Held;
+use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Page;
 
 /// A page and those of its records that are to be written.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct FilteredPage {
     pub(crate) page: Page,
     pub(crate) rows: Vec<usize>,
     /// Which page of the run it is.
     pub(crate) number: u64,
     pub(crate) extracted_at: DateTime<Utc>,
     /// The memory it counts for.
-    pub(crate) held: Option<Held>,
+    pub(crate) held: Option<MemoryPermit>,
 }
 
 /// A page with its associations, by type.
 #[derive(Debug)]
-pub(crate) struct Linked {
-    pub(crate) kept: Kept,
-    pub(crate) links: Arc<Vec<Links>>,
+pub(crate) struct PageWithAssociations {
+    pub(crate) kept: FilteredPage,
+    pub(crate) links: Arc<Vec<AssociationIndex>>,
     /// Sequence number of its chunk.
     pub(crate) place: u64,
 }
@@ -35,31 +35,31 @@ pub(crate) struct Linked {
 /// Pages that have all they need.
 #[derive(Debug)]
 pub(crate) struct EnrichedPages {
-    pub(crate) pages: Vec<Linked>,
+    pub(crate) pages: Vec<PageWithAssociations>,
     /// Of contacts and companies.
     pub(crate) details: [Details; 2],
     /// What the row cache has of the rows, and of those that were merged into them.
-    pub(crate) known: BTreeMap<ObjectId, Known>,
+    pub(crate) known: BTreeMap<ObjectId, CachedRow>,
     /// Records that others are said to have been merged into, and that are live.
-    pub(crate) live_losers: BTreeSet<ObjectId>,
+    pub(crate) live_merged_away: BTreeSet<ObjectId>,
 }
 
-impl Kept {
+impl FilteredPage {
     pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
         self.rows.iter().map(|row| self.page.ids()[*row])
     }
 }
 
-impl Linked {
+impl PageWithAssociations {
     pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
         self.kept.ids()
     }
 
     /// The same for some rows of the page alone.
     pub(crate) fn pick(&self, rows: &[usize]) -> Self {
-        let Kept { page, number, extracted_at, .. } = &self.kept;
+        let FilteredPage { page, number, extracted_at, .. } = &self.kept;
         let (page, rows) = (page.pick(rows), (0..rows.len()).collect());
-        let kept = Kept { page, rows, number: *number, extracted_at: *extracted_at, held: None };
+        let kept = FilteredPage { page, rows, number: *number, extracted_at: *extracted_at, held: None };
         Self { kept, links: Arc::clone(&self.links), place: self.place }
     }
 }

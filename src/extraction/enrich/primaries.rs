@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectId, ObjectType};
-use crate::extraction::enrich::associations::Links;
+use crate::extraction::enrich::associations::AssociationIndex;
 use crate::extraction::plan::object::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use crate::extraction::plan::privacy::{Privacy, Salt};
 use crate::extraction::read::batch::{Accounted, BatchReader};
@@ -27,7 +27,7 @@ pub(crate) struct Primaries {
     object_type: ObjectType,
     /// Where this type stands among those whose associations are read; none: primaries are not wanted.
     pub(crate) of_type: Option<usize>,
-    choose: fn(&Links, ObjectId) -> Option<ObjectId>,
+    choose: fn(&AssociationIndex, ObjectId) -> Option<ObjectId>,
     /// Those that may be read.
     properties: Vec<&'static str>,
     shape: Shape,
@@ -79,18 +79,32 @@ struct Cache {
 impl Primaries {
     /// `{"id", "email", "name"}` of contacts.
     pub(crate) fn contacts(of_type: Option<usize>, privacy: &Privacy) -> Self {
-        Self::new(ObjectType::CONTACTS, of_type, Links::primary_contact, &CONTACT_PROPERTIES, privacy, encode_contact)
+        Self::new(
+            ObjectType::CONTACTS,
+            of_type,
+            AssociationIndex::primary_contact,
+            &CONTACT_PROPERTIES,
+            privacy,
+            encode_contact,
+        )
     }
 
     /// `{"id", "name", "domain"}` of companies.
     pub(crate) fn companies(of_type: Option<usize>, privacy: &Privacy) -> Self {
-        Self::new(ObjectType::COMPANIES, of_type, Links::primary_company, &COMPANY_PROPERTIES, privacy, encode_company)
+        Self::new(
+            ObjectType::COMPANIES,
+            of_type,
+            AssociationIndex::primary_company,
+            &COMPANY_PROPERTIES,
+            privacy,
+            encode_company,
+        )
     }
 
     fn new(
         object_type: ObjectType,
         of_type: Option<usize>,
-        choose: fn(&Links, ObjectId) -> Option<ObjectId>,
+        choose: fn(&AssociationIndex, ObjectId) -> Option<ObjectId>,
         properties: &'static [&'static str],
         privacy: &Privacy,
         encode: fn(&Shape, ObjectId, Option<Row<'_>>) -> Vec<u8>,
@@ -113,7 +127,7 @@ impl Primaries {
     }
 
     /// The primary record of a ticket, given its associations by type.
-    pub(crate) fn of(&self, links: &[Links], ticket: ObjectId) -> Option<ObjectId> {
+    pub(crate) fn of(&self, links: &[AssociationIndex], ticket: ObjectId) -> Option<ObjectId> {
         (self.choose)(&links[self.of_type?], ticket)
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct AssociationColumns {
 
 impl ObjectColumns {
     /// The selected columns that are the same for all portals, but for those that say how a row was read.
-    pub(crate) fn own(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn fixed_columns(&self) -> impl Iterator<Item = &str> {
         let own = [
             ("created_at", self.created_at),
             ("archived", self.archived),
@@ -64,7 +64,7 @@ impl ObjectColumns {
     }
 
     /// The types of columns that are not text, as the state remembers them.
-    pub(crate) fn remember(&self, bookmark: &mut Bookmark) {
+    pub(crate) fn remember_types(&self, bookmark: &mut Bookmark) {
         for PropertyColumn { column, kind, .. } in &self.properties {
             if let Some(kind) = kind.remembered() {
                 bookmark.types.entry(kind.to_owned()).or_default().insert(column.clone());

@@ -76,7 +76,7 @@ impl Plan {
                 continue;
             };
             match access.missing_for_stream(definition.name) {
-                None => plan.add(definition, entry, state)?,
+                None => plan.add_stream(definition, entry, state)?,
                 Some(scope) => left_out = left_out.or(Some((definition.name, scope.to_owned()))),
             }
         }
@@ -89,14 +89,14 @@ impl Plan {
     }
 
     /// Reads a stream of objects, and those that are read with it, from the beginning in this run and each later one like it.
-    pub fn read_whole(&mut self, stream: &str) {
+    pub fn force_full_table(&mut self, stream: &str) {
         for object in self.objects.iter_mut().filter(|object| object.streams().contains(&stream)) {
             object.full_table = true;
         }
     }
 
     /// Keeps numbers to what doubles and `numeric(38,9)` hold; what they do not hold stands in `_unparsed`.
-    pub fn bound_numbers(&mut self) {
+    pub fn limit_numeric_precision(&mut self) {
         for columns in self.objects.iter_mut().filter_map(|object| object.columns.as_mut()) {
             for column in columns.properties.iter_mut().filter(|column| column.kind == Kind::Number) {
                 column.kind = Kind::Decimal;
@@ -121,7 +121,12 @@ impl Plan {
         self.small.iter().any(|(definition, _)| definition.name == stream)
     }
 
-    fn add(&mut self, definition: &'static Stream, entry: &CatalogEntry, state: &State) -> Result<(), PlanError> {
+    fn add_stream(
+        &mut self,
+        definition: &'static Stream,
+        entry: &CatalogEntry,
+        state: &State,
+    ) -> Result<(), PlanError> {
         let full_table = entry.full_table()?;
         let is_there = |field: &&Field| field.role != Role::Available || has_field(entry, field.name);
         let fields: Vec<&'static Field> = definition.fields.iter().filter(is_there).collect();

@@ -48,11 +48,11 @@ impl ObjectPlan {
                 // A rule that is new makes every row another one.
                 let hashed: Vec<String> = columns.hashed().chain(self.hashed_primaries(columns)).collect();
                 let hashed = hashed.iter().map(String::as_str);
-                Selected::of(properties.chain(associated).chain(columns.own()).chain(hashed))
+                Selected::from_names(properties.chain(associated).chain(columns.fixed_columns()).chain(hashed))
             }
             _ => {
                 let label = self.associations.is_some_and(|columns| columns.label).then_some(LABEL);
-                Selected::of(self.types.iter().map(ObjectType::as_str).chain(label))
+                Selected::from_names(self.types.iter().map(ObjectType::as_str).chain(label))
             }
         }
     }
@@ -72,8 +72,8 @@ impl ObjectPlan {
     }
 
     /// The association types of which a target holds rows that are read no more.
-    pub(crate) fn left(left: &Selected, before: Option<&Selected>, selected: &Selected) -> Selected {
-        let ever = before.map_or_else(|| left.clone(), |before| before.or(left));
-        ever.without(selected).without(&Selected::of([LABEL]))
+    pub(crate) fn orphaned_types(left: &Selected, before: Option<&Selected>, selected: &Selected) -> Selected {
+        let ever = before.map_or_else(|| left.clone(), |before| before.union(left));
+        ever.difference(selected).difference(&Selected::from_names([LABEL]))
     }
 }

@@ -32,7 +32,7 @@ const MAX_UNREAD: usize = 1000;
 
 /// Reads objects of one type.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct ObjectReader {
     pub(crate) client: Arc<Client>,
     pub(crate) object_type: ObjectType,
     layout: Layout,
@@ -50,7 +50,7 @@ pub(crate) struct Reader {
     has_warned: AtomicBool,
 }
 
-impl Reader {
+impl ObjectReader {
     /// A reader of the properties that `layout` keeps.
     pub(crate) fn new(client: Arc<Client>, object_type: ObjectType, layout: Layout, page_size: u32) -> Self {
         let properties = encode_properties(layout.properties());

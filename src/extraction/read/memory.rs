@@ -12,23 +12,23 @@ const FIRST_GUESS_BYTES: usize = 256 << 10;
 
 /// Memory that a page takes, given back when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Held(OwnedSemaphorePermit);
+pub(crate) struct MemoryPermit(OwnedSemaphorePermit);
 
 /// How much memory pages may take; in KiB.
 #[derive(Debug, Clone)]
-pub(crate) struct Memory {
+pub(crate) struct MemoryBudget {
     free: Arc<Semaphore>,
     largest: Arc<AtomicUsize>,
 }
 
-impl Held {
+impl MemoryPermit {
     /// How much it is.
     pub(crate) fn kib(&self) -> usize {
         self.0.num_permits()
     }
 }
 
-impl Memory {
+impl MemoryBudget {
     pub(crate) fn new() -> Self {
         Self {
             free: Arc::new(Semaphore::new(HELD_BYTES >> 10)),
@@ -42,23 +42,28 @@ impl Memory {
     }
 
     /// Whether what is held leaves no room for one more page.
-    pub(crate) fn is_filled_by(&self, held_kib: usize) -> bool {
+    pub(crate) fn would_be_exceeded(&self, held_kib: usize) -> bool {
         held_kib + kib(self.largest()) as usize > HELD_BYTES >> 10
     }
 
     /// Waits for the memory of the largest page so far.
-    pub(crate) async fn hold(&self) -> Held {
+    pub(crate) async fn acquire(&self) -> MemoryPermit {
         let wanted = kib(self.largest.load(Ordering::Relaxed));
         let permit = Arc::clone(&self.free).acquire_many_owned(wanted).await;
-        Held(permit.expect("the semaphore is never closed"))
+        MemoryPermit(permit.expect("the semaphore is never closed"))
     }
 
     /// Gives back what a page does not need, of which so much was received and so much is kept.
-    pub(crate) fn fit(&self, Held(mut permit): Held, received: usize, kept: usize) -> Held {
+    pub(crate) fn shrink_to(
+        &self,
+        MemoryPermit(mut permit): MemoryPermit,
+        received: usize,
+        kept: usize,
+    ) -> MemoryPermit {
         self.largest.fetch_max(received, Ordering::Relaxed);
         let spare = permit.num_permits().saturating_sub(kib(kept) as usize);
         drop(permit.split(spare));
-        Held(permit)
+        MemoryPermit(permit)
     }
 }
 

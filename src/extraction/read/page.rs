@@ -7,7 +7,7 @@ use serde::de::DeserializeSeed;
 
 use crate::client::{Buffer, MAX_BATCH, Malformed, ObjectId, PageCursor};
 use crate::extraction::read::layout::Layout;
-use crate::extraction::read::parse::{ARCHIVED_AT, AnswerSeed, CREATED_AT, FIXED, Rows, UPDATED_AT};
+use crate::extraction::read::parse::{ARCHIVED_AT, AnswerSeed, CREATED_AT, FIXED, ParsedRows, UPDATED_AT};
 
 /// Records of one answer. Names, nulls and what is not wanted are left behind, so that a page that waits takes little.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Page {
             return Err(Malformed::new("it passes 4 GiB"));
         }
         let stride = layout.slots.len() + FIXED;
-        let mut rows = Rows {
+        let mut rows = ParsedRows {
             layout,
             base: text.as_ptr().addr(),
             ids: Vec::with_capacity(MAX_BATCH),
@@ -61,16 +61,17 @@ impl Page {
             .deserialize(&mut deserializer)
             .and_then(|next| deserializer.end().map(|()| next))
             .map_err(|error| Malformed::json(&error))?;
-        let Rows { ids, archived, spans, absent, bare, .. } = rows;
+        let ParsedRows { ids, archived, spans, absent, bare, .. } = rows;
         let tokens = spans.iter().map(|span| &text[span.begin as usize..][..span.length as usize]);
-        let (text, ends) = pack(tokens.map(|token| if token == "null" { "" } else { token }));
+        let (text, ends) = concatenate(tokens.map(|token| if token == "null" { "" } else { token }));
         let (next, received) = (next.map(PageCursor), body.len());
         Ok(Self { text, ends, stride, ids, archived, next, absent, bare, received })
     }
 
     /// A page of some of the records.
     pub(crate) fn pick(&self, rows: &[usize]) -> Self {
-        let (text, ends) = pack(rows.iter().flat_map(|row| (0..self.stride).map(|slot| self.row(*row).token(slot))));
+        let (text, ends) =
+            concatenate(rows.iter().flat_map(|row| (0..self.stride).map(|slot| self.row(*row).token(slot))));
         Self {
             text,
             ends,
@@ -127,7 +128,7 @@ impl Page {
         let mut rows: Vec<Row<'_>> = pages.iter().flat_map(Self::rows).collect();
         rows.sort_by_key(|row| places.get(&row.id()).copied().unwrap_or(usize::MAX));
         rows.dedup_by_key(|row| row.id());
-        let (text, ends) = pack(rows.iter().flat_map(|row| (0..stride).map(|slot| row.token(slot))));
+        let (text, ends) = concatenate(rows.iter().flat_map(|row| (0..stride).map(|slot| row.token(slot))));
         Some(Self {
             text,
             ends,
@@ -143,7 +144,7 @@ impl Page {
 
     /// An empty page.
     pub(crate) fn empty(layout: &Layout) -> Self {
-        let (text, ends) = pack(std::iter::empty());
+        let (text, ends) = concatenate(std::iter::empty());
         let stride = layout.slots.len() + FIXED;
         Self {
             text,
@@ -165,7 +166,7 @@ impl Page {
 }
 
 /// Puts tokens one behind another; returns them, and where each ends.
-fn pack<'t>(tokens: impl Iterator<Item = &'t str> + Clone) -> (ByteString, Vec<u32>) {
+fn concatenate<'t>(tokens: impl Iterator<Item = &'t str> + Clone) -> (ByteString, Vec<u32>) {
     let (count, length) = tokens.clone().fold((0, 0), |(count, length), token| (count + 1, length + token.len()));
     let (mut text, mut ends) = (Buffer::with_capacity(length), Vec::with_capacity(count));
     for token in tokens {

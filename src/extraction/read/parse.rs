@@ -22,7 +22,7 @@ pub(crate) struct Span {
 }
 
 /// The records found so far.
-pub(crate) struct Rows<'l> {
+pub(crate) struct ParsedRows<'l> {
     pub(crate) layout: &'l Layout,
     /// Where the answer's text begins in memory.
     pub(crate) base: usize,
@@ -33,7 +33,7 @@ pub(crate) struct Rows<'l> {
     pub(crate) bare: Vec<ObjectId>,
 }
 
-impl Rows<'_> {
+impl ParsedRows<'_> {
     fn span(&self, value: &RawValue) -> Span {
         let begin = value.get().as_ptr().addr() - self.base;
         // The text was checked to be below 4 GiB.
@@ -43,7 +43,7 @@ impl Rows<'_> {
 }
 
 /// Reads an answer into rows; gives back the cursor of the next page.
-pub(crate) struct AnswerSeed<'r, 'l>(pub(crate) &'r mut Rows<'l>);
+pub(crate) struct AnswerSeed<'r, 'l>(pub(crate) &'r mut ParsedRows<'l>);
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -104,17 +104,17 @@ impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut next = None;
         let mut has_results = false;
-        while let Some(key) = map.next_key_seed(Name)? {
+        while let Some(key) = map.next_key_seed(KeySeed)? {
             match key {
-                Known::Results => {
+                Key::Results => {
                     map.next_value_seed(ResultsSeed(self.0))?;
                     has_results = true;
                 }
-                Known::Paging => {
+                Key::Paging => {
                     let paging: Option<Paging> = map.next_value()?;
                     next = paging.and_then(Paging::after);
                 }
-                Known::Errors => self.0.absent = absent(map.next_value()?),
+                Key::Errors => self.0.absent = absent(map.next_value()?),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -122,7 +122,7 @@ impl<'de> Visitor<'de> for AnswerSeed<'_, '_> {
     }
 }
 
-struct ResultsSeed<'r, 'l>(&'r mut Rows<'l>);
+struct ResultsSeed<'r, 'l>(&'r mut ParsedRows<'l>);
 
 impl<'de> DeserializeSeed<'de> for ResultsSeed<'_, '_> {
     type Value = ();
@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for ResultsSeed<'_, '_> {
     }
 }
 
-struct RecordSeed<'r, 'l>(&'r mut Rows<'l>);
+struct RecordSeed<'r, 'l>(&'r mut ParsedRows<'l>);
 
 impl<'de> DeserializeSeed<'de> for RecordSeed<'_, '_> {
     type Value = ();
@@ -163,23 +163,23 @@ impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
         let first = rows.spans.len();
         rows.spans.resize(first + FIXED + rows.layout.slots.len(), Span::default());
         let (mut id, mut archived, mut has_values) = (None, false, rows.layout.slots.is_empty());
-        while let Some(key) = map.next_key_seed(Name)? {
+        while let Some(key) = map.next_key_seed(KeySeed)? {
             let fixed = match key {
-                Known::Id => {
+                Key::Id => {
                     id = Some(map.next_value::<ObjectId>()?);
                     continue;
                 }
-                Known::Archived => {
+                Key::Archived => {
                     archived = map.next_value::<&RawValue>()?.get() == "true";
                     continue;
                 }
-                Known::Properties => {
+                Key::Properties => {
                     has_values |= map.next_value_seed(PropertiesSeed { rows, first: first + FIXED })?;
                     continue;
                 }
-                Known::CreatedAt => CREATED_AT,
-                Known::UpdatedAt => UPDATED_AT,
-                Known::ArchivedAt => ARCHIVED_AT,
+                Key::CreatedAt => CREATED_AT,
+                Key::UpdatedAt => UPDATED_AT,
+                Key::ArchivedAt => ARCHIVED_AT,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
@@ -197,7 +197,7 @@ impl<'de> Visitor<'de> for RecordSeed<'_, '_> {
 }
 
 struct PropertiesSeed<'r, 'l> {
-    rows: &'r mut Rows<'l>,
+    rows: &'r mut ParsedRows<'l>,
     first: usize,
 }
 
@@ -273,7 +273,7 @@ impl Visitor<'_> for PropertyName<'_, '_> {
 }
 
 /// The keys of an answer and a record that mean something here.
-enum Known {
+enum Key {
     Archived,
     ArchivedAt,
     CreatedAt,
@@ -286,32 +286,32 @@ enum Known {
     Other,
 }
 
-struct Name;
+struct KeySeed;
 
-impl<'de> DeserializeSeed<'de> for Name {
-    type Value = Known;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Known, D::Error> {
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Key;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Name {
-    type Value = Known;
+impl Visitor<'_> for KeySeed {
+    type Value = Key;
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a key")
     }
-    fn visit_str<E: Error>(self, key: &str) -> Result<Known, E> {
+    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
         Ok(match key {
-            "archived" => Known::Archived,
-            "archivedAt" => Known::ArchivedAt,
-            "createdAt" => Known::CreatedAt,
-            "errors" => Known::Errors,
-            "id" => Known::Id,
-            "paging" => Known::Paging,
-            "properties" => Known::Properties,
-            "results" => Known::Results,
-            "updatedAt" => Known::UpdatedAt,
-            _ => Known::Other,
+            "archived" => Key::Archived,
+            "archivedAt" => Key::ArchivedAt,
+            "createdAt" => Key::CreatedAt,
+            "errors" => Key::Errors,
+            "id" => Key::Id,
+            "paging" => Key::Paging,
+            "properties" => Key::Properties,
+            "results" => Key::Results,
+            "updatedAt" => Key::UpdatedAt,
+            _ => Key::Other,
         })
     }
 }

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::client::{ClientError, ObjectId, PageCursor};
 use crate::extraction::error::ExtractError;
-use crate::extraction::read::list::Reader;
-use crate::extraction::read::memory::{Held, Memory};
+use crate::extraction::read::list::ObjectReader;
+use crate::extraction::read::memory::{MemoryBudget, MemoryPermit};
 use crate::extraction::read::page::Page;
-use crate::extraction::read::span::is_behind;
+use crate::extraction::read::span::is_at_or_past;
 use crate::state::List;
 
 /// What pages may take that are asked for at once, as far as there is more than one.
@@ -22,30 +22,30 @@ const MAX_READERS: usize = 32;
 
 /// The tasks of one list.
 #[derive(Debug)]
-pub(crate) struct Readers {
-    reader: Arc<Reader>,
+pub(crate) struct PrefetchTasks {
+    reader: Arc<ObjectReader>,
     list: List,
     tasks: JoinSet<()>,
-    to_pass: mpsc::Sender<Event>,
-    events: mpsc::Receiver<Event>,
-    memory: Memory,
+    to_pass: mpsc::Sender<PrefetchEvent>,
+    events: mpsc::Receiver<PrefetchEvent>,
+    memory: MemoryBudget,
 }
 
 /// What a task found.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum PrefetchEvent {
     /// The next page of a range.
-    Page { range: u64, page: Page, extracted_at: DateTime<Utc>, held: Held },
+    Page { range: u64, page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit },
     /// A range cannot be read on.
     Failed { range: u64, error: ClientError },
     /// Whether an id is as good a cursor as those that HubSpot gives: the greatest id there is.
-    Proof(Option<u64>),
+    Probed(Option<u64>),
 }
 
-impl Readers {
-    pub(crate) fn new(reader: Arc<Reader>, list: List) -> Self {
+impl PrefetchTasks {
+    pub(crate) fn new(reader: Arc<ObjectReader>, list: List) -> Self {
         let (to_pass, events) = mpsc::channel(1);
-        let memory = Memory::new();
+        let memory = MemoryBudget::new();
         Self { reader, list, tasks: JoinSet::new(), to_pass, events, memory }
     }
 
@@ -54,10 +54,10 @@ impl Readers {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let (to_pass, memory) = (self.to_pass.clone(), self.memory.clone());
         self.tasks.spawn(async move {
-            let held = memory.hold().await;
+            let held = memory.acquire().await;
             let event = match reader.list_guess(list, &cursor).await {
                 Ok(page) => page_event(&memory, range, page, reader.client.server_now(), held),
-                Err(error) => Event::Failed { range, error },
+                Err(error) => PrefetchEvent::Failed { range, error },
             };
             // Nobody takes it when the pass is gone.
             let _ = to_pass.send(event).await;
@@ -72,7 +72,7 @@ impl Readers {
         self.tasks.spawn(async move {
             let mut turns = HashSet::new();
             loop {
-                let held = memory.hold().await;
+                let held = memory.acquire().await;
                 let event = match next_page(&reader, list, cursor.as_ref(), &mut turns).await {
                     Ok(page) => {
                         cursor.clone_from(&page.next);
@@ -80,10 +80,10 @@ impl Readers {
                     }
                     Err(error) => {
                         cursor = None;
-                        Event::Failed { range, error }
+                        PrefetchEvent::Failed { range, error }
                     }
                 };
-                let is_end = cursor.as_ref().is_none_or(|next| is_behind(next, end.load(Ordering::Relaxed)));
+                let is_end = cursor.as_ref().is_none_or(|next| is_at_or_past(next, end.load(Ordering::Relaxed)));
                 // Nobody takes it when the pass is gone.
                 if to_pass.send(event).await.is_err() || is_end {
                     return;
@@ -94,7 +94,7 @@ impl Readers {
 
     /// Finds out whether a cursor that HubSpot did not give is as good as one that it did: one between two ids of a page
     /// must lead to exactly the rest of that page. `ids` are those of the page, at least two, ascending.
-    pub(crate) fn prove(&mut self, ids: &[ObjectId]) {
+    pub(crate) fn probe(&mut self, ids: &[ObjectId]) {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let to_pass = self.to_pass.clone();
         // In the widest gap, so that it is no cursor that HubSpot could have given.
@@ -106,12 +106,12 @@ impl Readers {
             let (page, greatest) = tokio::join!(page, reader.greatest_id());
             let honoured = page.is_ok_and(|page| page.ids().starts_with(&rest));
             // The pass may have ended without it.
-            let _ = to_pass.send(Event::Proof(greatest.filter(|_| honoured).map(|id| id.0))).await;
+            let _ = to_pass.send(PrefetchEvent::Probed(greatest.filter(|_| honoured).map(|id| id.0))).await;
         });
     }
 
     /// What the next task found.
-    pub(crate) async fn next(&mut self) -> Result<Event, ExtractError> {
+    pub(crate) async fn next(&mut self) -> Result<PrefetchEvent, ExtractError> {
         loop {
             let Self { tasks, events, .. } = self;
             if tasks.is_empty() {
@@ -135,25 +135,25 @@ impl Readers {
     }
 
     /// Whether pages are waited for, not waiting.
-    pub(crate) fn are_awaited(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.events.is_empty()
     }
 
     /// How many requests may be in flight at once, so that their pages fit the memory.
-    pub(crate) fn most(&self) -> usize {
+    pub(crate) fn max_in_flight(&self) -> usize {
         (ASKED_BYTES / self.memory.largest()).clamp(1, MAX_READERS)
     }
 
     /// Whether what is held leaves no room for one more page.
-    pub(crate) fn fill_memory(&self, held_kib: usize) -> bool {
-        self.memory.is_filled_by(held_kib)
+    pub(crate) fn would_exceed_budget(&self, held_kib: usize) -> bool {
+        self.memory.would_be_exceeded(held_kib)
     }
 }
 
 /// The page at a cursor. One that leads to a lower cursor, or to one that was read, is asked for again; a list that goes in
 /// a circle has no end and is refused. `turns` are the cursors that do not follow from the one before by ascending.
 async fn next_page(
-    reader: &Reader,
+    reader: &ObjectReader,
     list: List,
     cursor: Option<&PageCursor>,
     turns: &mut HashSet<PageCursor>,
@@ -170,9 +170,15 @@ async fn next_page(
 }
 
 /// A page that a task has found, with the memory that it takes.
-fn page_event(memory: &Memory, range: u64, page: Page, extracted_at: DateTime<Utc>, held: Held) -> Event {
-    let held = memory.fit(held, page.received, page.bytes());
-    Event::Page { range, page, extracted_at, held }
+fn page_event(
+    memory: &MemoryBudget,
+    range: u64,
+    page: Page,
+    extracted_at: DateTime<Utc>,
+    held: MemoryPermit,
+) -> PrefetchEvent {
+    let held = memory.shrink_to(held, page.received, page.bytes());
+    PrefetchEvent::Page { range, page, extracted_at, held }
 }
 
 fn is_number(cursor: &PageCursor) -> bool {

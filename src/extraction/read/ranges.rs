@@ -20,12 +20,12 @@ use tokio::time::Instant;
 
 use crate::client::PageCursor;
 use crate::extraction::error::ExtractError;
-use crate::extraction::read::list::Reader;
-use crate::extraction::read::memory::Held;
+use crate::extraction::read::list::ObjectReader;
+use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Page;
-use crate::extraction::read::prefetch::{Event, Readers};
-use crate::extraction::read::span::{IdSpan, NO_END, is_behind};
-use crate::state::{List, Part};
+use crate::extraction::read::prefetch::{PrefetchEvent, PrefetchTasks};
+use crate::extraction::read::span::{IdSpan, NO_END, is_at_or_past};
+use crate::state::{List, ListPart};
 
 /// Pages that a range should have left when it begins: a range costs up to a page more than its rows.
 const MIN_PAGES: f64 = 2.0;
@@ -34,46 +34,46 @@ const MAX_OPENED: usize = 64;
 /// Pages before a guess is worth its proof.
 const PAGES_BEFORE_PROOF: u64 = 2;
 /// How long the budget's use is looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
 /// The part of the budget that may be left unused.
 const MAX_UNUSED: f64 = 0.05;
 
 /// The ranges of one list that are not written yet.
 #[derive(Debug)]
 pub(crate) struct Ranges {
-    reader: Arc<Reader>,
+    reader: Arc<ObjectReader>,
     list: List,
-    readers: Readers,
+    readers: PrefetchTasks,
     /// In the order of their ids.
-    ranges: Vec<Range>,
+    ranges: Vec<IdRange>,
     /// Ranges whose first page has not come: number, first id.
     guesses: Vec<(u64, u64)>,
-    proof: Proof,
+    cursor_support: CursorSupport,
     pages: u64,
     /// Ranges opened, and the number of the next one.
     opened: usize,
     next_number: u64,
     /// The budget's unused time when it was looked at last, and when that was.
-    looked: (Duration, Instant),
+    last_sample: (Duration, Instant),
     /// What was read behind this id is read again.
     rewound_to: Option<u64>,
 }
 
 /// Whether ids may be used as cursors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Proof {
-    Wanting,
-    Asked,
+enum CursorSupport {
+    Unknown,
+    Probing,
     /// They may; about the greatest id.
-    Honoured(u64),
-    Refused,
+    Supported(u64),
+    Unsupported,
 }
 
 #[derive(Debug)]
-struct Range {
+struct IdRange {
     number: u64,
     /// What is not written yet.
-    unwritten: Part,
+    unwritten: ListPart,
     /// Where the next page begins, and the greatest id before it.
     cursor: Option<PageCursor>,
     last_id: u64,
@@ -87,18 +87,18 @@ struct Range {
 
 /// A page that is the next of its range, without the rows that belong to another one.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct RangePage {
     pub(crate) page: Page,
     pub(crate) extracted_at: DateTime<Utc>,
-    pub(crate) held: Held,
-    pub(crate) advance: Advance,
+    pub(crate) held: MemoryPermit,
+    pub(crate) advance: RangeCursor,
     /// The page does not keep the order of ids.
     pub(crate) disordered: bool,
 }
 
 /// How far a page brings its range.
 #[derive(Debug)]
-pub(crate) struct Advance {
+pub(crate) struct RangeCursor {
     range: u64,
     cursor: Option<PageCursor>,
     last_id: u64,
@@ -108,16 +108,27 @@ pub(crate) struct Advance {
 
 impl Ranges {
     /// Goes on with what is left of a list.
-    pub(crate) fn begin(reader: &Arc<Reader>, list: List, parts: impl Iterator<Item = Part>) -> Self {
-        let readers = Readers::new(Arc::clone(reader), list);
-        let mut ranges: Vec<Range> = (0..).zip(parts).map(|(number, part)| Range::of(number, part)).collect();
+    pub(crate) fn begin(reader: &Arc<ObjectReader>, list: List, parts: impl Iterator<Item = ListPart>) -> Self {
+        let readers = PrefetchTasks::new(Arc::clone(reader), list);
+        let mut ranges: Vec<IdRange> = (0..).zip(parts).map(|(number, part)| IdRange::of(number, part)).collect();
         ranges.sort_by_key(|range| range.last_id);
         let (opened, next_number) = (ranges.len(), ranges.len() as u64);
-        let looked = (reader.client.unused(), Instant::now());
-        let (reader, guesses, proof) = (Arc::clone(reader), Vec::new(), Proof::Wanting);
+        let last_sample = (reader.client.unused(), Instant::now());
+        let (reader, guesses, cursor_support) = (Arc::clone(reader), Vec::new(), CursorSupport::Unknown);
         let rewound_to = None;
-        let mut ranges =
-            Self { reader, list, readers, ranges, guesses, proof, pages: 0, opened, next_number, looked, rewound_to };
+        let mut ranges = Self {
+            reader,
+            list,
+            readers,
+            ranges,
+            guesses,
+            cursor_support,
+            pages: 0,
+            opened,
+            next_number,
+            last_sample,
+            rewound_to,
+        };
         // The others begin when it is known that their cursors are good.
         ranges.begin_waiting();
         ranges
@@ -129,35 +140,37 @@ impl Ranges {
     }
 
     /// What is not written yet.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = ListPart> {
         self.ranges.iter().map(|range| range.unwritten.clone())
     }
 
     /// Whether what is held leaves no room for one more page.
-    pub(crate) fn fill_memory(&self, held_kib: usize) -> bool {
-        self.readers.fill_memory(held_kib)
+    pub(crate) fn would_exceed_budget(&self, held_kib: usize) -> bool {
+        self.readers.would_exceed_budget(held_kib)
     }
 
     /// The next page of any range. Nothing is lost when this is dropped before it is ready.
-    pub(crate) async fn next(&mut self) -> Result<Taken, ExtractError> {
+    pub(crate) async fn next(&mut self) -> Result<RangePage, ExtractError> {
         loop {
             let taken = match self.readers.next().await? {
-                Event::Page { range, page, extracted_at, held } => self.take(range, page, extracted_at, held),
-                Event::Failed { range, error } if self.may_refuse(range) && error.status().is_some_and(is_refusal) => {
-                    self.collapse("it refuses a cursor");
+                PrefetchEvent::Page { range, page, extracted_at, held } => self.take(range, page, extracted_at, held),
+                PrefetchEvent::Failed { range, error }
+                    if self.may_refuse(range) && error.status().is_some_and(is_refusal) =>
+                {
+                    self.fall_back_to_sequential("it refuses a cursor");
                     None
                 }
-                Event::Failed { error, .. } => return Err(error.into()),
-                Event::Proof(Some(greatest)) => {
-                    self.proof = Proof::Honoured(greatest);
+                PrefetchEvent::Failed { error, .. } => return Err(error.into()),
+                PrefetchEvent::Probed(Some(greatest)) => {
+                    self.cursor_support = CursorSupport::Supported(greatest);
                     None
                 }
-                Event::Proof(None) => {
-                    self.collapse("the rest of a page is another one");
+                PrefetchEvent::Probed(None) => {
+                    self.fall_back_to_sequential("the rest of a page is another one");
                     None
                 }
             };
-            self.grow();
+            self.open_ranges();
             if let Some(taken) = taken {
                 return Ok(taken);
             }
@@ -166,7 +179,7 @@ impl Ranges {
 
     /// Notes that a page, and all that were taken before it, have been written; whether it counts: what was read of a
     /// closed range is read again.
-    pub(crate) fn written(&mut self, advance: Advance) -> bool {
+    pub(crate) fn written(&mut self, advance: RangeCursor) -> bool {
         let Some(index) = self.ranges.iter().position(|range| range.number == advance.range) else { return false };
         let range = &mut self.ranges[index];
         // A range that lost its end goes on behind what was its last page.
@@ -184,30 +197,30 @@ impl Ranges {
         self.rewound_to.take()
     }
 
-    fn take(&mut self, number: u64, page: Page, extracted_at: DateTime<Utc>, held: Held) -> Option<Taken> {
+    fn take(&mut self, number: u64, page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit) -> Option<RangePage> {
         if self.is_guess(number) && !self.open(number, &page) {
             return None;
         }
         // Of a range that is no more, or behind its end.
         let index = self.ranges.iter().position(|range| range.number == number && !range.is_read)?;
         let are_several = self.ranges.len() > 1;
-        if are_several && !self.ranges[index].leads_on(&page) {
-            self.collapse("a page is not the one that its cursor names");
+        if are_several && !self.ranges[index].continues_range(&page) {
+            self.fall_back_to_sequential("a page is not the one that its cursor names");
             return None;
         }
         self.pages += 1;
         let mut is_refused = false;
-        if self.proof == Proof::Wanting && (are_several || self.wants_ranges()) {
+        if self.cursor_support == CursorSupport::Unknown && (are_several || self.wants_ranges()) {
             is_refused = !self.ranges[index].is_as_documented(&page);
             if !is_refused {
-                self.proof = Proof::Asked;
-                self.readers.prove(page.ids());
+                self.cursor_support = CursorSupport::Probing;
+                self.readers.probe(page.ids());
             }
         }
         let taken = self.ranges[index].take(page, extracted_at, held);
         self.ranges[index].begin(&mut self.readers);
         if is_refused {
-            self.collapse("a page does not lead to the id behind its last one");
+            self.fall_back_to_sequential("a page does not lead to the id behind its last one");
         }
         Some(taken)
     }
@@ -222,15 +235,15 @@ impl Ranges {
             return false;
         };
         let mut range =
-            Range::of(number, Part { list: self.list, after: None, last_id: Some(first_id - 1), until: None });
+            IdRange::of(number, ListPart { list: self.list, after: None, last_id: Some(first_id - 1), until: None });
         let parent_end = self.ranges[parent].end();
         if parent_end == NO_END && page.len() == 0 && page.next.is_none() {
             // Nothing depends on it: the range before it has no end.
-            self.proof = Proof::Honoured(first_id - 1);
+            self.cursor_support = CursorSupport::Supported(first_id - 1);
             return false;
         }
-        if page.len() == 0 || !range.leads_on(page) {
-            self.collapse("a page is not the one that its cursor names");
+        if page.len() == 0 || !range.continues_range(page) {
+            self.fall_back_to_sequential("a page is not the one that its cursor names");
             return false;
         }
         range.end = Arc::new(AtomicU64::new(parent_end));
@@ -243,9 +256,9 @@ impl Ranges {
     }
 
     /// Reads the rest in one sequence, from the first place on that was not read.
-    fn collapse(&mut self, reason: &str) {
+    fn fall_back_to_sequential(&mut self, reason: &str) {
         let are_several = self.ranges.len() + self.guesses.len() > 1;
-        self.proof = Proof::Refused;
+        self.cursor_support = CursorSupport::Unsupported;
         if !are_several {
             tracing::debug!("the list does not take ids for cursors: {reason}");
             return;
@@ -257,19 +270,19 @@ impl Ranges {
         self.ranges.truncate(1);
         self.readers.stop();
         if let Some(range) = self.ranges.first_mut() {
-            range.lose_end();
+            range.make_open_ended();
             self.rewound_to = Some(range.last_id);
         }
         self.begin_waiting();
     }
 
     /// Opens as many ranges as it takes to use the budget.
-    fn grow(&mut self) {
-        let Proof::Honoured(greatest) = self.proof else { return };
+    fn open_ranges(&mut self) {
+        let CursorSupport::Supported(greatest) = self.cursor_support else { return };
         if self.readers_count() == 0 {
             self.begin_waiting();
         }
-        for _ in 0..self.lacks_readers() {
+        for _ in 0..self.missing_readers() {
             if self.begin_waiting() {
                 continue;
             }
@@ -294,26 +307,26 @@ impl Ranges {
 
     /// Whether one sequence is too slow for what is left, as far as that is known.
     fn wants_ranges(&mut self) -> bool {
-        self.pages >= PAGES_BEFORE_PROOF && self.lacks_readers() > 0
+        self.pages >= PAGES_BEFORE_PROOF && self.missing_readers() > 0
     }
 
     /// How many more requests in flight the budget has room for.
-    fn lacks_readers(&mut self) -> usize {
-        let (unused_before, at) = self.looked;
+    fn missing_readers(&mut self) -> usize {
+        let (unused_before, at) = self.last_sample;
         let (unused, elapsed) = (self.reader.client.unused(), at.elapsed());
-        if elapsed < LOOK {
+        if elapsed < SAMPLE_INTERVAL {
             return 0;
         }
-        self.looked = (unused, Instant::now());
+        self.last_sample = (unused, Instant::now());
         let part = (unused - unused_before).div_duration_f64(elapsed);
         let readers = self.readers_count();
-        if part < MAX_UNUSED || !self.readers.are_awaited() {
+        if part < MAX_UNUSED || !self.readers.is_idle() {
             return 0;
         }
         // A request more for each that the unused part would carry, and not many more than there are.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let lacking = (readers as f64 * part / (1.0 - part).max(0.1)).ceil() as usize;
-        lacking.clamp(1, readers.max(1) * 2).min(self.readers.most().saturating_sub(readers))
+        lacking.clamp(1, readers.max(1) * 2).min(self.readers.max_in_flight().saturating_sub(readers))
     }
 
     /// Where the range with most pages left would be cut in two; none when it is not worth it.
@@ -349,8 +362,8 @@ impl Ranges {
     }
 }
 
-impl Range {
-    fn of(number: u64, part: Part) -> Self {
+impl IdRange {
+    fn of(number: u64, part: ListPart) -> Self {
         let last_id = part.last_id.unwrap_or(0);
         Self {
             number,
@@ -369,7 +382,7 @@ impl Range {
     }
 
     /// Begins to read what is left, unless that has been done or there is nothing.
-    fn begin(&mut self, readers: &mut Readers) -> bool {
+    fn begin(&mut self, readers: &mut PrefetchTasks) -> bool {
         let begins = !self.is_begun && !self.is_read;
         if begins {
             self.is_begun = true;
@@ -380,7 +393,7 @@ impl Range {
 
     /// Whether a page can be the next of a range among others: its ids ascend behind those before it, and it leads behind
     /// them, at least to the range's end.
-    fn leads_on(&self, page: &Page) -> bool {
+    fn continues_range(&self, page: &Page) -> bool {
         let mut last_id = self.last_id;
         let ascends = page.ids().iter().all(|id| id.0 > std::mem::replace(&mut last_id, id.0));
         let leads = match &page.next {
@@ -393,18 +406,18 @@ impl Range {
     /// Whether a page leads to the id behind its last one.
     fn is_as_documented(&self, page: &Page) -> bool {
         let next = page.ids().last().map(|id| (id.0 + 1).to_string());
-        page.len() > 1 && self.leads_on(page) && page.next.as_ref().map(|next| &next.0) == next.as_ref()
+        page.len() > 1 && self.continues_range(page) && page.next.as_ref().map(|next| &next.0) == next.as_ref()
     }
 
     /// Takes the rows of a page up to the range's end.
-    fn take(&mut self, mut page: Page, extracted_at: DateTime<Utc>, held: Held) -> Taken {
+    fn take(&mut self, mut page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit) -> RangePage {
         let (begin, end) = (self.last_id, self.end());
         let mut disordered = false;
         for id in page.ids() {
             disordered |= id.0 <= self.last_id;
             self.last_id = self.last_id.max(id.0);
         }
-        self.is_read = page.next.as_ref().is_none_or(|next| is_behind(next, end));
+        self.is_read = page.next.as_ref().is_none_or(|next| is_at_or_past(next, end));
         if let (Some(first), Some(last)) = (page.ids().first(), page.ids().last()) {
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let density = page.len() as f64 / last.0.abs_diff(first.0).max(1) as f64;
@@ -424,12 +437,12 @@ impl Range {
         };
         let (cursor, last_id) = (self.cursor.clone(), self.last_id);
         let span = IdSpan { after: begin, last: to, rows: u64::try_from(page.len()).unwrap_or(u64::MAX) };
-        let advance = Advance { range: self.number, cursor, last_id, is_end: self.is_read, span };
-        Taken { page, extracted_at, held, advance, disordered }
+        let advance = RangeCursor { range: self.number, cursor, last_id, is_end: self.is_read, span };
+        RangePage { page, extracted_at, held, advance, disordered }
     }
 
     /// Goes on to the list's end.
-    fn lose_end(&mut self) {
+    fn make_open_ended(&mut self) {
         self.unwritten.until = None;
         self.is_begun = false;
         self.is_read &= self.end() == NO_END;

@@ -16,6 +16,6 @@ pub(crate) struct IdSpan {
 }
 
 /// Whether a cursor leads to an id that belongs to the next range.
-pub(crate) fn is_behind(cursor: &PageCursor, end: u64) -> bool {
+pub(crate) fn is_at_or_past(cursor: &PageCursor, end: u64) -> bool {
     end != NO_END && cursor.0.parse().is_ok_and(|id: u64| id >= end)
 }

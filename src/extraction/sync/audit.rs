@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{Buffer, Client};
 use crate::discovery::Field;
-use crate::extraction::emit::Output;
+use crate::extraction::emit::Emitter;
 use crate::extraction::encode::flat::push_record;
 use crate::extraction::error::ExtractError;
-use crate::extraction::event::{Records, Yield};
+use crate::extraction::event::{Extracted, Records};
 use crate::extraction::summary::{Ending, Reason, StreamSummary, SummaryHandle};
-use crate::extraction::sync::windows::Window;
+use crate::extraction::sync::windows::WindowResult;
 use crate::property::format_instant;
 
 /// A part of a run, while it is read.
@@ -49,7 +49,7 @@ impl PhaseAudit {
     }
 
     /// Counts a window that was read.
-    pub(crate) fn add(&mut self, window: &Window) {
+    pub(crate) fn add(&mut self, window: &WindowResult) {
         self.expected = Some(self.expected.unwrap_or(0) + window.expected);
         self.duplicates += window.duplicates;
     }
@@ -94,7 +94,7 @@ impl Audit {
         &self,
         fields: Option<&Vec<&'static Field>>,
         client: &Arc<Client>,
-        output: &Output<'_>,
+        emitter: &Emitter<'_>,
     ) -> Result<(), ExtractError> {
         let Some(fields) = fields else { return Ok(()) };
         let extracted_at = client.server_now();
@@ -102,7 +102,7 @@ impl Audit {
             stream: "sync_audit",
             bodies: Buffer::default(),
             ends: Vec::new(),
-            tail: output.stamp.tail(extracted_at),
+            tail: emitter.stamp.tail(extracted_at),
             version: extracted_at.timestamp_millis(),
             extracted_at,
         };
@@ -111,7 +111,7 @@ impl Audit {
             records.ends.push(records.bodies.len());
         }
         let count = self.rows.len() as u64;
-        output.summary.update("sync_audit", |stream| stream.records += count);
-        output.send(Yield::Records(records)).await
+        emitter.summary.update("sync_audit", |stream| stream.records += count);
+        emitter.send(Extracted::Records(records)).await
     }
 }

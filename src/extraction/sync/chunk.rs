@@ -5,20 +5,20 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::client::{ClientError, ObjectId};
-use crate::extraction::cache::Trust;
+use crate::extraction::cache::CacheView;
 use crate::extraction::encode::block::RowEncoder;
-use crate::extraction::encode::block::{Completed, Ready};
-use crate::extraction::enrich::enriched::Kept;
+use crate::extraction::encode::block::{BlockEncoder, EncodedBlock};
+use crate::extraction::enrich::enriched::FilteredPage;
 use crate::extraction::enrich::enricher::Turn;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::batch::LiveCheck;
-use crate::extraction::read::list::Reader;
-use crate::extraction::read::memory::Held;
+use crate::extraction::read::list::ObjectReader;
+use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Row;
-use crate::extraction::read::ranges::{Advance, Taken};
+use crate::extraction::read::ranges::{RangeCursor, RangePage};
 use crate::extraction::read::span::IdSpan;
 use crate::extraction::read::tombstone::Tombstone;
-use crate::extraction::sync::filter::Filter;
+use crate::extraction::sync::filter::RowFilter;
 use crate::property::parse_instant_token;
 use crate::state::List;
 
@@ -31,9 +31,9 @@ const CHUNK_KIB: usize = 6 << 10;
 
 /// How the chunks of a pass are completed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Order {
+pub(crate) struct EnrichOptions {
     pub(crate) live_follows: bool,
-    pub(crate) trust: Option<Trust>,
+    pub(crate) cache_view: Option<CacheView>,
     pub(crate) sweeping: bool,
     pub(crate) turn: Turn,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Order {
 /// Some pages of a list's ranges, and how far they bring them.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    pages: Vec<Kept>,
+    pages: Vec<FilteredPage>,
     tombstones: Vec<Tombstone>,
     extracted_at: DateTime<Utc>,
     page_count: u64,
@@ -49,24 +49,24 @@ pub(crate) struct Chunk {
     ended_count: u64,
     /// The list did not keep the order of ids.
     disordered: bool,
-    advances: Vec<Advance>,
+    advances: Vec<RangeCursor>,
 }
 
 /// A chunk, ready to be written, with rows of others that have waited for it.
-pub(crate) struct CompletedChunk {
-    pub(crate) ready: Ready,
-    pub(crate) tombstones: Option<Completed>,
+pub(crate) struct EnrichedChunk {
+    pub(crate) ready: BlockEncoder,
+    pub(crate) tombstones: Option<EncodedBlock>,
     /// The rows, with the modified instants that they are written with.
     pub(crate) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
     /// What is true once all rows of the chunk are written.
-    pub(crate) gain: Gain,
+    pub(crate) gain: PendingProgress,
 }
 
 /// How far a chunk brings a pass.
-pub(crate) struct Gain {
+pub(crate) struct PendingProgress {
     pub(crate) page_count: u64,
     pub(crate) ended_count: u64,
-    pub(crate) advances: Vec<Advance>,
+    pub(crate) advances: Vec<RangeCursor>,
     /// Rows that are not written yet.
     pub(crate) left: usize,
 }
@@ -74,34 +74,40 @@ pub(crate) struct Gain {
 /// Looks up what the records of a chunk need.
 pub(crate) async fn enrich_chunk(
     encoder: &Arc<RowEncoder>,
-    reader: &Reader,
+    reader: &ObjectReader,
     chunk: Chunk,
     list: List,
-    order: Order,
-) -> Result<CompletedChunk, ExtractError> {
-    let Order { live_follows, trust, sweeping, turn } = order;
-    let vanished = match (sweeping && list == List::Live, trust) {
-        (true, Some(trust)) if trust.compares => vanished(encoder, &chunk, trust)?,
+    options: EnrichOptions,
+) -> Result<EnrichedChunk, ExtractError> {
+    let EnrichOptions { live_follows, cache_view, sweeping, turn } = options;
+    let vanished = match (sweeping && list == List::Live, cache_view) {
+        (true, Some(cache_view)) if cache_view.diffing => rows_missing_from_list(encoder, &chunk, cache_view)?,
         _ => Vec::new(),
     };
     let Chunk { pages, mut tombstones, extracted_at, page_count, ended_count, advances, .. } = chunk;
     tombstones.extend(vanished);
-    encoder.enricher.leave_out_gone(&mut tombstones, trust)?;
+    encoder.enricher.skip_known_tombstones(&mut tombstones, cache_view)?;
     // A row that a trusted cache has is not written again, so that a tombstone before it would stand.
-    if !live_follows || trust.is_some_and(|trust| trust.compares) {
-        leave_out_live(reader, &mut tombstones).await?;
+    if !live_follows || cache_view.is_some_and(|cache_view| cache_view.diffing) {
+        drop_live_tombstones(reader, &mut tombstones).await?;
     }
     let left = pages.iter().map(|kept| kept.rows.len()).sum();
-    let ready = encoder.enrich(pages, turn, trust).await?;
+    let ready = encoder.enrich(pages, turn, cache_view).await?;
     let mut written: Vec<_> = ready.written().collect();
     written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
-    let buried = (!tombstones.is_empty()).then(|| encoder.bury(&tombstones, extracted_at, trust)).transpose()?;
-    let gain = Gain { page_count, ended_count, advances, left };
-    Ok(CompletedChunk { ready, tombstones: buried, written, gain })
+    let tombstone_block = (!tombstones.is_empty())
+        .then(|| encoder.encode_tombstones(&tombstones, extracted_at, cache_view))
+        .transpose()?;
+    let gain = PendingProgress { page_count, ended_count, advances, left };
+    Ok(EnrichedChunk { ready, tombstones: tombstone_block, written, gain })
 }
 
 /// Tombstones of the rows that the cache has and the list, in whose spans of ids they lie, has not.
-fn vanished(encoder: &RowEncoder, chunk: &Chunk, trust: Trust) -> Result<Vec<Tombstone>, ExtractError> {
+fn rows_missing_from_list(
+    encoder: &RowEncoder,
+    chunk: &Chunk,
+    cache_view: CacheView,
+) -> Result<Vec<Tombstone>, ExtractError> {
     let Some(cache) = &encoder.enricher.cache else { return Ok(Vec::new()) };
     if chunk.disordered {
         return Err(ExtractError::Disordered);
@@ -110,7 +116,7 @@ fn vanished(encoder: &RowEncoder, chunk: &Chunk, trust: Trust) -> Result<Vec<Tom
     let mut vanished = Vec::new();
     let spans = chunk.advances.iter().map(|advance| advance.span);
     for IdSpan { after, last, .. } in spans.filter(|span| span.after < span.last) {
-        let held = cache.range(encoder.enricher.lead, after + 1..=last, trust)?;
+        let held = cache.range(encoder.enricher.parent_stream, after + 1..=last, cache_view)?;
         let gone = held.into_keys().filter(|id| !listed.contains(id));
         vanished.extend(gone.map(|id| Tombstone::vanished(id, chunk.extracted_at)));
     }
@@ -119,7 +125,7 @@ fn vanished(encoder: &RowEncoder, chunk: &Chunk, trust: Trust) -> Result<Vec<Tom
 
 /// Leaves out tombstones of records that are live: one restored while the archive is read stands in both lists, and its
 /// tombstone would stand until the record's next change. A tombstone that says nothing learns of a merge.
-async fn leave_out_live(reader: &Reader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
+async fn drop_live_tombstones(reader: &ObjectReader, tombstones: &mut Vec<Tombstone>) -> Result<(), ClientError> {
     let ids: Vec<ObjectId> = tombstones.iter().map(|tombstone| tombstone.id).collect();
     let LiveCheck { kept, merged } = LiveCheck::of(&reader.client, &reader.object_type, &ids).await?;
     tombstones.retain(|tombstone| !kept.contains(&tombstone.id));
@@ -135,13 +141,13 @@ impl Chunk {
     /// Keeps the rows of a page that the filter admits.
     pub(crate) fn add(
         &mut self,
-        taken: Taken,
+        taken: RangePage,
         list: List,
-        filter: &Filter,
+        filter: &RowFilter,
         ended_since: Option<DateTime<Utc>>,
         encoder: &RowEncoder,
     ) {
-        let Taken { page, extracted_at, held, advance, disordered } = taken;
+        let RangePage { page, extracted_at, held, advance, disordered } = taken;
         self.page_count += 1;
         self.extracted_at = extracted_at;
         self.disordered |= disordered;
@@ -158,7 +164,7 @@ impl Chunk {
             }
             List::Live => {
                 let rows = filter.rows(&page);
-                self.pages.push(encoder.enricher.keep(page, rows, extracted_at, Some(held)));
+                self.pages.push(encoder.enricher.filtered_page(page, rows, extracted_at, Some(held)));
             }
         }
     }
@@ -169,7 +175,7 @@ impl Chunk {
 
     /// The memory that its pages count for.
     pub(crate) fn held_kib(&self) -> usize {
-        self.pages.iter().filter_map(|kept| kept.held.as_ref()).map(Held::kib).sum()
+        self.pages.iter().filter_map(|kept| kept.held.as_ref()).map(MemoryPermit::kib).sum()
     }
 
     /// Whether it has so many pages, or its records fill a call.

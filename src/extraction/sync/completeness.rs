@@ -17,14 +17,14 @@ pub(crate) struct Evidence {
     /// Rows whose end was told since: archived and merged ones.
     pub(crate) ended: u64,
     /// How the search counts them.
-    pub(crate) count: Count,
+    pub(crate) count: SearchCount,
     /// Records of the list that could not be read.
     pub(crate) unread: u64,
 }
 
 /// Whether the search counts what was listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Count {
+pub(crate) enum SearchCount {
     /// It does, or names nothing that is live and was not read.
     Agrees,
     /// It counts records that it does not name, or too many to look at.
@@ -60,10 +60,10 @@ impl Evidence {
         let is_empty = self.listed == 0 && self.known.is_some_and(|known| known > 0);
         let (whole, done, removes, reason) = match self.count {
             _ if self.unread > 0 => (false, true, false, Some(Reason::RecordsUnread)),
-            Count::Disagrees => (false, false, false, Some(Reason::CountDisagrees)),
+            SearchCount::Disagrees => (false, false, false, Some(Reason::CountDisagrees)),
             // A table that was full is not emptied because HubSpot shows nothing.
             _ if fell && is_empty => (false, true, false, Some(Reason::UnexplainedFall)),
-            Count::Unknown if fell => (false, true, false, Some(Reason::UnexplainedFall)),
+            SearchCount::Unknown if fell => (false, true, false, Some(Reason::UnexplainedFall)),
             _ if self.bounded => (true, true, false, Some(Reason::BoundedByDate)),
             _ => (true, true, true, None),
         };
@@ -77,8 +77,8 @@ mod tests {
 
     #[test]
     fn rows_are_removed_only_where_two_sources_agree() {
-        use Count::{Agrees, Disagrees, Unknown};
         use Reason::{BoundedByDate, CountDisagrees, RecordsUnread, UnexplainedFall};
+        use SearchCount::{Agrees, Disagrees, Unknown};
         // Listed, known, ended, count, unread, bounded; whole, done, removes, reason.
         for (listed, known, ended, count, unread, bounded, verdict) in [
             (1200, None, 0, Agrees, 0, false, (true, true, true, None)),

@@ -66,7 +66,7 @@ impl Calls {
 
 /// How the rows of an object type are read, and how many they are.
 #[derive(Debug, Clone, Copy)]
-struct Work {
+struct Workload {
     /// Rows of the list that are gone through; none: it is not read.
     listed: Option<u64>,
     /// Rows that changed, when changes are read.
@@ -160,13 +160,13 @@ impl Run {
         Ok(costs)
     }
 
-    async fn work(&self, client: &Client, object: &ObjectPlan) -> Result<Work, ClientError> {
+    async fn work(&self, client: &Client, object: &ObjectPlan) -> Result<Workload, ClientError> {
         let bounds = &self.bounds;
         let object_type = &object.object_type;
         if let Some(created) = bounds.created_after {
             let from = [criterion("createdate", "GTE", created.timestamp_millis())];
             let rows = client.search_objects(object_type, &from).await?.total;
-            return Ok(Work { listed: None, changed: Some(rows), rows, how: "new" });
+            return Ok(Workload { listed: None, changed: Some(rows), rows, how: "new" });
         }
         let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
         let bounded = limits(object_type, bounds);
@@ -175,21 +175,21 @@ impl Run {
         let Some(begun) = begun else {
             let all = client.search_objects(object_type, &[]).await?.total;
             let rows = if is_bounded { client.search_objects(object_type, &bounded).await?.total } else { all };
-            return Ok(Work { listed: Some(all), changed: None, rows, how: "all rows" });
+            return Ok(Workload { listed: Some(all), changed: None, rows, how: "all rows" });
         };
         let mut since = bounded;
         let from = (begun - bounds.lookback).timestamp_millis();
         since.push(criterion(modified_property(object_type), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
         if !sweep_is_due(object, &bookmark, bounds, client) {
-            return Ok(Work { listed: None, changed: Some(changed), rows: changed, how: "changes" });
+            return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
         }
         let all = client.search_objects(object_type, &[]).await?.total;
-        Ok(Work { listed: Some(all), changed: Some(changed), rows: changed + all, how: "changes and a sweep" })
+        Ok(Workload { listed: Some(all), changed: Some(changed), rows: changed + all, how: "changes and a sweep" })
     }
 
     /// The calls for an object type's own records.
-    fn own_calls(&self, object: &ObjectPlan, work: Work) -> Calls {
+    fn own_calls(&self, object: &ObjectPlan, work: Workload) -> Calls {
         let page = u64::from(self.bounds.page_size);
         let mut calls = Calls::default();
         if let Some(listed) = work.listed {

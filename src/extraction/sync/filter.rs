@@ -10,7 +10,7 @@ use crate::property::parse_instant_token;
 
 /// Which rows of a list are written.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
+pub(crate) struct RowFilter {
     /// Modified (or archived) at or after this.
     pub(crate) since: Option<DateTime<Utc>>,
     /// Modified (or archived) before this.
@@ -21,7 +21,7 @@ pub(crate) struct Filter {
     pub(crate) recent: Arc<BTreeMap<u64, i64>>,
 }
 
-impl Filter {
+impl RowFilter {
     /// Whether a row lies inside; one whose instants cannot be read does, since it may be new.
     pub(crate) fn admits(&self, modified: &str, created: &str) -> bool {
         let not_before = |since: Option<DateTime<Utc>>, token: &str| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::client::{ClientError, ObjectType};
-use crate::extraction::emit::{Output, Reading};
+use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::span::IdSpan;
 use crate::extraction::read::window::Searcher;
@@ -13,35 +13,35 @@ use crate::extraction::summary::Reason;
 use crate::extraction::sync::archive::archive_is_due;
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::Evidence;
-use crate::extraction::sync::driver::{Ended, Pass};
-use crate::extraction::sync::filter::Filter;
+use crate::extraction::sync::driver::{Pass, PassOutcome};
+use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
-use crate::extraction::sync::object_sync::{Group, store};
-use crate::extraction::sync::reconcile::Reconciled;
-use crate::extraction::sync::windows::{Changes, Window};
-use crate::state::{List, Part, Progress, next_version};
+use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
+use crate::extraction::sync::reconcile::Reconciliation;
+use crate::extraction::sync::windows::{WindowResult, WindowSync};
+use crate::state::{List, ListPart, PassProgress, next_version};
 
 /// How far beyond HubSpot's clock changes are looked for: its header is behind by less than a second, and modified dates do
 /// not lie in the future.
 const OPEN_END: TimeDelta = TimeDelta::days(1);
 
-impl Group<'_> {
+impl ObjectSync<'_> {
     /// What changed since the bookmark.
     pub(crate) async fn read_changes(
         &mut self,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
         let now = self.client.server_now();
         let until = self.bounds.until.map_or(now, |end| end.min(now));
-        self.read_archive(until, output, audit).await?;
-        let mut part = PhaseAudit::begin(self.lead, "changes", &self.client, output.summary);
-        let outcome = self.read_changes_until(until, &mut part, output).await;
+        self.read_archive(until, emitter, audit).await?;
+        let mut part = PhaseAudit::begin(self.parent_stream, "changes", &self.client, emitter.summary);
+        let outcome = self.read_changes_until(until, &mut part, emitter).await;
         let (whole, reason) = match &outcome {
             Ok(()) => (self.shortcoming().is_none(), self.shortcoming()),
             Err(_) => (false, Some(Reason::Failed)),
         };
-        audit.end(part, whole, reason, &self.client, output.summary);
+        audit.end(part, whole, reason, &self.client, emitter.summary);
         outcome
     }
 
@@ -49,11 +49,11 @@ impl Group<'_> {
         &mut self,
         until: DateTime<Utc>,
         part: &mut PhaseAudit,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), ExtractError> {
         if let Some(progress) = self.bookmark.changes.clone() {
             // A list that an earlier run began ends where that run would have ended.
-            self.list_changes(progress, output).await?;
+            self.list_changes(progress, emitter).await?;
             if self.bookmark.replication_key_value >= Some(until) {
                 return Ok(());
             }
@@ -63,7 +63,7 @@ impl Group<'_> {
         // In the search's resolution: a window of less than a millisecond has no rows and no end.
         let since = floor_to_millis(since);
         if since < until {
-            self.search_or_list_changes(since, until, part, output).await?;
+            self.search_or_list_changes(since, until, part, emitter).await?;
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ impl Group<'_> {
         let begin = self.bookmark.swept_at.map_or(until, |swept| swept.min(until));
         tracing::warn!(
             "the state's bookmark of {} lies in the future ({bookmark}); what changed since {begin} is read again",
-            self.lead
+            self.parent_stream
         );
         begin
     }
@@ -88,20 +88,23 @@ impl Group<'_> {
         since: DateTime<Utc>,
         until: DateTime<Utc>,
         part: &mut PhaseAudit,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(), ExtractError> {
-        let listing = Progress::begin(Some(since), until, vec![Part::whole(List::Live)]);
+        let listing = PassProgress::begin(Some(since), until, vec![ListPart::whole(List::Live)]);
         let page_size = u64::from(self.bounds.page_size);
         let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
         if list_calls == Some(1) {
-            return self.list_changes(listing, output).await;
+            return self.list_changes(listing, emitter).await;
         }
-        match self.search_changes(since, until, list_calls, part, output).await {
-            Ok(Found::All) => Ok(()),
-            Ok(Found::TooMany) => self.list_changes(listing, output).await,
+        match self.search_changes(since, until, list_calls, part, emitter).await {
+            Ok(SearchOutcome::All) => Ok(()),
+            Ok(SearchOutcome::TooMany) => self.list_changes(listing, emitter).await,
             Err(ExtractError::Client(ClientError::Refused { status: 400 | 404 | 405, detail, .. })) => {
-                tracing::warn!("the search of {} refuses to tell what changed ({detail}); listing all rows", self.lead);
-                self.list_changes(listing, output).await
+                tracing::warn!(
+                    "the search of {} refuses to tell what changed ({detail}); listing all rows",
+                    self.parent_stream
+                );
+                self.list_changes(listing, emitter).await
             }
             Err(error) => Err(error),
         }
@@ -114,8 +117,8 @@ impl Group<'_> {
         until: DateTime<Utc>,
         list_calls: Option<u64>,
         part: &mut PhaseAudit,
-        output: &mut Output<'_>,
-    ) -> Result<Found, ExtractError> {
+        emitter: &mut Emitter<'_>,
+    ) -> Result<SearchOutcome, ExtractError> {
         let searcher = self.searcher();
         // The clock's header has whole seconds: what changed since is written too, though the bookmark stays before it.
         let open_end = self.bounds.until.unwrap_or(until + OPEN_END).max(until);
@@ -123,7 +126,7 @@ impl Group<'_> {
         let mut rest = searcher.first(&(since..open_end)).await?;
         let search_calls = rest.total.div_ceil(200) + rest.total.div_ceil(100);
         if list_calls.is_some_and(|list_calls| list_calls <= search_calls) {
-            return Ok(Found::TooMany);
+            return Ok(SearchOutcome::TooMany);
         }
         // One page tells everything at once.
         let mut end = if rest.is_complete() { open_end } else { until };
@@ -133,7 +136,7 @@ impl Group<'_> {
         let filter = self.changes_filter(None);
         loop {
             let changes = self.changes(&searcher, &filter);
-            let window = changes.next_window(begin, end, rest, output).await?;
+            let window = changes.next_window(begin, end, rest, emitter).await?;
             part.add(&window);
             // What comes in while it is counted is left to the next run.
             if window.missing > 0 && begin < until {
@@ -148,52 +151,58 @@ impl Group<'_> {
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(reached));
             let lookback = self.lookback_before(until).from(reached - self.bounds.lookback);
             keep_recent(&mut self.bookmark.recent, &window.written, &lookback);
-            store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+            write_bookmarks(emitter, self.parent_stream, &self.bookmark, self.child.as_mut(), &self.reader);
             // Safe: every record that the search gives up to the bookmark was yielded above.
-            output.checkpoint().await?;
+            emitter.checkpoint().await?;
             if begin >= until {
                 end = open_end;
             }
             if begin >= end {
-                return Ok(Found::All);
+                return Ok(SearchOutcome::All);
             }
             rest = searcher.first(&(begin..end)).await?;
         }
     }
 
     /// Changes by the list, where that costs no more calls: it does not lag.
-    async fn list_changes(&mut self, mut progress: Progress, output: &mut Output<'_>) -> Result<(), ExtractError> {
+    async fn list_changes(
+        &mut self,
+        mut progress: PassProgress,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<(), ExtractError> {
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
             filter: self.changes_filter(progress.since),
-            reading: self.reading("incremental"),
-            trust: self.trust,
+            record_meta: self.record_meta("incremental"),
+            cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
             ended_since: None,
         };
         let until = progress.until.unwrap_or_else(|| self.client.server_now());
         let recent = self.lookback_before(until);
-        let (mut bookmark, mut follower) = (self.bookmark.clone(), self.follower.take());
+        let (mut bookmark, mut child) = (self.bookmark.clone(), self.child.take());
         let ended = pass
-            .run(&mut progress, output, |output, progress, written| {
+            .run(&mut progress, emitter, |emitter, progress, written| {
                 keep_recent(&mut bookmark.recent, written, &recent);
                 bookmark.changes = Some(progress.clone());
-                store(output, self.lead, &bookmark, follower.as_mut(), &self.reader);
+                write_bookmarks(emitter, self.parent_stream, &bookmark, child.as_mut(), &self.reader);
             })
             .await?;
         bookmark.changes = None;
-        (self.bookmark, self.follower) = (bookmark, follower);
-        let Ended::Whole(spans) = ended else { unreachable!("a reading without a deadline is not cut short") };
-        let is_known = self.check_list(progress.rows, spans, progress.since, output).await?;
+        (self.bookmark, self.child) = (bookmark, child);
+        let PassOutcome::Complete(spans) = ended else {
+            unreachable!("a record_meta without a deadline is not cut short")
+        };
+        let is_known = self.check_list(progress.rows, spans, progress.since, emitter).await?;
         if is_known {
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
         }
-        store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+        write_bookmarks(emitter, self.parent_stream, &self.bookmark, self.child.as_mut(), &self.reader);
         // Safe: the list was yielded to its end, and where the search knows of more, the bookmark stays.
-        output.checkpoint().await
+        emitter.checkpoint().await
     }
 
     /// Whether a list of `listed` rows had all there are, as far as the search and the last list tell.
@@ -202,17 +211,17 @@ impl Group<'_> {
         listed: u64,
         spans: Vec<IdSpan>,
         since: Option<DateTime<Utc>>,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<bool, ExtractError> {
         let (searcher, filter) = (self.searcher(), self.changes_filter(since));
         let changes = self.changes(&searcher, &filter);
-        let Reconciled { count, recovered } = self.reconcile(listed, spans, &changes, output).await?;
+        let Reconciliation { count, recovered } = self.reconcile(listed, spans, &changes, emitter).await?;
         let (listed, known) = (listed + recovered, self.bookmark.rows);
         // The archive need not have been read in this run: without the search a fall by half is not believed.
         let ended = known.unwrap_or_default() / 2;
         let evidence = Evidence { listed, known, ended, count, ..Evidence::default() };
         let verdict = evidence.verdict();
-        self.take_verdict(verdict, &evidence);
+        self.note_verdict(verdict, &evidence);
         if verdict.whole {
             self.bookmark.rows = Some(listed);
         }
@@ -220,24 +229,24 @@ impl Group<'_> {
     }
 
     /// Records that earlier runs could not read.
-    pub(crate) async fn read_unread(&mut self, output: &mut Output<'_>) -> Result<(), ExtractError> {
+    pub(crate) async fn read_unread(&mut self, emitter: &mut Emitter<'_>) -> Result<(), ExtractError> {
         let ids = self.reader.take_unread();
         if ids.is_empty() {
             return Ok(());
         }
         let (searcher, filter) = (self.searcher(), self.filter());
         let changes = self.changes(&searcher, &filter);
-        changes.write(&ids, output).await?;
-        store(output, self.lead, &self.bookmark, self.follower.as_mut(), &self.reader);
+        changes.write(&ids, emitter).await?;
+        write_bookmarks(emitter, self.parent_stream, &self.bookmark, self.child.as_mut(), &self.reader);
         // Safe: the state names those that could not be read again.
-        output.checkpoint().await
+        emitter.checkpoint().await
     }
 
     /// Tombstones of what was archived since the archive was read last.
     async fn read_archive(
         &mut self,
         until: DateTime<Utc>,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
         let last = self.bookmark.archive_read_at;
@@ -245,28 +254,28 @@ impl Group<'_> {
         if !self.bounds.include_archived || !is_due {
             return Ok(());
         }
-        let part = PhaseAudit::begin(self.lead, "archive", &self.client, output.summary);
+        let part = PhaseAudit::begin(self.parent_stream, "archive", &self.client, emitter.summary);
         let since = last.map_or(DateTime::UNIX_EPOCH, |last| last - self.bounds.lookback);
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
-            filter: Filter { since: Some(since), until: self.bounds.until, ..Filter::default() },
-            reading: self.reading("incremental"),
-            trust: self.trust,
+            filter: RowFilter { since: Some(since), until: self.bounds.until, ..RowFilter::default() },
+            record_meta: self.record_meta("incremental"),
+            cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
             ended_since: None,
         };
-        let parts = vec![Part::whole(List::Archived)];
-        let mut progress = Progress::begin(Some(since), until, parts);
+        let parts = vec![ListPart::whole(List::Archived)];
+        let mut progress = PassProgress::begin(Some(since), until, parts);
         // An interrupted reading begins again: nothing of it is kept.
         let mut recent = self.bookmark.recent.clone();
         let lookback = self.lookback_before(until);
         let outcome =
-            pass.run(&mut progress, output, |_, _, written| keep_recent(&mut recent, written, &lookback)).await;
+            pass.run(&mut progress, emitter, |_, _, written| keep_recent(&mut recent, written, &lookback)).await;
         let reason = outcome.is_err().then_some(Reason::Failed);
-        audit.end(part, outcome.is_ok(), reason, &self.client, output.summary);
+        audit.end(part, outcome.is_ok(), reason, &self.client, emitter.summary);
         outcome?;
         self.bookmark.recent = recent;
         self.bookmark.archive_read_at = last.max(Some(until));
@@ -278,28 +287,28 @@ impl Group<'_> {
     pub(crate) async fn read_new(
         &mut self,
         created_after: DateTime<Utc>,
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
-        let mut part = PhaseAudit::begin(self.lead, "created_after", &self.client, output.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, "created_after", &self.client, emitter.summary);
         let client = Arc::clone(&self.client);
         let searcher = Searcher { client, object_type: self.object_type.clone(), property: "createdate" };
-        let filter = Filter { recent: Arc::default(), ..self.filter() };
+        let filter = RowFilter { recent: Arc::default(), ..self.filter() };
         let version = self.bookmark.version.unwrap_or_else(|| next_version(None, self.client.server_now()));
-        let changes = Changes {
+        let changes = WindowSync {
             encoder: &self.encoder,
             reader: &self.reader,
             searcher: &searcher,
             filter: &filter,
-            reading: Reading { extraction_type: "incremental", version },
-            trust: self.trust.map(|trust| trust.comparing(false)),
+            record_meta: RecordMeta { extraction_type: "incremental", version },
+            cache_view: self.cache_view.map(|cache_view| cache_view.with_diffing(false)),
         };
         // Created dates can be written, also into the future.
         let until = self.client.server_now() + TimeDelta::days(366);
         let mut begin = created_after;
         while begin < until {
             let rest = searcher.first(&(begin..until)).await?;
-            let window = changes.next_window(begin, until, rest, output).await?;
+            let window = changes.next_window(begin, until, rest, emitter).await?;
             part.add(&window);
             if window.missing > 0 {
                 self.incomplete.get_or_insert(shortfall(&self.object_type, begin, &window));
@@ -307,13 +316,13 @@ impl Group<'_> {
             begin = window.until;
         }
         let reason = self.incomplete.is_some().then_some(Reason::CountDisagrees);
-        audit.end(part, reason.is_none(), reason, &self.client, output.summary);
+        audit.end(part, reason.is_none(), reason, &self.client, emitter.summary);
         Ok(())
     }
 }
 
 /// What became of a search for changes.
-enum Found {
+enum SearchOutcome {
     /// All were read, as far as the search gives them.
     All,
     /// They are so many that the list costs no more.
@@ -321,8 +330,8 @@ enum Found {
 }
 
 /// That the search counts more in a window than it gives.
-fn shortfall(object_type: &ObjectType, from: DateTime<Utc>, window: &Window) -> ExtractError {
-    let Window { until, expected, missing, .. } = window;
+fn shortfall(object_type: &ObjectType, from: DateTime<Utc>, window: &WindowResult) -> ExtractError {
+    let WindowResult { until, expected, missing, .. } = window;
     let (object_type, seen) = (object_type.clone(), expected - missing);
     ExtractError::Shortfall { object_type, from, to: *until, expected: *expected, seen }
 }

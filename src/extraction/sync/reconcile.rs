@@ -4,13 +4,13 @@
 //! the ids are halved until the pages that differ are found; what the search names there is asked for by id, which is
 //! strongly consistent: it is written when it is live, and gone when it is not.
 use crate::client::{ClientError, Criterion, ObjectId, Search};
-use crate::extraction::emit::Output;
+use crate::extraction::emit::Emitter;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::span::{IdSpan, NO_END};
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
-use crate::extraction::sync::completeness::Count;
-use crate::extraction::sync::object_sync::Group;
-use crate::extraction::sync::windows::Changes;
+use crate::extraction::sync::completeness::SearchCount;
+use crate::extraction::sync::object_sync::ObjectSync;
+use crate::extraction::sync::windows::WindowSync;
 
 /// Searches that are worth it; finding one page among 50,000 takes 17.
 const MAX_SEARCHES: usize = 400;
@@ -19,28 +19,30 @@ const MAX_PHANTOMS: usize = 3;
 
 /// How a list compares with the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reconciled {
-    pub(crate) count: Count,
+pub(crate) struct Reconciliation {
+    pub(crate) count: SearchCount,
     /// Live records that the list did not have.
     pub(crate) recovered: u64,
 }
 
-impl Group<'_> {
+impl ObjectSync<'_> {
     /// Compares what a list had, `listed` records of which this run read those in `spans`, with what the search counts.
     ///
     /// # Errors
-    /// As [`Changes::write`]. A search that fails is no error: the count is unknown then.
+    /// As [`WindowSync::write`]. A search that fails is no error: the count is unknown then.
     pub(crate) async fn reconcile(
         &self,
         listed: u64,
         mut spans: Vec<IdSpan>,
-        changes: &Changes<'_>,
-        output: &mut Output<'_>,
-    ) -> Result<Reconciled, ExtractError> {
-        let of = |count, recovered| Ok(Reconciled { count, recovered });
-        let Ok(all) = self.client.search_objects(&self.object_type, &[]).await else { return of(Count::Unknown, 0) };
+        changes: &WindowSync<'_>,
+        emitter: &mut Emitter<'_>,
+    ) -> Result<Reconciliation, ExtractError> {
+        let of = |count, recovered| Ok(Reconciliation { count, recovered });
+        let Ok(all) = self.client.search_objects(&self.object_type, &[]).await else {
+            return of(SearchCount::Unknown, 0);
+        };
         if all.total.max(all.count()) <= listed {
-            return of(Count::Agrees, 0);
+            return of(SearchCount::Agrees, 0);
         }
         tracing::info!(
             "the search counts {} {}, the list had {listed}: looking for the difference",
@@ -57,22 +59,24 @@ impl Group<'_> {
             let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
             let rows: u64 = part.iter().map(|span| span.rows).sum();
             searches += 1;
-            let Ok(found) = self.search_ids(first.after, last.last).await else { return of(Count::Unknown, recovered) };
+            let Ok(found) = self.search_ids(first.after, last.last).await else {
+                return of(SearchCount::Unknown, recovered);
+            };
             if found.total.max(found.count()) <= rows {
                 continue;
             }
             if let Some((left, right)) = part.split_at_checked(part.len() / 2).filter(|(left, _)| !left.is_empty()) {
                 pending.extend([right, left]);
             } else {
-                let (named, live) = self.read_span(*first, found, changes, output).await?;
+                let (named, live) = self.read_span(*first, found, changes, emitter).await?;
                 recovered += live.saturating_sub(rows);
                 phantoms += usize::from(named <= rows);
             }
             if searches >= MAX_SEARCHES {
-                return of(Count::Disagrees, recovered);
+                return of(SearchCount::Disagrees, recovered);
             }
             if phantoms >= MAX_PHANTOMS && recovered == 0 {
-                return of(Count::Unknown, 0);
+                return of(SearchCount::Unknown, 0);
             }
         }
         if recovered > 0 {
@@ -81,7 +85,7 @@ impl Group<'_> {
                 self.object_type
             );
         }
-        of(if is_unbroken(&spans) { Count::Agrees } else { Count::Unknown }, recovered)
+        of(if is_unbroken(&spans) { SearchCount::Agrees } else { SearchCount::Unknown }, recovered)
     }
 
     /// The records above one id and up to another one, as the search has them.
@@ -99,8 +103,8 @@ impl Group<'_> {
         &self,
         span: IdSpan,
         mut found: Search,
-        changes: &Changes<'_>,
-        output: &mut Output<'_>,
+        changes: &WindowSync<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<(u64, u64), ExtractError> {
         let (mut named, mut live) = (0, 0);
         let mut ids: Vec<ObjectId> = Vec::new();
@@ -110,7 +114,7 @@ impl Group<'_> {
             ids.extend(found.found.iter().map(|found| found.id));
             let next = last.filter(|_| found.has_more);
             if ids.len() >= CHUNK_RECORDS || next.is_none() {
-                live += changes.write(&std::mem::take(&mut ids), output).await?.len() as u64;
+                live += changes.write(&std::mem::take(&mut ids), emitter).await?.len() as u64;
             }
             let Some(next) = next else { return Ok((named, live)) };
             found = self.search_ids(next.0, span.last).await?;

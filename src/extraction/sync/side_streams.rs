@@ -37,7 +37,7 @@ pub struct Sides {
 }
 
 /// The rows of a stream, as far as they could be read.
-struct Rows {
+struct SideRows {
     stream: &'static str,
     records: Vec<Map<String, Value>>,
     /// Why these may not be all rows; none: they are.
@@ -88,14 +88,15 @@ pub async fn read_sides(
 /// The rows of a source of streams; a failure is that of the first one, and leaves the others without rows, too.
 async fn answer_of(
     streams: &[&'static str],
-    read: Option<impl Future<Output = Result<Vec<Rows>, ClientError>>>,
-) -> Result<Vec<Rows>, ClientError> {
+    read: Option<impl Future<Output = Result<Vec<SideRows>, ClientError>>>,
+) -> Result<Vec<SideRows>, ClientError> {
     let Some(read) = read else { return Ok(Vec::new()) };
     match read.await {
         Err(error) if !error.ends_all() => {
             let mut doubts = vec![Doubt::Failed(error)];
             doubts.resize_with(streams.len(), || Doubt::Odd("the list that holds it cannot be read"));
-            let rows = |(stream, doubt): (&&'static str, _)| Rows { stream, records: Vec::new(), doubt: Some(doubt) };
+            let rows =
+                |(stream, doubt): (&&'static str, _)| SideRows { stream, records: Vec::new(), doubt: Some(doubt) };
             Ok(streams.iter().zip(doubts).map(rows).collect())
         }
         answer => answer,
@@ -104,8 +105,8 @@ async fn answer_of(
 
 impl Sides {
     /// Takes the rows of a stream that is selected; they are written in the order of the plan.
-    fn add(&mut self, rows: Rows, plan: &Plan, state: &State, client: &Client) {
-        let Rows { stream: name, records, doubt } = rows;
+    fn add(&mut self, rows: SideRows, plan: &Plan, state: &State, client: &Client) {
+        let SideRows { stream: name, records, doubt } = rows;
         let Some((stream, fields)) = plan.small.iter().find(|(stream, _)| stream.name == name) else { return };
         let is_known = state.bookmark(name).is_some_and(|bookmark| bookmark.version.is_some());
         let is_whole = doubt.is_none();
@@ -206,7 +207,7 @@ impl OwnerLists {
     }
 }
 
-async fn read_owners(client: &Client, known: Option<u64>) -> Result<Vec<Rows>, ClientError> {
+async fn read_owners(client: &Client, known: Option<u64>) -> Result<Vec<SideRows>, ClientError> {
     // Every portal has a user, so a list without live ones is as good as empty.
     let count = |lists: &OwnerLists| match lists.live.len() {
         0 if lists.failure.is_none() => 0,
@@ -217,14 +218,14 @@ async fn read_owners(client: &Client, known: Option<u64>) -> Result<Vec<Rows>, C
         Some(error) => Some(Doubt::Failed(error)),
         None => lists.live.is_empty().then_some(Doubt::Odd("HubSpot gives no owners that exist")),
     };
-    Ok(vec![Rows { stream: OWNERS, records: lists.records(), doubt }])
+    Ok(vec![SideRows { stream: OWNERS, records: lists.records(), doubt }])
 }
 
 async fn read_pipelines(
     client: &Client,
     known: Option<u64>,
     known_stages: Option<u64>,
-) -> Result<Vec<Rows>, ClientError> {
+) -> Result<Vec<SideRows>, ClientError> {
     let known = known.unwrap_or(1) + known_stages.unwrap_or(1);
     let count =
         |pipelines: &Vec<Pipeline>| pipelines.len() + pipelines.iter().map(|one| one.stages.len()).sum::<usize>();
@@ -240,8 +241,8 @@ async fn read_pipelines(
     };
     let records = pipelines.iter().map(pipeline_record).collect();
     Ok(vec![
-        Rows { stream: PIPELINES, records, doubt: of_pipelines },
-        Rows { stream: STAGES, records: stages, doubt: of_stages },
+        SideRows { stream: PIPELINES, records, doubt: of_pipelines },
+        SideRows { stream: STAGES, records: stages, doubt: of_stages },
     ])
 }
 
@@ -249,11 +250,11 @@ async fn read_properties(
     client: &Client,
     known: Option<u64>,
     definitions: Option<Result<Definitions, ClientError>>,
-) -> Result<Vec<Rows>, ClientError> {
+) -> Result<Vec<SideRows>, ClientError> {
     let count = |definitions: &Definitions| definitions.properties.len();
     let read = async || discover_properties(client).await;
     let definitions = read_twice(known, count, read, definitions.transpose()?).await?;
     let doubt = (!definitions.is_whole).then_some(Doubt::Odd("the sensitive properties cannot be read now"));
     let records = definitions.properties.into_iter().map(property_record).collect();
-    Ok(vec![Rows { stream: PROPERTIES, records, doubt }])
+    Ok(vec![SideRows { stream: PROPERTIES, records, doubt }])
 }

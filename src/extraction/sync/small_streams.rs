@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 
 use crate::client::{Buffer, Owner, Pipeline, Property, Stage};
 use crate::discovery::{Field, Stream};
-use crate::extraction::emit::Output;
+use crate::extraction::emit::Emitter;
 use crate::extraction::encode::flat::push_record;
 use crate::extraction::error::ExtractError;
-use crate::extraction::event::{Records, Yield};
+use crate::extraction::event::{Extracted, Records};
 use crate::property::column_name;
 use crate::state::{Bookmark, next_version};
 
@@ -36,33 +36,33 @@ impl SmallRecords {
 }
 
 /// Yields a small stream: as a version of its own when it is whole, else as rows of the version that the target has.
-pub(crate) async fn yield_small(small: SmallRecords, output: &mut Output<'_>) -> Result<(), ExtractError> {
+pub(crate) async fn yield_small(small: SmallRecords, emitter: &mut Emitter<'_>) -> Result<(), ExtractError> {
     let name = small.stream.name;
-    let Bookmark { version: last, rows, other, .. } = output.state.bookmark(name).unwrap_or_default();
+    let Bookmark { version: last, rows, other, .. } = emitter.state.bookmark(name).unwrap_or_default();
     // An empty list removes nothing: HubSpot has no portal without owners, pipelines and properties.
     let replaces = small.is_whole && !small.records.is_empty();
     let next = next_version(last, small.extracted_at);
     let version = if replaces { next } else { last.unwrap_or(next) };
     let count = small.len();
     if count > 0 {
-        output.send(Yield::Records(encode_small(&small, output, version))).await?;
-        output.summary.update(name, |stream| stream.records += count);
+        emitter.send(Extracted::Records(encode_small(&small, emitter, version))).await?;
+        emitter.summary.update(name, |stream| stream.records += count);
         let rows = if replaces { Some(count) } else { rows };
-        output.state.set(name, &Bookmark { version: Some(version), rows, other, ..Bookmark::default() });
+        emitter.state.set(name, &Bookmark { version: Some(version), rows, other, ..Bookmark::default() });
     }
     if replaces {
-        output.send(Yield::ActivateVersion { stream: name, version }).await?;
+        emitter.send(Extracted::ActivateVersion { stream: name, version }).await?;
     }
     // Safe: all that was read of the stream was yielded above, and the next run reads it whole again.
-    output.checkpoint().await
+    emitter.checkpoint().await
 }
 
-fn encode_small(small: &SmallRecords, output: &Output<'_>, version: i64) -> Records {
+fn encode_small(small: &SmallRecords, emitter: &Emitter<'_>, version: i64) -> Records {
     let mut records = Records {
         stream: small.stream.name,
         bodies: Buffer::default(),
         ends: Vec::with_capacity(small.records.len()),
-        tail: output.stamp.tail(small.extracted_at),
+        tail: emitter.stamp.tail(small.extracted_at),
         version,
         extracted_at: small.extracted_at,
     };

@@ -14,36 +14,36 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::client::{ClientError, ObjectId, Search};
-use crate::extraction::cache::Trust;
-use crate::extraction::emit::{Output, Reading};
-use crate::extraction::encode::block::Ready;
+use crate::extraction::cache::CacheView;
+use crate::extraction::emit::{Emitter, RecordMeta};
+use crate::extraction::encode::block::BlockEncoder;
 use crate::extraction::encode::block::RowEncoder;
-use crate::extraction::enrich::enriched::Kept;
+use crate::extraction::enrich::enriched::FilteredPage;
 use crate::extraction::enrich::enricher::Turn;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::batch::Accounted;
-use crate::extraction::read::list::Reader;
+use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::page::Page;
 use crate::extraction::read::window::{Searcher, WindowRows};
 use crate::extraction::sync::chunk::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT};
-use crate::extraction::sync::filter::Filter;
+use crate::extraction::sync::filter::RowFilter;
 
 /// Rows of one window, so that a run that is interrupted has not far to go back.
 const WINDOW_ROWS: u64 = 10_000;
 
 /// Reads changes of one object type.
-pub(crate) struct Changes<'c> {
+pub(crate) struct WindowSync<'c> {
     pub(crate) encoder: &'c Arc<RowEncoder>,
-    pub(crate) reader: &'c Arc<Reader>,
+    pub(crate) reader: &'c Arc<ObjectReader>,
     pub(crate) searcher: &'c Searcher,
-    pub(crate) filter: &'c Filter,
-    pub(crate) reading: Reading,
+    pub(crate) filter: &'c RowFilter,
+    pub(crate) record_meta: RecordMeta,
     /// With a cache: how far it can be trusted.
-    pub(crate) trust: Option<Trust>,
+    pub(crate) cache_view: Option<CacheView>,
 }
 
 /// A window that was read and written.
-pub(crate) struct Window {
+pub(crate) struct WindowResult {
     /// Its end.
     pub(crate) until: DateTime<Utc>,
     /// Records that the search counted in it.
@@ -55,23 +55,23 @@ pub(crate) struct Window {
     pub(crate) written: Vec<(ObjectId, Option<DateTime<Utc>>)>,
 }
 
-impl Changes<'_> {
+impl WindowSync<'_> {
     /// Reads and writes the first window from `since` on, given the search of everything from there to `until`.
     pub(crate) async fn next_window(
         &self,
         since: DateTime<Utc>,
         until: DateTime<Utc>,
         rest: Search,
-        output: &mut Output<'_>,
-    ) -> Result<Window, ExtractError> {
+        emitter: &mut Emitter<'_>,
+    ) -> Result<WindowResult, ExtractError> {
         let (end, first) = self.fit(since.timestamp_millis(), until.timestamp_millis(), rest).await?;
         let rows = self.searcher.read(since.timestamp_millis()..end, first).await?;
         let WindowRows { expected, duplicates, missing, .. } = rows;
         let is_new = |(id, at): &(&ObjectId, &Option<DateTime<Utc>>)| !self.filter.is_known(**id, **at);
         let ids: Vec<ObjectId> = rows.found.iter().filter(is_new).map(|(id, _)| *id).collect();
-        let written = self.write(&ids, output).await?;
+        let written = self.write(&ids, emitter).await?;
         let end = DateTime::from_timestamp_millis(end).unwrap_or(until).min(until);
-        Ok(Window { until: end, expected, duplicates, missing, written })
+        Ok(WindowResult { until: end, expected, duplicates, missing, written })
     }
 
     /// The end of a window that is not too large, guessed from the mean density, and its search.
@@ -89,15 +89,15 @@ impl Changes<'_> {
     pub(crate) async fn write(
         &self,
         ids: &[ObjectId],
-        output: &mut Output<'_>,
+        emitter: &mut Emitter<'_>,
     ) -> Result<Vec<(ObjectId, Option<DateTime<Utc>>)>, ExtractError> {
         let chunks: Vec<Vec<ObjectId>> = ids.chunks(CHUNK_RECORDS).map(<[_]>::to_vec).collect();
         let mut completed = stream::iter(chunks)
             .map(|ids| {
                 let (encoder, reader) = (Arc::clone(self.encoder), Arc::clone(self.reader));
-                let (filter, trust) = (self.filter.clone(), self.trust);
+                let (filter, cache_view) = (self.filter.clone(), self.cache_view);
                 async move {
-                    let work = async move { read_and_enrich(&encoder, &reader, &ids, &filter, trust).await };
+                    let work = async move { read_and_enrich(&encoder, &reader, &ids, &filter, cache_view).await };
                     tokio::spawn(work).await.map_err(|panic| ExtractError::Worker(panic.to_string()))?
                 }
             })
@@ -105,12 +105,12 @@ impl Changes<'_> {
         let mut all = Vec::new();
         let columns = self.encoder.columns();
         while let Some((page_count, mut ready)) = completed.try_next().await? {
-            output.summary.update(self.encoder.enricher.lead, |stream| stream.pages += page_count);
+            emitter.summary.update(self.encoder.enricher.parent_stream, |stream| stream.pages += page_count);
             all.extend(ready.written());
             while let Some(block) = ready.next() {
-                output.write(block, self.encoder.enricher.lead, columns, self.reading).await?;
+                emitter.write(block, self.encoder.enricher.parent_stream, columns, self.record_meta).await?;
             }
-            output.count_misfits(columns, &ready.misfits);
+            emitter.report_unparsed(columns, &ready.unparsed_counts);
         }
         Ok(all)
     }
@@ -119,19 +119,19 @@ impl Changes<'_> {
 /// Reads records by id and looks up all that they need; also tells how many pages they were.
 async fn read_and_enrich(
     encoder: &Arc<RowEncoder>,
-    reader: &Reader,
+    reader: &ObjectReader,
     ids: &[ObjectId],
-    filter: &Filter,
-    trust: Option<Trust>,
-) -> Result<(u64, Ready), ExtractError> {
+    filter: &RowFilter,
+    cache_view: Option<CacheView>,
+) -> Result<(u64, BlockEncoder), ExtractError> {
     let Accounted { pages, open, .. } = reader.batch().read(ids).await?;
     reader.leave_unread(open)?;
     let extracted_at = reader.client.server_now();
     let keep = |page: Page| {
         let rows = filter.rows(&page);
-        encoder.enricher.keep(page, rows, extracted_at, None)
+        encoder.enricher.filtered_page(page, rows, extracted_at, None)
     };
-    let kept: Vec<Kept> = pages.into_iter().map(keep).collect();
+    let kept: Vec<FilteredPage> = pages.into_iter().map(keep).collect();
     let page_count = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-    Ok((page_count, encoder.enrich(kept, Turn::ALONE, trust).await?))
+    Ok((page_count, encoder.enrich(kept, Turn::ALONE, cache_view).await?))
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use self::arbitrary::{KINDS, NOTABLE, plain, scene};
 use self::value::{Json, Sent, read};
-use super::{Encoder, Related};
+use super::{Encoder, Relations};
 use crate::client::ObjectId;
 use crate::extraction::plan::columns::{ObjectColumns, PropertyColumn};
 use crate::extraction::read::page::Page;
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// A record as it must come out, and how often each column's value did not fit.
-    fn record(&self, record: &Record, misfits: &mut [u64]) -> Json {
+    fn record(&self, record: &Record, unparsed_counts: &mut [u64]) -> Json {
         let [created_at, archived, archived_at, merged_into, unparsed] = self.flags;
         let instant = |value: &Sent| value.value(Kind::DateTime).0;
         let mut out = vec![("id".to_owned(), Json::Text(record.id.to_string()))];
@@ -118,7 +118,7 @@ impl Scene {
             let (value, misfit) = sent.value(*kind);
             properties.push((self.column(at), value));
             if misfit {
-                misfits[at] += 1;
+                unparsed_counts[at] += 1;
                 raw.push((property.clone(), sent.raw()));
             }
         }
@@ -156,7 +156,7 @@ impl Beside {
     }
 }
 
-impl Related for Beside {
+impl Relations for Beside {
     fn push_ids(&self, index: usize, _ticket: ObjectId, out: &mut Vec<u8>) {
         let ids: Vec<String> = self.associated[index].iter().map(|id| format!("\"{id}\"")).collect();
         out.extend_from_slice(format!("[{}]", ids.join(",")).as_bytes());
@@ -173,17 +173,17 @@ proptest! {
         let encoder = scene.encoder();
         let page = Page::read(Bytes::from(scene.answer()), encoder.layout()).expect("a page");
         prop_assert_eq!(page.len(), scene.records.len());
-        let mut misfits = encoder.no_misfits();
-        let mut expected_misfits = encoder.no_misfits();
+        let mut unparsed_counts = encoder.zero_counts();
+        let mut expected_misfits = encoder.zero_counts();
         for (row, record) in page.rows().zip(&scene.records) {
             let mut out = Vec::new();
-            encoder.encode(row, &Beside::of(record), &mut misfits, &mut out);
+            encoder.encode(row, &Beside::of(record), &mut unparsed_counts, &mut out);
             out.push(b'}');
             let written = String::from_utf8(out).expect("UTF-8");
             prop_assert!(!written.contains('\n'), "one line");
             prop_assert_eq!(read(&written), scene.record(record, &mut expected_misfits), "{}", written);
         }
-        prop_assert_eq!(misfits, expected_misfits);
+        prop_assert_eq!(unparsed_counts, expected_misfits);
     }
 }
 
@@ -213,10 +213,10 @@ fn every_notable_value_is_encoded_as_the_obvious_one_does_in_every_type() {
             };
             let encoder = scene.encoder();
             let page = Page::read(Bytes::from(scene.answer()), encoder.layout()).expect("a page");
-            let (mut out, mut misfits) = (Vec::new(), encoder.no_misfits());
-            encoder.encode(page.row(0), &Beside::of(&scene.records[0]), &mut misfits, &mut out);
+            let (mut out, mut unparsed_counts) = (Vec::new(), encoder.zero_counts());
+            encoder.encode(page.row(0), &Beside::of(&scene.records[0]), &mut unparsed_counts, &mut out);
             out.push(b'}');
-            let expected = scene.record(&scene.records[0], &mut encoder.no_misfits());
+            let expected = scene.record(&scene.records[0], &mut encoder.zero_counts());
             assert_eq!(read(std::str::from_utf8(&out).expect("UTF-8")), expected, "{kind:?}");
         }
     }
