@@ -1,4 +1,5 @@
 //! The way out of extraction: records get their tail, and checkpoints their place.
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};

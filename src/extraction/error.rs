@@ -1,4 +1,5 @@
 //! Why a run ended before its end, or read less than everything.
+
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 

@@ -1,4 +1,5 @@
 //! What extraction yields.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,5 @@
 //! What a run did, stream by stream.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

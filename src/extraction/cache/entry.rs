@@ -1,4 +1,5 @@
 //! What the cache keeps of a row, and how its bytes are laid out.
+
 use sha2::{Digest, Sha256};
 
 use crate::client::ObjectId;

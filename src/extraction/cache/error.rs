@@ -1,4 +1,5 @@
 //! Why the cache cannot be used, and what to do about it.
+
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;

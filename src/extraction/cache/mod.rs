@@ -4,6 +4,7 @@
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
 //! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
 //! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

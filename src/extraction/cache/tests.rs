@@ -1,4 +1,5 @@
 //! The trust that entries are given.
+
 use super::*;
 use crate::extraction::cache::entry::CachedAssociation;
 

@@ -1,4 +1,5 @@
 //! Rows as blocks of encoded records, with what the row cache is to remember of them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::vec;
@@ -10,9 +11,11 @@ use crate::extraction::cache::entry::{CacheEntry, CachedAssociation, CachedRow, 
 use crate::extraction::cache::{Cache, CacheView};
 use crate::extraction::encode::record::{Encoder, Relations, UnparsedCounts};
 use crate::extraction::enrich::associations::{AssociationIndex, push_tombstone};
+use crate::extraction::enrich::details::Details;
 use crate::extraction::enrich::enriched::{EnrichedPages, FilteredPage, PageWithAssociations};
-use crate::extraction::enrich::enricher::{Enricher, Turn};
-use crate::extraction::enrich::primaries::{Details, Primaries};
+use crate::extraction::enrich::enricher::Enricher;
+use crate::extraction::enrich::loader::Announcement;
+use crate::extraction::enrich::primaries::Primaries;
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::PageCounter;
 use crate::extraction::plan::columns::{AssociationColumns, ObjectColumns};
@@ -106,14 +109,14 @@ impl RowEncoder {
         }
     }
 
-    /// Looks up all that live records need, of those that do not wait; with them come rows that have waited.
+    /// Looks up all that live records need.
     pub(crate) async fn enrich(
         self: &Arc<Self>,
         chunk: Vec<FilteredPage>,
-        turn: Turn,
+        announcement: [Announcement; 2],
         cache_view: Option<CacheView>,
     ) -> Result<BlockEncoder, ExtractError> {
-        let enriched = self.enricher.enrich(chunk, turn, cache_view).await?;
+        let enriched = self.enricher.enrich(chunk, announcement, cache_view).await?;
         let unparsed_counts = self.encoder.as_ref().map(Encoder::zero_counts).unwrap_or_default();
         let EnrichedPages { pages, details, known, live_merged_away } = enriched;
         let pages = pages.into_iter();
@@ -225,11 +228,6 @@ impl BlockEncoder {
         rows.map(|row| (row.id(), parse_instant_token(row.updated_at())))
     }
 
-    /// How many rows of the chunk at which place they are.
-    pub(crate) fn places(&self) -> Vec<(u64, usize)> {
-        self.pages.as_slice().iter().map(|linked| (linked.place, linked.kept.rows.len())).collect()
-    }
-
     /// Encodes the next records, about as many as [`BLOCK_BYTES`] hold, without those that the target has by the cache.
     pub(crate) fn next(&mut self) -> Option<EncodedBlock> {
         let Self { rows, details, known, live_merged_away, unparsed_counts, .. } = self;
@@ -288,8 +286,8 @@ impl Relations for RowRelations<'_> {
     }
 
     fn primary(&self, index: usize, ticket: ObjectId) -> Option<&[u8]> {
-        let of_type = |(primaries, _): &(&Primaries, &Details)| primaries.of_type == Some(index);
+        let of_type = |(primaries, _): &(&Primaries, &Details)| primaries.association_index == Some(index);
         let (primaries, details) = self.primaries.iter().zip(self.details).find(of_type)?;
-        details.get(primaries.of(self.links, ticket)?)
+        details.get(primaries.primary_of(self.links, ticket)?)
     }
 }

@@ -1,4 +1,5 @@
 //! Records that are JSON values already, such as an owner.
+
 use serde_json::{Map, Value};
 
 use crate::discovery::Field;

@@ -1,4 +1,5 @@
 //! A ticket, from the tokens of a page to the beginning of a record, without a step between.
+
 use std::io::Write;
 
 use crate::client::ObjectId;

@@ -1,4 +1,5 @@
 //! The columns that all records of a page share.
+
 use std::io::Write;
 
 use chrono::{DateTime, Utc};

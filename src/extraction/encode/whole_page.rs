@@ -1,4 +1,5 @@
 //! The way of a page from HubSpot's bytes to records, alone: what fuzzing and benchmarks exercise.
+
 use bytes::Bytes;
 
 use crate::client::{Malformed, ObjectId, ObjectType};

@@ -1,4 +1,5 @@
 //! The associations of the tickets of one chunk.
+
 use std::io::Write;
 
 use chrono::{DateTime, Utc};

@@ -1,4 +1,5 @@
 //! Pages on their way from the list to the encoder.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use chrono::{DateTime, Utc};
 use crate::client::ObjectId;
 use crate::extraction::cache::entry::CachedRow;
 use crate::extraction::enrich::associations::AssociationIndex;
-use crate::extraction::enrich::primaries::Details;
+use crate::extraction::enrich::details::Details;
 use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Page;
 
@@ -28,8 +29,6 @@ pub(crate) struct FilteredPage {
 pub(crate) struct PageWithAssociations {
     pub(crate) kept: FilteredPage,
     pub(crate) links: Arc<Vec<AssociationIndex>>,
-    /// Sequence number of its chunk.
-    pub(crate) place: u64,
 }
 
 /// Pages that have all they need.
@@ -53,13 +52,5 @@ impl FilteredPage {
 impl PageWithAssociations {
     pub(crate) fn ids(&self) -> impl Iterator<Item = ObjectId> {
         self.kept.ids()
-    }
-
-    /// The same for some rows of the page alone.
-    pub(crate) fn pick(&self, rows: &[usize]) -> Self {
-        let FilteredPage { page, number, extracted_at, .. } = &self.kept;
-        let (page, rows) = (page.pick(rows), (0..rows.len()).collect());
-        let kept = FilteredPage { page, rows, number: *number, extracted_at: *extracted_at, held: None };
-        Self { kept, links: Arc::clone(&self.links), place: self.place }
     }
 }

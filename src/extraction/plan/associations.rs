@@ -1,4 +1,5 @@
 //! The association types that a selection needs.
+
 use crate::catalog::Catalog;
 use crate::client::ObjectType;
 use crate::discovery::association_column;

@@ -1,4 +1,5 @@
 //! What bounds a run.
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};

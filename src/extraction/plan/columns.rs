@@ -1,4 +1,5 @@
 //! The columns of the records of an object type.
+
 use crate::extraction::plan::privacy::Salt;
 use crate::property::Kind;
 use crate::state::Bookmark;

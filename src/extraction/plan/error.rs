@@ -1,4 +1,5 @@
 //! Why a catalog cannot be carried out.
+
 use thiserror::Error;
 
 use crate::catalog::CatalogError;

@@ -3,6 +3,7 @@
 //!
 //! The text below is part of the cache file's format: another text for the same columns makes every cache worthless, and
 //! all rows are sent again. It was once the `Debug` form of the plan, so it looks like one; it depends on no type's name.
+
 use crate::client::ObjectType;
 use crate::extraction::cache::entry::hash;
 use crate::extraction::plan::columns::{AssociationColumns, ObjectColumns, PropertyColumn};

@@ -1,4 +1,5 @@
 //! What is read of one object type.
+
 use crate::client::ObjectType;
 use crate::extraction::plan::columns::{AssociationColumns, LABEL, ObjectColumns};
 use crate::extraction::plan::fingerprint::fingerprint;

@@ -1,4 +1,5 @@
 //! Personal data that a target is not to have: properties that are never read, and values that are written as hashes.
+
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};

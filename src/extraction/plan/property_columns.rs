@@ -1,4 +1,5 @@
 //! The property columns that a catalog selects.
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

@@ -1,4 +1,5 @@
 //! What of a selection can be read, and what is said of the rest.
+
 use crate::catalog::{Catalog, MISSING_SCOPE};
 use crate::client::ObjectType;
 use crate::discovery::{Access, OBJECT_STREAMS, Obstacle, association_column};

@@ -1,4 +1,5 @@
 //! SCHEMA messages: what the records of a stream look like.
+
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{Field, Role, Stream, follows_properties};

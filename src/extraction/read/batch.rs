@@ -3,6 +3,7 @@
 //! A batch read may leave records out. One that the answer calls absent is gone; one that it does not mention is asked for
 //! again with the others, then alone, then by its own endpoint. What HubSpot still says nothing about is open: nobody may
 //! take it for gone. A batch that is refused is cut in halves, down to the record that is the reason.
+
 use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;

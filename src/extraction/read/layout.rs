@@ -1,4 +1,5 @@
 //! Which values of a record are kept.
+
 use std::collections::HashMap;
 
 /// Which values of a record are kept, and in which slot.

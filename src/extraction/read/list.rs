@@ -2,6 +2,7 @@
 //!
 //! An answer of the list is held against what was asked: an end that contradicts a cursor is asked for again, a URL or a
 //! page that is too large for HubSpot is made smaller, archived records among live ones are left out.
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

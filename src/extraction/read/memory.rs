@@ -1,4 +1,5 @@
 //! The memory that the pages of a list may take together.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,5 @@
 //! A page of objects: read once, kept as the tokens of the values that are wanted.
+
 use std::collections::HashMap;
 
 use bytes::Bytes;

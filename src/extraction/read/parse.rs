@@ -1,4 +1,5 @@
 //! Reads the records of an answer in one go, as spans of its text.
+
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};

@@ -1,4 +1,5 @@
 //! Tasks that read a list page by page, and the memory that their pages may take together.
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -11,6 +11,7 @@
 //! A cursor that HubSpot did not give is a guess, and no guess is believed: the first is held against a page that is
 //! known, each range begins only with a first page that is sound, and one that is not ends all reading side by side.
 //! <https://developers.hubspot.com/docs/guides/api/crm/using-object-apis>
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

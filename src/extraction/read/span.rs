@@ -1,4 +1,5 @@
 //! Spans of ids.
+
 use crate::client::PageCursor;
 
 /// The end of a range that has none.

@@ -1,4 +1,5 @@
 //! Tickets that are gone.
+
 use chrono::{DateTime, Utc};
 
 use crate::client::ObjectId;

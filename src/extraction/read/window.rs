@@ -2,6 +2,7 @@
 //!
 //! HubSpot's search sorts badly by date, lags behind changes, and gives no more than 10,000 rows by offset. So a window is
 //! paged by ascending id, never by offset, and is whole only when as many ids were seen as the search counts afterwards.
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::Range;

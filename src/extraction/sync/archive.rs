@@ -1,5 +1,6 @@
 //! When the archive is read: a small one on each run, a large one at intervals, so that a run that finds nothing costs few
 //! calls.
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Rows of an archive that is read on each run: five calls.

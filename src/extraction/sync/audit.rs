@@ -1,4 +1,5 @@
 //! What each part of a run expected and wrote: the stream `sync_audit`.
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};

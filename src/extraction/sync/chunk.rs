@@ -1,4 +1,5 @@
 //! Pages that were gathered, and what becomes of them.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::extraction::cache::CacheView;
 use crate::extraction::encode::block::RowEncoder;
 use crate::extraction::encode::block::{BlockEncoder, EncodedBlock};
 use crate::extraction::enrich::enriched::FilteredPage;
-use crate::extraction::enrich::enricher::Turn;
+use crate::extraction::enrich::loader::Announcement;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::batch::LiveCheck;
 use crate::extraction::read::list::ObjectReader;
@@ -27,7 +28,7 @@ pub(crate) const CHUNK_RECORDS: usize = 1000;
 /// Chunks that are completed side by side while the next pages come.
 pub(crate) const CHUNKS_IN_FLIGHT: usize = 3;
 /// A chunk closes beyond this, so that large records do not fill the memory.
-const CHUNK_KIB: usize = 6 << 10;
+pub(crate) const CHUNK_KIB: usize = 6 << 10;
 
 /// How the chunks of a pass are completed.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,6 @@ pub(crate) struct EnrichOptions {
     pub(crate) live_follows: bool,
     pub(crate) cache_view: Option<CacheView>,
     pub(crate) sweeping: bool,
-    pub(crate) turn: Turn,
 }
 
 /// Some pages of a list's ranges, and how far they bring them.
@@ -52,7 +52,7 @@ pub(crate) struct Chunk {
     advances: Vec<RangeCursor>,
 }
 
-/// A chunk, ready to be written, with rows of others that have waited for it.
+/// A chunk, with all that its rows need, ready to be written.
 pub(crate) struct EnrichedChunk {
     pub(crate) ready: BlockEncoder,
     pub(crate) tombstones: Option<EncodedBlock>,
@@ -67,8 +67,6 @@ pub(crate) struct PendingProgress {
     pub(crate) page_count: u64,
     pub(crate) ended_count: u64,
     pub(crate) advances: Vec<RangeCursor>,
-    /// Rows that are not written yet.
-    pub(crate) left: usize,
 }
 
 /// Looks up what the records of a chunk need.
@@ -78,8 +76,9 @@ pub(crate) async fn enrich_chunk(
     chunk: Chunk,
     list: List,
     options: EnrichOptions,
+    announcement: [Announcement; 2],
 ) -> Result<EnrichedChunk, ExtractError> {
-    let EnrichOptions { live_follows, cache_view, sweeping, turn } = options;
+    let EnrichOptions { live_follows, cache_view, sweeping } = options;
     let vanished = match (sweeping && list == List::Live, cache_view) {
         (true, Some(cache_view)) if cache_view.diffing => rows_missing_from_list(encoder, &chunk, cache_view)?,
         _ => Vec::new(),
@@ -91,14 +90,13 @@ pub(crate) async fn enrich_chunk(
     if !live_follows || cache_view.is_some_and(|cache_view| cache_view.diffing) {
         drop_live_tombstones(reader, &mut tombstones).await?;
     }
-    let left = pages.iter().map(|kept| kept.rows.len()).sum();
-    let ready = encoder.enrich(pages, turn, cache_view).await?;
+    let ready = encoder.enrich(pages, announcement, cache_view).await?;
     let mut written: Vec<_> = ready.written().collect();
     written.extend(tombstones.iter().map(|tombstone| (tombstone.id, None)));
     let tombstone_block = (!tombstones.is_empty())
         .then(|| encoder.encode_tombstones(&tombstones, extracted_at, cache_view))
         .transpose()?;
-    let gain = PendingProgress { page_count, ended_count, advances, left };
+    let gain = PendingProgress { page_count, ended_count, advances };
     Ok(EnrichedChunk { ready, tombstones: tombstone_block, written, gain })
 }
 

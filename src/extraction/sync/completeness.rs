@@ -3,6 +3,7 @@
 //! No single answer of HubSpot decides that. The list is strongly consistent and has no total; the search has a total and
 //! lags. Where both agree, the list was whole; where they do not, the records in question are asked for by id, and only
 //! what stays open after that keeps the rows that the target has.
+
 use crate::extraction::summary::Reason;
 
 /// What is known of a pass over all rows once its lists were read to their ends.

@@ -1,5 +1,6 @@
 //! A pass over lists: pages from several places, gathered in chunks, completed side by side, written in order, with a
 //! checkpoint now and then.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,14 +14,14 @@ use crate::client::ObjectId;
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::RowEncoder;
-use crate::extraction::enrich::enricher::Turn;
+use crate::extraction::enrich::loader::Announcement;
 use crate::extraction::error::ExtractError;
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::ranges::Ranges;
 use crate::extraction::read::span::IdSpan;
 use crate::extraction::sync::chunk::{
-    CHUNKS_IN_FLIGHT, Chunk, EnrichOptions, EnrichedChunk, PendingProgress, enrich_chunk,
+    CHUNK_KIB, CHUNKS_IN_FLIGHT, Chunk, EnrichOptions, EnrichedChunk, PendingProgress, enrich_chunk,
 };
 use crate::extraction::sync::filter::RowFilter;
 use crate::state::{List, ListPart, PassProgress};
@@ -64,11 +65,8 @@ struct ListRun<'a> {
     /// Parts of the lists behind this one.
     behind: Vec<ListPart>,
     pages_since_checkpoint: u64,
-    /// Chunks that were closed, and those of them that were written.
-    closed: u64,
-    written: u64,
-    /// What written chunks bring, from the first on of which rows still wait.
-    gains: VecDeque<PendingProgress>,
+    /// A chunk was written.
+    has_written: bool,
     /// Spans of the live list that were written.
     spans: Vec<IdSpan>,
 }
@@ -93,8 +91,7 @@ impl Pass<'_> {
             // The first pages of the next list come meanwhile, and wait.
             begun_ahead = behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
             progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
-            let (closed, written, gains) = (0, 0, VecDeque::new());
-            let mut run = ListRun { progress, ranges, behind, pages_since_checkpoint, closed, written, gains, spans };
+            let mut run = ListRun { progress, ranges, behind, pages_since_checkpoint, has_written: false, spans };
             if !self.read(list, &mut run, emitter, &mut keep).await? {
                 return Ok(PassOutcome::DeadlineReached);
             }
@@ -115,6 +112,8 @@ impl Pass<'_> {
         let mut completing = FuturesOrdered::new();
         let mut failure = None;
         let mut most_pages = self.most_pages(list).min(FIRST_CHUNK_PAGES);
+        // The memory of each chunk in flight, and the announcement of the one that is gathered.
+        let (mut in_flight, mut announcement) = (VecDeque::new(), None);
         loop {
             let is_over = failure.is_some() || run.ranges.are_read();
             if (is_over || self.is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
@@ -122,17 +121,21 @@ impl Pass<'_> {
                 let chunk = std::mem::take(&mut chunk);
                 // What a chunk still lacks when a page cannot be read does not matter: nothing of it is written yet.
                 if !chunk.is_empty() && failure.is_none() {
-                    completing.push_back(self.complete(list, chunk, run, self.may_wait(list)));
+                    in_flight.push_back(chunk.held_kib());
+                    let announcement = announcement.take().unwrap_or_else(|| self.encoder.enricher.announce());
+                    completing.push_back(self.complete(list, chunk, announcement));
                 }
             }
-            let is_read = run.ranges.are_read() && failure.is_none() && chunk.is_empty() && completing.is_empty();
-            if is_read && self.encoder.enricher.has_waiting() {
-                completing.push_back(self.complete(list, Chunk::default(), run, false));
+            if !self.expects_more(list, is_over, &in_flight, run) {
+                announcement = None;
+            } else if announcement.is_none() {
+                announcement = Some(self.encoder.enricher.announce());
             }
             tokio::select! {
                 biased;
                 Some(completed) = completing.next(), if !completing.is_empty() => {
                     let completed: Result<_, tokio::task::JoinError> = completed;
+                    in_flight.pop_front();
                     let completed = completed.map_err(|panic| ExtractError::Worker(panic.to_string()))??;
                     if !self.write(completed, list, run, emitter, keep).await? {
                         return Ok(false);
@@ -158,26 +161,30 @@ impl Pass<'_> {
         if alone { 1 } else { u64::from(self.bounds.checkpoint_every_pages) }
     }
 
-    /// Whether rows of a list may wait for a later chunk's primaries. Not where it has to end in time: what it has read by
-    /// then would not count.
-    fn may_wait(&self, list: List) -> bool {
-        list == List::Live && self.deadline.is_none()
+    /// Whether the chunk that is gathered will come to those in flight for certain, so that they wait for the records that
+    /// it wants. Not before the first rows are written, nor where the pass has to end in time. The chunks in flight leave
+    /// room for a whole chunk more; without it, they and the pages to come would wait for each other.
+    fn expects_more(&self, list: List, is_over: bool, in_flight: &VecDeque<usize>, run: &ListRun<'_>) -> bool {
+        let held_kib: usize = in_flight.iter().sum();
+        list == List::Live
+            && !is_over
+            && self.deadline.is_none()
+            && run.has_written
+            && (1..CHUNKS_IN_FLIGHT).contains(&in_flight.len())
+            && !run.ranges.would_exceed_budget(held_kib + CHUNK_KIB)
     }
 
     fn complete(
         &self,
         list: List,
         chunk: Chunk,
-        run: &mut ListRun<'_>,
-        may_wait: bool,
+        announcement: [Announcement; 2],
     ) -> JoinHandle<Result<EnrichedChunk, ExtractError>> {
-        let turn = Turn { place: run.closed, may_wait };
-        run.closed += 1;
         // A pass over all rows writes every live row after the tombstones.
         let live_follows = self.filter.since.is_none();
-        let options = EnrichOptions { live_follows, cache_view: self.cache_view, sweeping: self.sweeping, turn };
+        let options = EnrichOptions { live_follows, cache_view: self.cache_view, sweeping: self.sweeping };
         let (encoder, reader) = (Arc::clone(self.encoder), Arc::clone(self.reader));
-        tokio::spawn(async move { enrich_chunk(&encoder, &reader, chunk, list, options).await })
+        tokio::spawn(async move { enrich_chunk(&encoder, &reader, chunk, list, options, announcement).await })
     }
 
     /// Writes a chunk, and a checkpoint when it is time; false when it is time to stop.
@@ -192,11 +199,6 @@ impl Pass<'_> {
         let EnrichedChunk { mut ready, tombstones, written, gain } = chunk;
         let page_count = gain.page_count;
         let (lead, columns) = (self.encoder.enricher.parent_stream, self.encoder.columns());
-        run.written += 1;
-        run.gains.push_back(gain);
-        for (place, rows) in ready.places() {
-            run.gain(place).left -= rows;
-        }
         while let Some(block) = ready.next() {
             emitter.write(block, lead, columns, self.record_meta).await?;
         }
@@ -205,7 +207,8 @@ impl Pass<'_> {
         }
         emitter.report_unparsed(columns, &ready.unparsed_counts);
         emitter.summary.update(lead, |stream| stream.pages += page_count);
-        run.advance(list);
+        run.advance(list, gain);
+        run.has_written = true;
         let ListRun { progress, pages_since_checkpoint, .. } = run;
         *pages_since_checkpoint += page_count;
         keep(emitter, progress, &written);
@@ -220,29 +223,19 @@ impl Pass<'_> {
 }
 
 impl ListRun<'_> {
-    /// What the chunk at a place brings, of which not all rows are written.
-    fn gain(&mut self, place: u64) -> &mut PendingProgress {
-        let behind = usize::try_from(self.written - place).expect("few chunks wait");
-        let index = self.gains.len() - behind;
-        &mut self.gains[index]
-    }
-
-    /// Moves the progress on over all chunks that are written whole.
-    fn advance(&mut self, list: List) {
+    /// Moves the progress on over a chunk that is written.
+    fn advance(&mut self, list: List, gain: PendingProgress) {
         if let Some(id) = self.ranges.rewound_to() {
             let again = self.spans.extract_if(.., |span| span.after >= id).map(|span| span.rows).sum();
             self.progress.rows = self.progress.rows.saturating_sub(again);
         }
-        let whole = self.gains.iter().take_while(|gain| gain.left == 0).count();
-        for gain in self.gains.drain(..whole) {
-            self.progress.pages += gain.page_count;
-            self.progress.ended += gain.ended_count;
-            for advance in gain.advances {
-                let span = advance.span;
-                if self.ranges.written(advance) && list == List::Live {
-                    self.progress.rows += span.rows;
-                    self.spans.push(span);
-                }
+        self.progress.pages += gain.page_count;
+        self.progress.ended += gain.ended_count;
+        for advance in gain.advances {
+            let span = advance.span;
+            if self.ranges.written(advance) && list == List::Live {
+                self.progress.rows += span.rows;
+                self.spans.push(span);
             }
         }
         self.progress.parts = self.ranges.parts().chain(self.behind.iter().cloned()).collect();

@@ -1,4 +1,5 @@
 //! What a run would read and what that would cost, told by counts of the search without reading a row.
+
 use chrono::TimeDelta;
 
 use crate::client::{Client, ClientError, Criterion, MAX_BATCH, ObjectType};

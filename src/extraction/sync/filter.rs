@@ -1,4 +1,5 @@
 //! Which rows of a list are written.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

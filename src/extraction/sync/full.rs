@@ -1,4 +1,5 @@
 //! A pass over all rows: the first load, and the sweep that finds what changes without a trace.
+
 use std::time::Instant;
 
 use chrono::TimeDelta;

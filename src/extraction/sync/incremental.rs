@@ -1,5 +1,6 @@
 //! What changed since the bookmark: by windows of search, or by the list where that costs no more; and what is new since an
 //! instant.
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -1,4 +1,5 @@
 //! The rows that the next run finds again in its lookback.
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
 //! One object type through a run: its first load, or what changed since the bookmark and then a sweep if one is due.
+
 use std::sync::Arc;
 use std::time::Instant;
 

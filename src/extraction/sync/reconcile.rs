@@ -3,6 +3,7 @@
 //! The list has no total and the search lags, so neither is believed alone. Where the search counts more than was listed,
 //! the ids are halved until the pages that differ are found; what the search names there is asked for by id, which is
 //! strongly consistent: it is written when it is live, and gone when it is not.
+
 use crate::client::{ClientError, Criterion, ObjectId, Search};
 use crate::extraction::emit::Emitter;
 use crate::extraction::error::ExtractError;

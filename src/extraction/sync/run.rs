@@ -1,4 +1,5 @@
 //! A run that is ready.
+
 use crate::client::ClientError;
 use crate::extraction::cache::Cache;
 use crate::extraction::encode::stamp::Stamp;

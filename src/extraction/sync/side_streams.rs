@@ -1,5 +1,6 @@
 //! Side streams: what is read of owners, pipelines, stages and property definitions, and what is made of answers that are
 //! failures, empty, or shorter than before. None of that keeps tickets from being read.
+
 use std::collections::HashMap;
 
 use futures_util::future::{join, join3};

@@ -1,5 +1,6 @@
 //! Streams that fit in memory: owners, pipelines, stages and property definitions. Each run replaces them, unless what
 //! HubSpot gives may not be all there is.
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 

@@ -8,6 +8,7 @@
 //!
 //! Each window is closed: its end lies in the past. The bookmark moves to the end of each window that was found whole; the
 //! next run reads `lookback` again, since the index may learn of a change later.
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -19,7 +20,6 @@ use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::BlockEncoder;
 use crate::extraction::encode::block::RowEncoder;
 use crate::extraction::enrich::enriched::FilteredPage;
-use crate::extraction::enrich::enricher::Turn;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::batch::Accounted;
 use crate::extraction::read::list::ObjectReader;
@@ -124,6 +124,7 @@ async fn read_and_enrich(
     filter: &RowFilter,
     cache_view: Option<CacheView>,
 ) -> Result<(u64, BlockEncoder), ExtractError> {
+    let announcement = encoder.enricher.announce();
     let Accounted { pages, open, .. } = reader.batch().read(ids).await?;
     reader.leave_unread(open)?;
     let extracted_at = reader.client.server_now();
@@ -133,5 +134,5 @@ async fn read_and_enrich(
     };
     let kept: Vec<FilteredPage> = pages.into_iter().map(keep).collect();
     let page_count = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-    Ok((page_count, encoder.enrich(kept, Turn::ALONE, cache_view).await?))
+    Ok((page_count, encoder.enrich(kept, announcement, cache_view).await?))
 }

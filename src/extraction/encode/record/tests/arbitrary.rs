@@ -1,4 +1,5 @@
 //! Arbitrary answers, hostile ones among them.
+
 use proptest::prelude::*;
 
 use super::value::Sent;

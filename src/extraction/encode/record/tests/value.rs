@@ -1,4 +1,5 @@
 //! Values as HubSpot sends them, and what becomes of each: one obvious rule after another.
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Utc};
