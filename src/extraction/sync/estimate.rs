@@ -1,13 +1,12 @@
 //! What a run would read and what that would cost, told by counts of the search without reading a row.
 
-use chrono::TimeDelta;
-
 use crate::client::{Client, ClientError, Criterion, MAX_BATCH, ObjectType};
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::window::modified_property;
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
 use crate::extraction::sync::run::Run;
+use crate::extraction::sync::schedule::{FirstTask, first_task, sweep_is_due};
 use crate::state::Bookmark;
 
 /// Rows of a search's page.
@@ -172,8 +171,8 @@ impl Run {
         let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
         let bounded = limits(object_type, bounds);
         let is_bounded = !bounded.is_empty();
-        let begun = bookmark.replication_key_value.filter(|_| !object.full_table && bookmark.swept_at.is_some());
-        let Some(begun) = begun else {
+        let is_loaded = first_task(bounds, &bookmark, object.full_table) == FirstTask::Changes;
+        let Some(begun) = bookmark.replication_key_value.filter(|_| is_loaded) else {
             let all = client.search_objects(object_type, &[]).await?.total;
             let rows = if is_bounded { client.search_objects(object_type, &bounded).await?.total } else { all };
             return Ok(Workload { listed: Some(all), changed: None, rows, how: "all rows" });
@@ -182,7 +181,7 @@ impl Run {
         let from = (begun - bounds.lookback).timestamp_millis();
         since.push(criterion(modified_property(object_type), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
-        if !sweep_is_due(object, &bookmark, bounds, client) {
+        if !sweep_is_due(bounds, &bookmark, selection_grew(object, &bookmark), client.server_now()) {
             return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
         }
         let all = client.search_objects(object_type, &[]).await?.total;
@@ -239,14 +238,9 @@ async fn association_calls(
     Ok(calls)
 }
 
-fn sweep_is_due(object: &ObjectPlan, bookmark: &Bookmark, bounds: &Bounds, client: &Client) -> bool {
-    let grown = bookmark.selected.as_ref().is_none_or(|before| !before.covers(&object.selected(object.streams()[0])));
-    let elapsed = |hours: f64| {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the setting's maximum")]
-        let pause = TimeDelta::milliseconds((hours * 3_600_000.0) as i64);
-        bookmark.swept_at.is_none_or(|last| last + pause <= client.server_now())
-    };
-    bounds.until.is_none() && (grown || bookmark.progress.is_some() || bounds.sweep_hours.is_some_and(elapsed))
+/// Whether columns or association types are selected that not all rows have.
+fn selection_grew(object: &ObjectPlan, bookmark: &Bookmark) -> bool {
+    bookmark.selected.as_ref().is_none_or(|before| !before.covers(&object.selected(object.streams()[0])))
 }
 
 /// The bounds that the settings put on the modified date.

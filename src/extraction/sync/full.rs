@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use chrono::TimeDelta;
-
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::error::ExtractError;
@@ -18,20 +16,14 @@ use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
 use crate::extraction::sync::reconcile::Reconciliation;
+use crate::extraction::sync::schedule::sweep_is_due;
 use crate::extraction::sync::windows::WindowSync;
 use crate::state::{List, ListPart, PassProgress, next_version};
 
 impl ObjectSync<'_> {
+    /// Whether all rows are read again in this run; says why where the selection is the reason.
     pub(crate) fn sweep_is_due(&self) -> bool {
-        if self.bounds.until.is_some() {
-            return false;
-        }
-        let elapsed = |hours: f64| {
-            #[expect(clippy::cast_possible_truncation, reason = "bounded by the setting's maximum")]
-            let pause = TimeDelta::milliseconds((hours * 3_600_000.0) as i64);
-            self.bookmark.swept_at.is_none_or(|last| last + pause <= self.client.server_now())
-        };
-        if self.selection_grew {
+        if self.selection_grew && self.bounds.until.is_none() {
             match self.start_date_moved_back {
                 true => {
                     tracing::info!("start_date lies earlier than before: all of {} is read again", self.parent_stream)
@@ -39,10 +31,10 @@ impl ObjectSync<'_> {
                 false => tracing::info!("the selection of {} grew: everything is read again", self.parent_stream),
             }
         }
-        self.selection_grew || self.bookmark.progress.is_some() || self.bounds.sweep_hours.is_some_and(elapsed)
+        sweep_is_due(self.bounds, &self.bookmark, self.selection_grew, self.client.server_now())
     }
 
-    /// A pass over all rows, begun or gone on with: the first load, or with a deadline a sweep.
+    /// A pass over all rows, started or resumed: the first load, or with a deadline a sweep.
     pub(crate) async fn read_all(
         &mut self,
         name: &'static str,

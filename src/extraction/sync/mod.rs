@@ -13,6 +13,7 @@ mod lookback;
 pub(crate) mod object_sync;
 mod reconcile;
 pub(crate) mod run;
+mod schedule;
 pub(crate) mod side_streams;
 pub(crate) mod small_streams;
 mod windows;

@@ -20,6 +20,7 @@ use crate::extraction::sync::audit::Audit;
 use crate::extraction::sync::completeness::{Evidence, SearchCount, Verdict};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::Lookback;
+use crate::extraction::sync::schedule::{FirstTask, first_task};
 use crate::extraction::sync::windows::WindowSync;
 use crate::state::{Bookmark, Selected};
 
@@ -156,7 +157,7 @@ impl<'g> ObjectSync<'g> {
             return self.conclude();
         }
         let resumed = self.bookmark.progress.is_some() && !self.selection_grew;
-        if self.full_table || self.bookmark.replication_key_value.is_none() || self.bookmark.swept_at.is_none() {
+        if first_task(self.bounds, &self.bookmark, self.full_table) == FirstTask::AllRows {
             let verdict = self.read_all("first_load", None, emitter, audit).await?;
             // What changed since an earlier run began it is still to be read.
             if !resumed || self.full_table || !verdict.done {
