@@ -114,7 +114,7 @@ impl<'s> Emitter<'s> {
         Ok(())
     }
 
-    /// Counts values that did not fit; each property is said once a run.
+    /// Counts values that did not fit; warns once per property per run.
     pub(crate) fn report_unparsed(&self, columns: Option<&ObjectColumns>, unparsed_counts: &UnparsedCounts) {
         let Some(columns) = columns else { return };
         for (column, count) in columns.properties.iter().zip(unparsed_counts).filter(|(_, count)| **count > 0) {

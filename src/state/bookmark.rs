@@ -25,11 +25,11 @@ pub struct Bookmark {
     /// The stream's version, carried by each record; epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// A pass over all rows (first load or sweep) that has begun and not ended. Written as null when there is none, never
+    /// A pass over all rows (first load or sweep) that was started and has not ended. Written as null when there is none, never
     /// left out: an orchestrator may merge states.
     #[serde(default)]
     pub progress: Option<PassProgress>,
-    /// A reading of what changed by the list that has begun and not ended; null when there is none.
+    /// A reading of what changed by the list that was started and has not ended; null when there is none.
     #[serde(default)]
     pub changes: Option<PassProgress>,
     /// When the last whole pass over all rows began.

@@ -2,8 +2,8 @@
 //! gone.
 //!
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
-//! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
-//! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
+//! what was written later may never have arrived, and is permanently invalidated, since later states will name later checkpoints.
+//! The file is never behind a state that was yielded: a row that the target has and the cache has not would never be removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -84,7 +84,7 @@ impl Cache {
     }
 
     /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
-    /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled anew.
+    /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled again.
     pub(crate) fn view(
         &self,
         stream: &'static str,

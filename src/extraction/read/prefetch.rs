@@ -50,7 +50,7 @@ impl PrefetchTasks {
         Self { reader, list, tasks: JoinSet::new(), to_pass, events, memory }
     }
 
-    /// Reads the page at a cursor and none behind it, as one of a range that may not be.
+    /// Reads the page at a cursor and none behind it: the first page of a speculative range.
     pub(crate) fn try_page(&mut self, range: u64, cursor: PageCursor) {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let (to_pass, memory) = (self.to_pass.clone(), self.memory.clone());
@@ -135,7 +135,7 @@ impl PrefetchTasks {
         *self = Self { memory: self.memory.clone(), ..Self::new(Arc::clone(&self.reader), self.list) };
     }
 
-    /// Whether pages are waited for, not waiting.
+    /// Whether no page that was read is waiting to be taken.
     pub(crate) fn is_idle(&self) -> bool {
         self.events.is_empty()
     }

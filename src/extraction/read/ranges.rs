@@ -202,7 +202,7 @@ impl Ranges {
         if self.is_guess(number) && !self.open(number, &page) {
             return None;
         }
-        // Of a range that is no more, or behind its end.
+        // The page of a closed range, or one behind the end of its range.
         let index = self.ranges.iter().position(|range| range.number == number && !range.is_read)?;
         let are_several = self.ranges.len() > 1;
         if are_several && !self.ranges[index].continues_range(&page) {

@@ -50,7 +50,7 @@ impl Tombstone {
         Some(hash([format!("{} {}", number(at), number(winner)).as_bytes()]))
     }
 
-    /// Of a record that is in no list any more; when it went nobody tells.
+    /// Of a record that is no longer in any list. HubSpot does not tell when it was removed.
     pub(crate) fn vanished(id: ObjectId, extracted_at: DateTime<Utc>) -> Self {
         Self { id, archived_at: None, merged_into: None, deleted_at: extracted_at }
     }

@@ -29,7 +29,7 @@ use crate::state::{List, ListPart, PassProgress};
 /// The first chunk of a list is smaller, so that its first records do not wait for ten pages.
 const FIRST_CHUNK_PAGES: u64 = 2;
 
-/// A pass that can be interrupted and gone on with.
+/// A pass that can be interrupted and resumed.
 pub(crate) struct Pass<'p> {
     pub(crate) encoder: &'p Arc<RowEncoder>,
     pub(crate) reader: &'p Arc<ObjectReader>,
@@ -55,7 +55,7 @@ pub(crate) enum PassOutcome {
     DeadlineReached,
 }
 
-/// What is told of each row that was written: its modified instant, or none for a tombstone.
+/// Each row that was written, with its modified instant; none for a tombstone.
 type WrittenRows = [(ObjectId, Option<DateTime<Utc>>)];
 
 /// A list of a pass under way.
@@ -72,13 +72,13 @@ struct ListRun<'a> {
 }
 
 impl Pass<'_> {
-    /// Reads what is left of `progress`; `keep` puts it into the output's state before each checkpoint, and is told of
+    /// Reads what is left of `progress`. `on_progress` puts it into the emitter's state before each checkpoint, and gets
     /// each row that was written.
     pub(crate) async fn run(
         &self,
         progress: &mut PassProgress,
         emitter: &mut Emitter<'_>,
-        mut keep: impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
+        mut on_progress: impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
     ) -> Result<PassOutcome, ExtractError> {
         let mut pages_since_checkpoint = 0;
         let mut spans = Vec::new();
@@ -92,7 +92,7 @@ impl Pass<'_> {
             begun_ahead = behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
             progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
             let mut run = ListRun { progress, ranges, behind, pages_since_checkpoint, has_written: false, spans };
-            if !self.read(list, &mut run, emitter, &mut keep).await? {
+            if !self.read(list, &mut run, emitter, &mut on_progress).await? {
                 return Ok(PassOutcome::DeadlineReached);
             }
             (pages_since_checkpoint, spans) = (run.pages_since_checkpoint, run.spans);
@@ -106,7 +106,7 @@ impl Pass<'_> {
         list: List,
         run: &mut ListRun<'_>,
         emitter: &mut Emitter<'_>,
-        keep: &mut impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
+        on_progress: &mut impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
     ) -> Result<bool, ExtractError> {
         let mut chunk = Chunk::default();
         let mut completing = FuturesOrdered::new();
@@ -137,7 +137,7 @@ impl Pass<'_> {
                     let completed: Result<_, tokio::task::JoinError> = completed;
                     in_flight.pop_front();
                     let completed = completed.map_err(|panic| ExtractError::Worker(panic.to_string()))??;
-                    if !self.write(completed, list, run, emitter, keep).await? {
+                    if !self.write(completed, list, run, emitter, on_progress).await? {
                         return Ok(false);
                     }
                 }
@@ -194,7 +194,7 @@ impl Pass<'_> {
         list: List,
         run: &mut ListRun<'_>,
         emitter: &mut Emitter<'_>,
-        keep: &mut impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
+        on_progress: &mut impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
     ) -> Result<bool, ExtractError> {
         let EnrichedChunk { mut ready, tombstones, written, gain } = chunk;
         let page_count = gain.page_count;
@@ -211,7 +211,7 @@ impl Pass<'_> {
         run.has_written = true;
         let ListRun { progress, pages_since_checkpoint, .. } = run;
         *pages_since_checkpoint += page_count;
-        keep(emitter, progress, &written);
+        on_progress(emitter, progress, &written);
         let is_late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if *pages_since_checkpoint >= u64::from(self.bounds.checkpoint_every_pages) || is_late {
             *pages_since_checkpoint = 0;

@@ -189,7 +189,7 @@ impl<'g> ObjectSync<'g> {
         Ok(())
     }
 
-    /// Says what is doubtful about a list of all rows.
+    /// Warns of a list that may not be whole, and remembers why.
     pub(crate) fn note_verdict(&mut self, verdict: Verdict, evidence: &Evidence) {
         let object_type = self.object_type.clone();
         let (listed, known) = (evidence.listed, evidence.known.unwrap_or_default());
