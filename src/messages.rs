@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::extraction::{Records, StreamSchema, Yield};
+use crate::extraction::{Extracted, Records, StreamSchema};
 use crate::property::format_instant;
 use crate::state::State;
 
@@ -32,11 +32,11 @@ enum Message<'m> {
 ///
 /// # Errors
 /// When `out` cannot be written to, as for all of these.
-pub fn encode(yielded: Yield, out: &mut impl Write) -> io::Result<()> {
+pub fn encode(yielded: Extracted, out: &mut impl Write) -> io::Result<()> {
     match yielded {
-        Yield::Records(records) => encode_records(&records, out),
-        Yield::ActivateVersion { stream, version } => encode_activate_version(stream, version, out),
-        Yield::Checkpoint(state) => encode_state(&state, out),
+        Extracted::Records(records) => encode_records(&records, out),
+        Extracted::ActivateVersion { stream, version } => encode_activate_version(stream, version, out),
+        Extracted::Checkpoint(state) => encode_state(&state, out),
     }
 }
 

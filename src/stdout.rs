@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::extraction::Yield;
+use crate::extraction::Extracted;
 
 /// Four times what a pipe holds: a slow reader is the rule, and fewer writes are cheaper.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -18,9 +18,9 @@ const QUEUE: usize = 2;
 /// Each write is of whole lines, so that others may write lines to the same stdout.
 pub fn write_all(
     preamble: Vec<u8>,
-    encode: impl FnMut(Yield, &mut Vec<u8>) -> io::Result<()> + Send + 'static,
+    encode: impl FnMut(Extracted, &mut Vec<u8>) -> io::Result<()> + Send + 'static,
     out: impl Write + Send + 'static,
-) -> (mpsc::Sender<Yield>, oneshot::Receiver<io::Result<()>>) {
+) -> (mpsc::Sender<Extracted>, oneshot::Receiver<io::Result<()>>) {
     let (sink, yields) = mpsc::channel(QUEUE);
     let (done, ended) = oneshot::channel();
     // A thread of its own: a blocked pipe must not hold up the requests.
@@ -34,14 +34,14 @@ pub fn write_all(
 
 fn write_until_end(
     preamble: Vec<u8>,
-    mut yields: mpsc::Receiver<Yield>,
-    mut encode: impl FnMut(Yield, &mut Vec<u8>) -> io::Result<()>,
+    mut yields: mpsc::Receiver<Extracted>,
+    mut encode: impl FnMut(Extracted, &mut Vec<u8>) -> io::Result<()>,
     mut out: impl Write,
 ) -> io::Result<()> {
     let mut lines = preamble;
     lines.reserve(2 * BUFFER_BYTES);
     while let Some(yielded) = yields.blocking_recv() {
-        let is_checkpoint = matches!(yielded, Yield::Checkpoint(_));
+        let is_checkpoint = matches!(yielded, Extracted::Checkpoint(_));
         encode(yielded, &mut lines)?;
         if lines.len() >= BUFFER_BYTES || is_checkpoint {
             out.write_all(&lines)?;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::message::{self, Descriptor, Status};
 use super::state;
 use crate::discovery::STREAMS;
-use crate::extraction::Yield;
+use crate::extraction::Extracted;
 use crate::state::State;
 
 /// The configured streams, and where each stands.
@@ -56,9 +56,9 @@ impl Outgoing {
     }
 
     /// Appends the messages of what was yielded.
-    pub(super) fn encode(&mut self, yielded: &Yield, lines: &mut Vec<u8>) {
+    pub(super) fn encode(&mut self, yielded: &Extracted, lines: &mut Vec<u8>) {
         match yielded {
-            Yield::Records(records) => {
+            Extracted::Records(records) => {
                 self.complete_before(group(records.stream), lines);
                 let Some(standing) = self.of(records.stream) else { return };
                 if records.ends.is_empty() {
@@ -71,8 +71,8 @@ impl Outgoing {
                 }
             }
             // Airbyte knows no such thing: rows that are gone leave with a full refresh.
-            Yield::ActivateVersion { .. } => {}
-            Yield::Checkpoint(state) => self.encode_states(state, lines),
+            Extracted::ActivateVersion { .. } => {}
+            Extracted::Checkpoint(state) => self.encode_states(state, lines),
         }
     }
 

@@ -54,11 +54,11 @@ async fn read(
     let assignment = Assignment { catalog: Some(configured.catalog()), state, ..Assignment::default() };
     let Prepared { mut run, lock: _lock } = stop.unless_asked(prepare(session, assignment)).await?;
     for stream in configured.whole() {
-        run.plan.read_whole(stream);
+        run.plan.force_full_table(stream);
     }
     // Airbyte's warehouses make numeric(38,9) of every number, PyAirbyte doubles before that; what these cannot hold ends
     // the read, or is another number.
-    run.plan.bound_numbers();
+    run.plan.limit_numeric_precision();
     report.prepared(&run);
     let descriptors =
         configured.streams().map(|(name, namespace)| Descriptor { name, namespace: namespace.map(str::to_owned) });

@@ -8,6 +8,9 @@ use crate::state::StateError;
 
 /// The key that ties a state to its portal.
 const PORTAL: &str = "portal_id";
+/// The version of the whole state's form, in the root and in a stream's state, where `version` is the stream's own.
+const VERSION: &str = "version";
+const STATE_VERSION: &str = "state_version";
 
 /// Reads the states of the last run: an array of STATE messages, of which each stream's last one counts. PyAirbyte and
 /// the platform write many keys beside those that say something, most of them null.
@@ -50,6 +53,7 @@ struct TwoPortals {
 fn whole<'s>(states: impl Iterator<Item = &'s Value>) -> Result<Option<Map<String, Value>>, TwoPortals> {
     let mut bookmarks = Map::new();
     let mut portal: Option<String> = None;
+    let mut version: Option<Value> = None;
     for state in states {
         let (Some(stream), Some(bookmark)) =
             (state["stream_descriptor"]["name"].as_str(), state["stream_state"].as_object())
@@ -63,6 +67,9 @@ fn whole<'s>(states: impl Iterator<Item = &'s Value>) -> Result<Option<Map<Strin
                 _ => portal = Some(of_stream),
             }
         }
+        // The greatest decides whether they can be read; what is no version is refused with the whole state.
+        let of_stream = bookmark.shift_remove(STATE_VERSION).filter(|found| !found.is_null());
+        version = version.into_iter().chain(of_stream).max_by_key(|found| found.as_u64().unwrap_or(u64::MAX));
         if !bookmark.is_empty() {
             bookmarks.insert(stream.to_owned(), bookmark.into());
         }
@@ -71,15 +78,18 @@ fn whole<'s>(states: impl Iterator<Item = &'s Value>) -> Result<Option<Map<Strin
     if let Some(portal) = portal {
         root.insert(PORTAL.to_owned(), portal.into());
     }
+    if let Some(version) = version {
+        root.insert(VERSION.to_owned(), version);
+    }
     if !bookmarks.is_empty() {
         root.insert("bookmarks".to_owned(), bookmarks.into());
     }
     Ok((!root.is_empty()).then_some(root))
 }
 
-/// A stream's own state: its bookmark, stamped with the portal.
+/// A stream's own state: its bookmark, stamped with the portal and the version of the state's form.
 pub(super) fn of_stream(root: &Map<String, Value>, stream: &str) -> Value {
-    let mut state = json!({PORTAL: root[PORTAL]});
+    let mut state = json!({PORTAL: root[PORTAL], STATE_VERSION: root[VERSION]});
     if let (Value::Object(state), Some(Value::Object(bookmark))) = (&mut state, root["bookmarks"].get(stream)) {
         state.extend(bookmark.clone());
     }
@@ -103,7 +113,8 @@ mod tests {
 
     #[test]
     fn each_streams_last_state_counts_in_whatever_wrapping() {
-        let bookmark = json!({"portal_id": "7", "replication_key_value": "2026-01-01T00:00:00.000Z"});
+        let bookmark =
+            json!({"portal_id": "7", "state_version": 1, "replication_key_value": "2026-01-01T00:00:00.000Z"});
         let states = json!([
             message("tickets", &json!({"portal_id": "7", "version": 1})),
             {"type": "STATE", "state": message("tickets", &bookmark)},
@@ -111,12 +122,28 @@ mod tests {
         ]);
         let root = Value::Object(read_json(&states).expect("readable").expect("a state"));
         assert_eq!(root["portal_id"], "7");
+        assert_eq!(root["version"], 1);
         assert_eq!(root["bookmarks"]["tickets"], json!({"replication_key_value": "2026-01-01T00:00:00.000Z"}));
         assert!(root["bookmarks"].get("owners").is_none());
         assert_eq!(of_stream(root.as_object().expect("an object"), "tickets"), bookmark);
         let global = json!([{"type": "GLOBAL", "global": {"stream_states": [message("deals", &bookmark)["stream"]]}}]);
         let root = Value::Object(read_json(&global).expect("readable").expect("a state"));
         assert!(root["bookmarks"]["deals"].is_object());
+    }
+
+    #[test]
+    fn the_greatest_version_counts_and_a_stream_of_an_earlier_release_has_none() {
+        let root_of = |versions: [Value; 2]| {
+            let [one, other] =
+                versions.map(|version| json!({"portal_id": "7", "state_version": version, "version": 5}));
+            let states = json!([message("tickets", &one), message("owners", &other)]);
+            Value::Object(read_json(&states).expect("readable").expect("a state"))
+        };
+        assert_eq!(root_of([json!(2), json!(1)])["version"], 2);
+        assert_eq!(root_of([json!(1), json!(2)])["version"], 2);
+        assert_eq!(root_of([json!("x"), json!(1)])["version"], "x");
+        assert_eq!(root_of([Value::Null, Value::Null])["version"], Value::Null);
+        assert_eq!(root_of([Value::Null, json!(1)])["bookmarks"]["tickets"], json!({"version": 5}));
     }
 
     #[test]

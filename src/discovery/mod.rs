@@ -14,6 +14,7 @@ use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
 pub use catalog::build_catalog;
 pub use choices::{Choices, is_selected_by_default, kind_of, matches};
+pub(crate) use streams::is_property;
 pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.

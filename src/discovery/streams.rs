@@ -270,3 +270,9 @@ pub fn association_column(object_type: &ObjectType) -> String {
         .collect();
     format!("associated_{plain}")
 }
+
+/// Whether a column of an object stream is a property of HubSpot's.
+pub(crate) fn is_property(definition: &Stream, column: &str) -> bool {
+    let is_own = definition.fields.iter().any(|field| field.name == column);
+    !is_own && !column.starts_with("associated_")
+}

@@ -1,11 +1,11 @@
 //! What a run did, stream by stream.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use super::completeness::Reason;
 use crate::state::State;
 
 /// Counts of one stream.
@@ -67,17 +67,17 @@ impl SummaryHandle {
     }
 
     /// The counts of one stream now.
-    pub(super) fn stream(&self, stream: &str) -> StreamSummary {
+    pub(crate) fn stream(&self, stream: &str) -> StreamSummary {
         let summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         summary.streams.iter().find(|(name, _)| *name == stream).map(|(_, counts)| counts.clone()).unwrap_or_default()
     }
 
-    pub(super) fn begin_phase(&self, stream: &'static str, name: &'static str, started_at: DateTime<Utc>) {
+    pub(crate) fn begin_phase(&self, stream: &'static str, name: &'static str, started_at: DateTime<Utc>) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         summary.phases.push(Phase { stream, name, started_at, ended: None });
     }
 
-    pub(super) fn end_phase(&self, stream: &str, name: &str, ending: Ending) {
+    pub(crate) fn end_phase(&self, stream: &str, name: &str, ending: Ending) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = summary.phases.iter_mut().rev().find(|phase| phase.stream == stream && phase.name == name);
         if let Some(phase) = begun {
@@ -85,16 +85,53 @@ impl SummaryHandle {
         }
     }
 
-    pub(super) fn checkpoint(&self, state: &State) {
+    pub(crate) fn checkpoint(&self, state: &State) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).state = Some(state.clone());
     }
 
-    pub(super) fn update(&self, stream: &'static str, change: impl FnOnce(&mut StreamSummary)) {
+    pub(crate) fn update(&self, stream: &'static str, change: impl FnOnce(&mut StreamSummary)) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = summary.streams.iter().position(|(name, _)| *name == stream).unwrap_or_else(|| {
             summary.streams.push((stream, StreamSummary::default()));
             summary.streams.len() - 1
         });
         change(&mut summary.streams[index].1);
+    }
+}
+
+/// Why a reading is not whole, or removes nothing: the column `reason` of `sync_audit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The deadline of the sweep came first.
+    DeadlineReached,
+    /// The reading ended with an error.
+    Failed,
+    /// The search counts records that nothing returns.
+    CountDisagrees,
+    /// Records exist that could not be read.
+    RecordsUnread,
+    /// Fewer rows than before, and nothing tells why.
+    UnexplainedFall,
+    /// A date bounds the reading, so that it says nothing of other rows.
+    BoundedByDate,
+}
+
+impl Reason {
+    /// The word for it in `sync_audit` and in the report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::DeadlineReached => "deadline_reached",
+            Self::Failed => "failed",
+            Self::CountDisagrees => "count_disagrees",
+            Self::RecordsUnread => "records_unread",
+            Self::UnexplainedFall => "unexplained_fall",
+            Self::BoundedByDate => "bounded_by_date",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.word())
     }
 }

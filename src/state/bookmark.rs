@@ -25,13 +25,13 @@ pub struct Bookmark {
     /// The stream's version, carried by each record; epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
-    /// A pass over all rows (first load or sweep) that has begun and not ended. Written as null when there is none, never
+    /// A pass over all rows (first load or sweep) that was started and has not ended. Written as null when there is none, never
     /// left out: an orchestrator may merge states.
     #[serde(default)]
-    pub progress: Option<Progress>,
-    /// A reading of what changed by the list that has begun and not ended; null when there is none.
+    pub progress: Option<PassProgress>,
+    /// A reading of what changed by the list that was started and has not ended; null when there is none.
     #[serde(default)]
-    pub changes: Option<Progress>,
+    pub changes: Option<PassProgress>,
     /// When the last whole pass over all rows began.
     #[serde(default, with = "instant", skip_serializing_if = "Option::is_none")]
     pub swept_at: Option<DateTime<Utc>>,
@@ -102,15 +102,21 @@ impl Bookmark {
 
 /// Of two positions in the same pass, the one that has more left; of different passes, the one in the earlier. None: the
 /// pass has ended.
-fn earlier(one: Option<Progress>, other: &Option<Progress>) -> Option<Progress> {
+fn earlier(one: Option<PassProgress>, other: &Option<PassProgress>) -> Option<PassProgress> {
     let (Some(first), Some(second)) = (&one, other) else { return one.or_else(|| other.clone()) };
-    let come = |progress: &Progress| (progress.until, progress.pages);
+    let come = |progress: &PassProgress| (progress.until, progress.pages);
     if first != second && come(first) == come(second) {
         // Which cursor comes first cannot be told, so the lists are read from their beginning.
         let lists: BTreeSet<List> = first.parts.iter().chain(&second.parts).map(|part| part.list).collect();
-        return Some(Progress { parts: lists.into_iter().map(Part::whole).collect(), ..first.clone() });
+        return Some(PassProgress { parts: lists.into_iter().map(ListPart::whole).collect(), ..first.clone() });
     }
     if come(first) <= come(second) { one } else { other.clone() }
+}
+
+/// A version above the last one: the instant in milliseconds, or one more where HubSpot's clock stands still.
+pub fn next_version(last: Option<i64>, now: DateTime<Utc>) -> i64 {
+    let now = now.timestamp_millis();
+    last.map_or(now, |last| now.max(last + 1))
 }
 
 /// A place in the history of a row cache.
@@ -126,7 +132,7 @@ pub struct CacheMark {
 
 /// A pass over the portal's lists, as far as it has come.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct PassProgress {
     /// Only rows modified at or after this instant are written; null: all.
     #[serde(with = "instant")]
     pub since: Option<DateTime<Utc>>,
@@ -134,7 +140,7 @@ pub struct Progress {
     #[serde(with = "instant")]
     pub until: Option<DateTime<Utc>>,
     /// What is left to read: the archive first, then the ranges of the live list side by side, by ascending ids.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ListPart>,
     /// Pages read so far.
     #[serde(default)]
     pub pages: u64,
@@ -148,14 +154,14 @@ pub struct Progress {
     #[serde(default)]
     pub cached: bool,
     /// The filling of the row cache that the pass began with; one that ends with another has not filled it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub filling: Option<u64>,
+    #[serde(default, rename = "filling", skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
 }
 
-impl Progress {
+impl PassProgress {
     /// A pass that has read nothing.
-    pub fn begin(since: Option<DateTime<Utc>>, until: DateTime<Utc>, parts: Vec<Part>) -> Self {
-        Self { since, until: Some(until), parts, pages: 0, rows: 0, ended: 0, cached: false, filling: None }
+    pub fn begin(since: Option<DateTime<Utc>>, until: DateTime<Utc>, parts: Vec<ListPart>) -> Self {
+        Self { since, until: Some(until), parts, pages: 0, rows: 0, ended: 0, cached: false, generation: None }
     }
 }
 
@@ -166,7 +172,7 @@ fn is_zero(count: &u64) -> bool {
 
 /// A range of a list that has not been read to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct ListPart {
     /// Which list.
     pub list: List,
     /// The cursor of the next page; null: the list's beginning.
@@ -179,7 +185,7 @@ pub struct Part {
     pub until: Option<u64>,
 }
 
-impl Part {
+impl ListPart {
     /// A list from its beginning to its end.
     pub fn whole(list: List) -> Self {
         Self { list, after: None, last_id: None, until: None }
@@ -203,7 +209,7 @@ pub struct Selected(String);
 
 impl Selected {
     /// The fingerprints of `names`, in their order.
-    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+    pub fn from_names<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let mut fingerprints: Vec<String> = names.into_iter().map(fingerprint).collect();
         fingerprints.sort_unstable();
         fingerprints.dedup();
@@ -211,23 +217,23 @@ impl Selected {
     }
 
     /// What is in one or the other.
-    pub fn or(&self, other: &Self) -> Self {
+    pub fn union(&self, other: &Self) -> Self {
         Self::of_fingerprints(self.fingerprints().union(&other.fingerprints()))
     }
 
     /// What is in both.
-    pub fn and(&self, other: &Self) -> Self {
+    pub fn intersection(&self, other: &Self) -> Self {
         Self::of_fingerprints(self.fingerprints().intersection(&other.fingerprints()))
     }
 
     /// What is in this and not in the other.
-    pub fn without(&self, other: &Self) -> Self {
+    pub fn difference(&self, other: &Self) -> Self {
         Self::of_fingerprints(self.fingerprints().difference(&other.fingerprints()))
     }
 
     /// Whether a name is in it.
     pub fn has(&self, name: &str) -> bool {
-        self.covers(&Self::of([name]))
+        self.covers(&Self::from_names([name]))
     }
 
     /// Whether all of `other` is in this.
@@ -279,22 +285,22 @@ mod tests {
     #[test]
     fn streams_that_are_read_together_go_on_from_where_both_have_come() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
-        let part = |last_id: u64, until| Part {
+        let part = |last_id: u64, until| ListPart {
             list: List::Live,
             after: Some((last_id + 1).to_string()),
             last_id: Some(last_id),
             until,
         };
-        let (archived, live) = (Part::whole(List::Archived), Part::whole(List::Live));
-        let progress = |parts: Vec<Part>, pages| {
-            Some(Progress { pages, ..Progress::begin(None, at(9).expect("an instant"), parts) })
+        let (archived, live) = (ListPart::whole(List::Archived), ListPart::whole(List::Live));
+        let progress = |parts: Vec<ListPart>, pages| {
+            Some(PassProgress { pages, ..PassProgress::begin(None, at(9).expect("an instant"), parts) })
         };
         let first = progress(vec![archived.clone(), live.clone()], 0);
         let second = progress(vec![part(7, Some(90)), part(89, None)], 3);
         let third = progress(vec![part(95, None)], 5);
         let unlike_second = progress(vec![part(8, Some(90)), part(89, None)], 3);
-        let next_pass = first.clone().map(|progress| Progress { until: at(10), ..progress });
-        let bookmark = |progress: &Option<Progress>, seconds| Bookmark {
+        let next_pass = first.clone().map(|progress| PassProgress { until: at(10), ..progress });
+        let bookmark = |progress: &Option<PassProgress>, seconds| Bookmark {
             progress: progress.clone(),
             replication_key_value: at(seconds),
             recent: BTreeMap::from([(1, 1)]),
@@ -319,14 +325,14 @@ mod tests {
 
     #[test]
     fn a_selection_that_grew_is_not_covered() {
-        let before = Selected::of(["subject", "content", "contacts"]);
-        assert!(before.covers(&Selected::of(["content", "subject"])));
-        assert!(!before.covers(&Selected::of(["content", "subject", "hs_ticket_priority"])));
+        let before = Selected::from_names(["subject", "content", "contacts"]);
+        assert!(before.covers(&Selected::from_names(["content", "subject"])));
+        assert!(!before.covers(&Selected::from_names(["content", "subject", "hs_ticket_priority"])));
         assert!(!Selected::default().covers(&before));
-        let now = Selected::of(["content", "hs_ticket_priority"]);
-        assert_eq!(before.and(&now), Selected::of(["content"]));
-        assert_eq!(before.without(&now), Selected::of(["subject", "contacts"]));
-        assert_eq!(now.or(&before), Selected::of(["contacts", "content", "hs_ticket_priority", "subject"]));
-        assert!(before.without(&before).is_empty());
+        let now = Selected::from_names(["content", "hs_ticket_priority"]);
+        assert_eq!(before.intersection(&now), Selected::from_names(["content"]));
+        assert_eq!(before.difference(&now), Selected::from_names(["subject", "contacts"]));
+        assert_eq!(now.union(&before), Selected::from_names(["contacts", "content", "hs_ticket_priority", "subject"]));
+        assert!(before.difference(&before).is_empty());
     }
 }

@@ -6,11 +6,15 @@ mod read;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-pub use bookmark::{Bookmark, CacheMark, List, Part, Progress, Selected};
+pub use bookmark::{Bookmark, CacheMark, List, ListPart, PassProgress, Selected, next_version};
 pub use read::{Incoming, parse, read};
 
 /// Key of the stamp that ties a state to its portal.
 const PORTAL: &str = "portal_id";
+/// Key of the version of the state's form.
+const VERSION_KEY: &str = "version";
+/// The version that this release writes, and the greatest that it reads. A state without one is of an earlier release.
+pub const VERSION: u64 = 1;
 /// The portal of a run that HubSpot did not tell of; no portal has this id.
 pub const UNKNOWN_PORTAL: &str = "0";
 
@@ -47,6 +51,20 @@ pub enum StateError {
         "state has bookmarks but no portal_id, so another tap wrote it; give this tap's own state, or none to read everything"
     )]
     Foreign,
+    /// A state of a later release.
+    #[error(
+        "state has version {found}, and this release reads version {VERSION} at most; update the tap, or give this release's own state"
+    )]
+    Newer {
+        /// The version of the state.
+        found: u64,
+    },
+    /// A version that is none.
+    #[error("state: version is not a whole number above 0 but {found}; repair it, or give none to read everything")]
+    NoVersion {
+        /// What stands there.
+        found: Value,
+    },
     /// A root without bookmarks where they should be.
     #[error("state: bookmarks is not an object but {found}; repair it, or give none to read everything")]
     NoBookmarks {
@@ -71,15 +89,17 @@ impl State {
         let mut root = Map::new();
         root.insert("bookmarks".to_owned(), json!({}));
         root.insert(PORTAL.to_owned(), portal.into());
+        root.insert(VERSION_KEY.to_owned(), VERSION.into());
         Self { root }
     }
 
     /// Takes over a state that came in, for the portal of the token.
     ///
     /// # Errors
-    /// When it belongs to another portal or tap, or a bookmark of `streams` has a wrong shape.
+    /// When it belongs to another portal or tap, a later release wrote it, or a bookmark of `streams` has a wrong shape.
     pub fn of(incoming: Option<Map<String, Value>>, portal: &str, streams: &[&str]) -> Result<Self, StateError> {
         let Some(mut root) = incoming else { return Ok(Self::empty(portal)) };
+        check_version(&root)?;
         let found = Self::portal_of(&root);
         let no_bookmarks = match root.get("bookmarks") {
             None | Some(Value::Null) => true,
@@ -106,6 +126,7 @@ impl State {
             root.insert("bookmarks".to_owned(), json!({}));
         }
         root.insert(PORTAL.to_owned(), portal.into());
+        root.insert(VERSION_KEY.to_owned(), VERSION.into());
         let state = Self { root };
         for stream in streams {
             state.parse(stream)?;
@@ -155,6 +176,18 @@ impl State {
     }
 }
 
+/// Refuses a state whose form this release does not know. An orchestrator that merges states may leave null.
+fn check_version(root: &Map<String, Value>) -> Result<(), StateError> {
+    match root.get(VERSION_KEY) {
+        None | Some(Value::Null) => Ok(()),
+        Some(found) => match found.as_u64() {
+            Some(version) if version > VERSION => Err(StateError::Newer { found: version }),
+            Some(version) if version > 0 => Ok(()),
+            _ => Err(StateError::NoVersion { found: found.clone() }),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +209,32 @@ mod tests {
         assert_eq!(state.value()["bookmarks"]["other"], incoming["bookmarks"]["other"]);
         assert_eq!(state.value()["bookmarks"]["tickets"]["y"], json!([2]));
         assert_eq!(state.value()["bookmarks"]["tickets"]["progress"], Value::Null);
+    }
+
+    #[test]
+    fn a_state_of_an_earlier_release_has_no_version_and_leaves_with_one() {
+        for version in [None, Some(Value::Null), Some(json!(1))] {
+            let mut incoming = json!({"portal_id": "7", "bookmarks": {"tickets": {"replication_key_value": "2026-01-01T00:00:00.000Z"}}});
+            incoming.as_object_mut().expect("an object").extend(version.map(|version| ("version".to_owned(), version)));
+            let state = State::of(object(incoming.clone()), "7", &["tickets"]).expect("a state");
+            assert_eq!(state.value()["version"], 1);
+            assert_eq!(state.value()["bookmarks"], incoming["bookmarks"]);
+        }
+        assert_eq!(State::empty("7").value()["version"], 1);
+    }
+
+    #[test]
+    fn refuses_a_state_of_a_later_release() {
+        for (version, says) in [
+            (json!(2), "version 2, and this release reads version 1 at most; update the tap"),
+            (json!(0), "not a whole number above 0 but 0"),
+            (json!("1"), "not a whole number above 0 but \"1\""),
+            (json!(1.5), "but 1.5"),
+        ] {
+            let incoming = json!({"portal_id": "7", "version": version, "bookmarks": {}});
+            let error = State::of(object(incoming), "7", &["tickets"]).expect_err("refused").to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 
     #[test]

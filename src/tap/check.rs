@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::cli::{Arguments, TestMode};
 use super::sync::preamble;
 use crate::client::Account;
-use crate::extraction::{Bounds, Records, SummaryHandle, Yield, extract};
+use crate::extraction::{Bounds, Extracted, Records, SummaryHandle, extract};
 use crate::messages::encode_records;
 use crate::property::format_instant;
 use crate::session::{Check, Prepared, TapError, prepare};
@@ -67,20 +67,20 @@ pub(super) async fn messages(arguments: &Arguments, mode: TestMode) -> Result<()
 }
 
 /// Writes the first record of each stream, until each has one or the first page of tickets is through.
-async fn write_first_records(mut yields: mpsc::Receiver<Yield>, wanted: &BTreeSet<&str>) -> io::Result<()> {
+async fn write_first_records(mut yields: mpsc::Receiver<Extracted>, wanted: &BTreeSet<&str>) -> io::Result<()> {
     let mut written: BTreeSet<&str> = BTreeSet::new();
     let small = wanted.iter().filter(|stream| !matches!(**stream, "tickets" | "ticket_associations")).count();
     // The first one is the state that came in, then each small stream has one.
     let mut checkpoints = 0;
     while let Some(yielded) = yields.recv().await {
         match yielded {
-            Yield::Records(mut records) if !records.ends.is_empty() && written.insert(records.stream) => {
+            Extracted::Records(mut records) if !records.ends.is_empty() && written.insert(records.stream) => {
                 keep_first(&mut records);
                 let mut lines = Vec::new();
                 encode_records(&records, &mut lines)?;
                 io::stdout().write_all(&lines)?;
             }
-            Yield::Checkpoint(_) => checkpoints += 1,
+            Extracted::Checkpoint(_) => checkpoints += 1,
             _ => {}
         }
         if written.len() == wanted.len() || checkpoints > small + 1 {

@@ -169,6 +169,8 @@ fn states_that_cannot_be_used() {
             json!({"bookmarks": {"tickets": {"replication_key_value": "2026-01-01T00:00:00Z"}}}).to_string(),
             "another tap",
         ),
+        (json!({"portal_id": "245001234", "version": 2, "bookmarks": {}}).to_string(), "update the tap"),
+        (json!({"portal_id": "245001234", "version": "new", "bookmarks": {}}).to_string(), "version"),
         (json!({"portal_id": "245001234", "bookmarks": 5}).to_string(), "bookmarks"),
         (json!({"portal_id": "245001234", "bookmarks": [1]}).to_string(), "bookmarks"),
         (of_tickets(json!(5)), "tickets"),

@@ -33,6 +33,7 @@ mod processes;
 mod quota;
 mod ranges;
 mod report;
+mod rooms;
 mod secrets;
 mod selection;
 mod settings;

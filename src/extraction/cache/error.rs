@@ -10,15 +10,15 @@ use crate::disk::is_full;
 #[derive(Debug, Error)]
 #[error("the cache {path} (cache_path) {}", advice(*.full, .reason), path = path.display())]
 pub struct CacheError {
-    pub(super) path: PathBuf,
-    pub(super) reason: String,
+    pub(crate) path: PathBuf,
+    pub(crate) reason: String,
     /// The disk is.
-    pub(super) full: bool,
+    pub(crate) full: bool,
 }
 
 impl CacheError {
     /// What an error of the file means.
-    pub(super) fn of(path: &Path, error: &redb::Error) -> Self {
+    pub(crate) fn of(path: &Path, error: &redb::Error) -> Self {
         let full = matches!(error, redb::Error::Io(error) if is_full(error.kind()));
         Self { path: path.to_owned(), reason: error.to_string(), full }
     }

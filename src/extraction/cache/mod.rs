@@ -2,10 +2,8 @@
 //! gone.
 //!
 //! An entry is as good as the checkpoint that covers it. A run trusts entries up to the checkpoint that its state names:
-//! what was written later may never have arrived, and is doubted for good, since later states will name later checkpoints.
-//! The file is never behind a state that was yielded: a row that the target has and the cache has not would stay for ever.
-
-mod error;
+//! what was written later may never have arrived, and is permanently invalidated, since later states will name later checkpoints.
+//! The file is never behind a state that was yielded: a row that the target has and the cache has not would never be removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -13,27 +11,21 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+pub(crate) mod entry;
+pub(crate) mod error;
+
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use sha2::{Digest, Sha256};
 
 use crate::client::ObjectId;
+use crate::extraction::cache::entry::{CacheEntry, CachedRow, INVALID};
+use crate::extraction::cache::error::CacheError;
 use crate::state::CacheMark;
-
-pub use error::CacheError;
 
 /// Entries by stream and id.
 const ROWS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("rows");
 /// `portal`, `checkpoint` (the last one), and of each stream the fingerprint of its selection, under `STREAM.id` which
 /// filling of the cache its entries belong to, and under `STREAM.last` the last checkpoint of an entry.
 const MARKS: TableDefinition<'_, &str, u64> = TableDefinition::new("marks");
-/// Checkpoint of an entry that was written behind the state that a run was given.
-const DOUBTED: u64 = u64::MAX;
-/// Checkpoint, whether the row is gone, hash.
-const HEAD_BYTES: usize = 17;
-/// Object type's index, type id, length of the category, id of the other record; then the category.
-const LINK_HEAD_BYTES: usize = 14;
-/// Flag of a link that was removed, beside the object type's index.
-const REMOVED: u8 = 0x80;
 
 /// An open cache.
 #[derive(Debug)]
@@ -43,57 +35,24 @@ pub struct Cache {
     /// The checkpoint that covers what is written now.
     next: AtomicU64,
     /// The first checkpoint of this run.
-    begun: AtomicU64,
+    first_checkpoint: AtomicU64,
     /// Which filling each stream's entries belong to.
-    ids: Mutex<BTreeMap<&'static str, u64>>,
+    generations: Mutex<BTreeMap<&'static str, u64>>,
     /// The first write that failed for want of room.
     full: OnceLock<String>,
     /// Written and not yet in the file.
-    pending: Mutex<BTreeMap<(&'static str, ObjectId), Entry>>,
+    pending: Mutex<BTreeMap<(&'static str, ObjectId), CacheEntry>>,
 }
 
 /// The cache as one stream uses it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trust {
+pub(crate) struct CacheView {
     /// The checkpoint that the state names.
-    to: u64,
+    covered_to: u64,
     /// The first checkpoint of this run.
-    begun: u64,
+    first_checkpoint: u64,
     /// Rows are held against the cache, which has all that the target has; otherwise it is being filled.
-    pub(super) compares: bool,
-}
-
-/// What the target has of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    checkpoint: u64,
-    /// It has a tombstone.
-    pub(super) gone: bool,
-    pub(super) hash: u64,
-    /// The rows of `ticket_associations` that it has.
-    links: Vec<CachedLink>,
-    /// Those that tombstones were yielded of, until a state covers them.
-    removed: Vec<CachedLink>,
-}
-
-/// What the cache knows of a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
-    entry: Entry,
-    /// The target has the row as the entry says.
-    trusted: bool,
-    /// The state covers the entry.
-    covered: bool,
-}
-
-/// The key of an association row.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CachedLink {
-    /// Index into the association types, which the selection's fingerprint fixes.
-    pub(super) object_type: u8,
-    pub(super) type_id: u32,
-    pub(super) to: ObjectId,
-    pub(super) category: String,
+    pub(crate) diffing: bool,
 }
 
 impl Cache {
@@ -108,8 +67,8 @@ impl Cache {
             path: path.to_owned(),
             rows,
             next: AtomicU64::new(1),
-            begun: AtomicU64::new(1),
-            ids: Mutex::default(),
+            first_checkpoint: AtomicU64::new(1),
+            generations: Mutex::default(),
             full: OnceLock::new(),
             pending: Mutex::default(),
         };
@@ -118,26 +77,26 @@ impl Cache {
             Some(_) => {}
             None => cache.set_marks(&[("portal", portal)])?,
         }
-        let begun = cache.mark("checkpoint")?.unwrap_or(0) + 1;
-        cache.begun.store(begun, Ordering::Relaxed);
-        cache.next.store(begun, Ordering::Relaxed);
+        let first_checkpoint = cache.mark("checkpoint")?.unwrap_or(0) + 1;
+        cache.first_checkpoint.store(first_checkpoint, Ordering::Relaxed);
+        cache.next.store(first_checkpoint, Ordering::Relaxed);
         Ok(cache)
     }
 
     /// How far a stream's entries can be trusted: as the state's mark says, if it is of this file and the selection is the
-    /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled anew.
-    pub(super) fn trust(
+    /// one that the entries were made of; otherwise the stream's entries are dropped, and the cache is filled again.
+    pub(crate) fn view(
         &self,
         stream: &'static str,
         mark: Option<&CacheMark>,
         fingerprint: u64,
-    ) -> Result<Trust, CacheError> {
+    ) -> Result<CacheView, CacheError> {
         let id_name = format!("{stream}.id");
         let id = self.mark(&id_name)?;
         let mark = mark.filter(|mark| Some(mark.id) == id);
         if let Some(mark) = mark {
             // The state can be ahead of a file whose last commits were lost.
-            self.begun.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
+            self.first_checkpoint.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
             self.next.fetch_max(mark.checkpoint + 1, Ordering::Relaxed);
         }
         let same_selection = self.mark(stream)? == Some(fingerprint);
@@ -147,42 +106,46 @@ impl Cache {
         let id = id.unwrap_or_else(|| fastrand::u64(1..1 << 53));
         match mark.filter(|_| same_selection) {
             Some(mark) => {
-                self.ids().insert(stream, id);
+                self.generations().insert(stream, id);
                 if self.mark(&last_name(stream))?.is_some_and(|last| last > mark.checkpoint) {
-                    self.doubt(stream, mark.checkpoint)?;
+                    self.invalidate_after(stream, mark.checkpoint)?;
                 }
-                let begun = self.begun.load(Ordering::Relaxed);
-                Ok(Trust { to: mark.checkpoint, begun, compares: mark.complete })
+                let first_checkpoint = self.first_checkpoint.load(Ordering::Relaxed);
+                Ok(CacheView { covered_to: mark.checkpoint, first_checkpoint, diffing: mark.complete })
             }
             None => {
                 // No state that named the old entries may trust the new ones.
                 let id = id.wrapping_add(1);
                 self.empty(stream, &[(stream, fingerprint), (&id_name, id)])?;
-                self.ids().insert(stream, id);
-                Ok(Trust { to: 0, begun: self.begun.load(Ordering::Relaxed), compares: false })
+                self.generations().insert(stream, id);
+                Ok(CacheView {
+                    covered_to: 0,
+                    first_checkpoint: self.first_checkpoint.load(Ordering::Relaxed),
+                    diffing: false,
+                })
             }
         }
     }
 
     /// Which filling of the cache a stream's entries belong to.
-    pub(super) fn filling(&self, stream: &str) -> Option<u64> {
-        self.ids().get(stream).copied()
+    pub(crate) fn generation(&self, stream: &str) -> Option<u64> {
+        self.generations().get(stream).copied()
     }
 
     /// The mark of the next checkpoint, for the state that is written with it.
-    pub(super) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
-        let id = self.filling(stream).unwrap_or(0);
+    pub(crate) fn next_mark(&self, stream: &str, complete: bool) -> CacheMark {
+        let id = self.generation(stream).unwrap_or(0);
         let next = self.next.load(Ordering::Relaxed);
         CacheMark { id, checkpoint: if self.pending().is_empty() { next - 1 } else { next }, complete }
     }
 
     /// Remembers what was yielded of a row.
-    pub(super) fn put(&self, stream: &'static str, id: ObjectId, entry: Entry) {
+    pub(crate) fn put(&self, stream: &'static str, id: ObjectId, entry: CacheEntry) {
         self.pending().insert((stream, id), entry);
     }
 
     /// Puts what was yielded so far into the file, under the next checkpoint, before the state that names it is yielded.
-    pub(super) fn commit(&self) -> Result<(), CacheError> {
+    pub(crate) fn commit(&self) -> Result<(), CacheError> {
         if self.pending().is_empty() {
             return Ok(());
         }
@@ -210,41 +173,41 @@ impl Cache {
     }
 
     /// What is known of some ids.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         stream: &'static str,
         ids: impl IntoIterator<Item = ObjectId>,
-        trust: Trust,
-    ) -> Result<BTreeMap<ObjectId, Known>, CacheError> {
+        cache_view: CacheView,
+    ) -> Result<BTreeMap<ObjectId, CachedRow>, CacheError> {
         let ids: Vec<ObjectId> = ids.into_iter().collect();
         let mut found = self.read(|rows| {
             let mut found = BTreeMap::new();
             for id in &ids {
-                let entry = rows.get((stream, id.0))?.and_then(|bytes| Entry::decode(bytes.value()));
-                found.extend(entry.map(|entry| (*id, trust.known(entry))));
+                let entry = rows.get((stream, id.0))?.and_then(|bytes| CacheEntry::decode(bytes.value()));
+                found.extend(entry.map(|entry| (*id, cache_view.known(entry))));
             }
             Ok(found)
         })?;
         let pending = self.pending();
         let pending = ids.iter().filter_map(|id| Some((*id, pending.get(&(stream, *id))?.clone())));
-        found.extend(pending.map(|(id, entry)| (id, Known { entry, trusted: trust.compares, covered: false })));
+        found.extend(pending.map(|(id, entry)| (id, CachedRow { entry, trusted: cache_view.diffing, covered: false })));
         Ok(found)
     }
 
     /// All entries in a range of ids that are not known to be gone; also those that are not trusted, since the target may
     /// have their rows.
-    pub(super) fn range(
+    pub(crate) fn range(
         &self,
         stream: &'static str,
         ids: RangeInclusive<u64>,
-        trust: Trust,
-    ) -> Result<BTreeMap<ObjectId, Entry>, CacheError> {
+        cache_view: CacheView,
+    ) -> Result<BTreeMap<ObjectId, CacheEntry>, CacheError> {
         let mut found = self.read(|rows| {
             let mut found = BTreeMap::new();
             for row in rows.range((stream, *ids.start())..=(stream, *ids.end()))? {
                 let (key, bytes) = row?;
-                let entry = Entry::decode(bytes.value());
-                let there = entry.filter(|entry| !(entry.gone && trust.covers(entry)));
+                let entry = CacheEntry::decode(bytes.value());
+                let there = entry.filter(|entry| !(entry.gone && cache_view.covers(entry)));
                 found.extend(there.map(|entry| (ObjectId(key.value().1), entry)));
             }
             Ok(found)
@@ -260,25 +223,25 @@ impl Cache {
     }
 
     /// Doubts all entries of a stream behind a checkpoint.
-    fn doubt(&self, stream: &'static str, behind: u64) -> Result<(), CacheError> {
-        let doubt = || -> Result<(), redb::Error> {
+    fn invalidate_after(&self, stream: &'static str, behind: u64) -> Result<(), CacheError> {
+        let invalidate_after = || -> Result<(), redb::Error> {
             let transaction = self.rows.begin_write()?;
             {
                 let mut rows = transaction.open_table(ROWS)?;
-                let mut doubted = Vec::new();
+                let mut invalidated = Vec::new();
                 for row in rows.range((stream, 0)..=(stream, u64::MAX))? {
                     let (key, bytes) = row?;
-                    let entry = Entry::decode(bytes.value()).filter(|entry| entry.checkpoint > behind);
-                    doubted.extend(entry.map(|entry| (key.value().1, entry.encode(DOUBTED))));
+                    let entry = CacheEntry::decode(bytes.value()).filter(|entry| entry.checkpoint > behind);
+                    invalidated.extend(entry.map(|entry| (key.value().1, entry.encode(INVALID))));
                 }
-                for (id, entry) in doubted {
+                for (id, entry) in invalidated {
                     rows.insert((stream, id), entry.as_slice())?;
                 }
                 transaction.open_table(MARKS)?.insert(last_name(stream).as_str(), behind)?;
             }
             Ok(transaction.commit()?)
         };
-        doubt().map_err(|error| self.failed(&error))
+        invalidate_after().map_err(|error| self.failed(&error))
     }
 
     /// Forgets all entries of a stream and sets marks, at once: a kill between would leave an empty cache that is trusted.
@@ -352,125 +315,34 @@ impl Cache {
         }
     }
 
-    fn ids(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn generations(&self) -> MutexGuard<'_, BTreeMap<&'static str, u64>> {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pending(&self) -> MutexGuard<'_, BTreeMap<(&'static str, ObjectId), Entry>> {
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<(&'static str, ObjectId), CacheEntry>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Trust {
+impl CacheView {
     /// The same trust, with or without holding rows against the cache.
-    pub(super) fn comparing(self, compares: bool) -> Self {
-        Self { compares, ..self }
+    pub(crate) fn with_diffing(self, diffing: bool) -> Self {
+        Self { diffing, ..self }
     }
 
     /// What this run wrote arrives before what it writes later; what the state covers has arrived.
-    fn covers(self, entry: &Entry) -> bool {
-        entry.checkpoint != DOUBTED && (entry.checkpoint <= self.to || entry.checkpoint >= self.begun)
+    fn covers(self, entry: &CacheEntry) -> bool {
+        entry.checkpoint != INVALID
+            && (entry.checkpoint <= self.covered_to || entry.checkpoint >= self.first_checkpoint)
     }
 
-    fn known(self, entry: Entry) -> Known {
-        Known { trusted: self.compares && self.covers(&entry), covered: entry.checkpoint <= self.to, entry }
-    }
-}
-
-impl Known {
-    /// Whether the target has a live row with this hash.
-    pub(super) fn has(&self, hash: u64) -> bool {
-        self.trusted && !self.entry.gone && self.entry.hash == hash
-    }
-
-    /// Whether the target has a tombstone of the row with this hash; without one, any.
-    pub(super) fn is_gone(&self, hash: Option<u64>) -> bool {
-        self.trusted && self.entry.gone && hash.is_none_or(|hash| self.entry.hash == hash)
-    }
-
-    /// The associations that the target may still have and the row has no more.
-    pub(super) fn to_remove(&self, links: &[CachedLink]) -> Vec<CachedLink> {
-        let unsure = if self.trusted { &[][..] } else { &self.entry.removed };
-        without(self.entry.links.iter().chain(unsure), links)
-    }
-
-    /// The same, with those whose tombstones no state covers yet: the next run may be given an older one.
-    fn removed_by(&self, links: &[CachedLink]) -> Vec<CachedLink> {
-        let unsure = if self.covered { &[][..] } else { &self.entry.removed };
-        without(self.entry.links.iter().chain(unsure), links)
-    }
-}
-
-fn without<'l>(had: impl Iterator<Item = &'l CachedLink>, links: &[CachedLink]) -> Vec<CachedLink> {
-    let mut gone: Vec<CachedLink> = had.filter(|link| !links.contains(link)).cloned().collect();
-    gone.sort_unstable();
-    gone.dedup();
-    gone
-}
-
-impl Entry {
-    /// Of a row that was yielded, its associations, and what the target had of it.
-    pub(super) fn live(hash: u64, links: Vec<CachedLink>, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&links)).unwrap_or_default();
-        Self { checkpoint: 0, gone: false, hash, links, removed }
-    }
-
-    /// Of a row that a tombstone with this hash was yielded of.
-    pub(super) fn gone(hash: u64, known: Option<&Known>) -> Self {
-        let removed = known.map(|known| known.removed_by(&[])).unwrap_or_default();
-        Self { checkpoint: 0, gone: true, hash, links: Vec::new(), removed }
-    }
-
-    fn encode(&self, checkpoint: u64) -> Vec<u8> {
-        let count = self.links.len() + self.removed.len();
-        let mut bytes = Vec::with_capacity(HEAD_BYTES + count * (LINK_HEAD_BYTES + 16));
-        bytes.extend_from_slice(&checkpoint.to_le_bytes());
-        bytes.push(u8::from(self.gone));
-        bytes.extend_from_slice(&self.hash.to_le_bytes());
-        let links = self.links.iter().map(|link| (link, 0)).chain(self.removed.iter().map(|link| (link, REMOVED)));
-        for (link, flag) in links {
-            let category = &link.category.as_bytes()[..link.category.len().min(usize::from(u8::MAX))];
-            bytes.push(link.object_type | flag);
-            bytes.extend_from_slice(&link.type_id.to_le_bytes());
-            bytes.push(u8::try_from(category.len()).expect("cut above"));
-            bytes.extend_from_slice(&link.to.0.to_le_bytes());
-            bytes.extend_from_slice(category);
-        }
-        bytes
-    }
-
-    /// Reads an entry; none when it is cut short, which counts as unknown.
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, mut rest) = bytes.split_at_checked(HEAD_BYTES)?;
-        let number = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.try_into().ok()?));
-        let (mut links, mut removed) = (Vec::new(), Vec::new());
-        while !rest.is_empty() {
-            let (link, behind) = rest.split_at_checked(LINK_HEAD_BYTES)?;
-            let (category, behind) = behind.split_at_checked(usize::from(link[5]))?;
-            let list = if link[0] & REMOVED == 0 { &mut links } else { &mut removed };
-            list.push(CachedLink {
-                object_type: link[0] & !REMOVED,
-                type_id: u32::from_le_bytes(link[1..5].try_into().ok()?),
-                to: ObjectId(number(&link[6..])?),
-                category: String::from_utf8(category.to_vec()).ok()?,
-            });
-            rest = behind;
-        }
-        Some(Self { checkpoint: number(&head[..8])?, gone: head[8] != 0, hash: number(&head[9..])?, links, removed })
+    fn known(self, entry: CacheEntry) -> CachedRow {
+        CachedRow { trusted: self.diffing && self.covers(&entry), covered: entry.checkpoint <= self.covered_to, entry }
     }
 }
 
 fn last_name(stream: &str) -> String {
     format!("{stream}.last")
-}
-
-/// The hash of the bytes of a row; of 64 bits, so that a change is missed once in 10^19.
-pub(super) fn hash<'b>(bytes: impl IntoIterator<Item = &'b [u8]>) -> u64 {
-    let mut hasher = Sha256::new();
-    for part in bytes {
-        hasher.update(part);
-    }
-    u64::from_le_bytes(hasher.finalize()[..8].try_into().expect("a digest has 32 bytes"))
 }
 
 #[cfg(test)]

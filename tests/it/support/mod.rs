@@ -6,6 +6,7 @@ pub(crate) mod cell;
 pub(crate) mod clients;
 pub(crate) mod delivery;
 pub(crate) mod figures;
+pub(crate) mod imports;
 pub(crate) mod loader;
 pub(crate) mod messages;
 pub(crate) mod own_server;

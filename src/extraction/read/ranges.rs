@@ -1,0 +1,457 @@
+//! The ranges of ids in which a list is read side by side.
+//!
+//! A list ascends by id, and its cursor is documented as the id of the next record: any id is a cursor. So a list can be
+//! read in several places at once, as many as it takes to use the budget:
+//!
+//! ```text
+//!   ids ──▶   │ written ▒▒▒│░ gathered ░│   to be read   │▒▒▒░░│      │▒▒▒▒░│     no end ──▶
+//!             └──────────── one range ─────────────────────┴── guess ────┴── guess
+//! ```
+//!
+//! A cursor that HubSpot did not give is a guess, and no guess is believed: the first is held against a page that is
+//! known, each range begins only with a first page that is sound, and one that is not ends all reading side by side.
+//! <https://developers.hubspot.com/docs/guides/api/crm/using-object-apis>
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use crate::client::PageCursor;
+use crate::extraction::error::ExtractError;
+use crate::extraction::read::list::ObjectReader;
+use crate::extraction::read::memory::MemoryPermit;
+use crate::extraction::read::page::Page;
+use crate::extraction::read::prefetch::{PrefetchEvent, PrefetchTasks};
+use crate::extraction::read::span::{IdSpan, NO_END, is_at_or_past};
+use crate::state::{List, ListPart};
+
+/// Pages that a range should have left when it begins: a range costs up to a page more than its rows.
+const MIN_PAGES: f64 = 2.0;
+/// Ranges that a pass opens at most.
+const MAX_OPENED: usize = 64;
+/// Pages before a guess is worth its proof.
+const PAGES_BEFORE_PROOF: u64 = 2;
+/// How long the budget's use is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
+/// The part of the budget that may be left unused.
+const MAX_UNUSED: f64 = 0.05;
+
+/// The ranges of one list that are not written yet.
+#[derive(Debug)]
+pub(crate) struct Ranges {
+    reader: Arc<ObjectReader>,
+    list: List,
+    readers: PrefetchTasks,
+    /// In the order of their ids.
+    ranges: Vec<IdRange>,
+    /// Ranges whose first page has not come: number, first id.
+    guesses: Vec<(u64, u64)>,
+    cursor_support: CursorSupport,
+    pages: u64,
+    /// Ranges opened, and the number of the next one.
+    opened: usize,
+    next_number: u64,
+    /// The budget's unused time when it was looked at last, and when that was.
+    last_sample: (Duration, Instant),
+    /// What was read behind this id is read again.
+    rewound_to: Option<u64>,
+}
+
+/// Whether ids may be used as cursors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CursorSupport {
+    Unknown,
+    Probing,
+    /// They may; about the greatest id.
+    Supported(u64),
+    Unsupported,
+}
+
+#[derive(Debug)]
+struct IdRange {
+    number: u64,
+    /// What is not written yet.
+    unwritten: ListPart,
+    /// Where the next page begins, and the greatest id before it.
+    cursor: Option<PageCursor>,
+    last_id: u64,
+    /// Rows an id, as of the latest page: ids are handed out faster in some years than in others.
+    density: Option<f64>,
+    /// First id that belongs to the next range.
+    end: Arc<AtomicU64>,
+    is_begun: bool,
+    is_read: bool,
+}
+
+/// A page that is the next of its range, without the rows that belong to another one.
+#[derive(Debug)]
+pub(crate) struct RangePage {
+    pub(crate) page: Page,
+    pub(crate) extracted_at: DateTime<Utc>,
+    pub(crate) held: MemoryPermit,
+    pub(crate) advance: RangeCursor,
+    /// The page does not keep the order of ids.
+    pub(crate) disordered: bool,
+}
+
+/// How far a page brings its range.
+#[derive(Debug)]
+pub(crate) struct RangeCursor {
+    range: u64,
+    cursor: Option<PageCursor>,
+    last_id: u64,
+    is_end: bool,
+    pub(crate) span: IdSpan,
+}
+
+impl Ranges {
+    /// Goes on with what is left of a list.
+    pub(crate) fn begin(reader: &Arc<ObjectReader>, list: List, parts: impl Iterator<Item = ListPart>) -> Self {
+        let readers = PrefetchTasks::new(Arc::clone(reader), list);
+        let mut ranges: Vec<IdRange> = (0..).zip(parts).map(|(number, part)| IdRange::of(number, part)).collect();
+        ranges.sort_by_key(|range| range.last_id);
+        let (opened, next_number) = (ranges.len(), ranges.len() as u64);
+        let last_sample = (reader.client.unused(), Instant::now());
+        let (reader, guesses, cursor_support) = (Arc::clone(reader), Vec::new(), CursorSupport::Unknown);
+        let rewound_to = None;
+        let mut ranges = Self {
+            reader,
+            list,
+            readers,
+            ranges,
+            guesses,
+            cursor_support,
+            pages: 0,
+            opened,
+            next_number,
+            last_sample,
+            rewound_to,
+        };
+        // The others begin when it is known that their cursors are good.
+        ranges.begin_waiting();
+        ranges
+    }
+
+    /// Whether all pages have been taken.
+    pub(crate) fn are_read(&self) -> bool {
+        self.ranges.iter().all(|range| range.is_read)
+    }
+
+    /// What is not written yet.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = ListPart> {
+        self.ranges.iter().map(|range| range.unwritten.clone())
+    }
+
+    /// Whether what is held leaves no room for one more page.
+    pub(crate) fn would_exceed_budget(&self, held_kib: usize) -> bool {
+        self.readers.would_exceed_budget(held_kib)
+    }
+
+    /// The next page of any range. Nothing is lost when this is dropped before it is ready.
+    pub(crate) async fn next(&mut self) -> Result<RangePage, ExtractError> {
+        loop {
+            let taken = match self.readers.next().await? {
+                PrefetchEvent::Page { range, page, extracted_at, held } => self.take(range, page, extracted_at, held),
+                PrefetchEvent::Failed { range, error }
+                    if self.may_refuse(range) && error.status().is_some_and(is_refusal) =>
+                {
+                    self.fall_back_to_sequential("it refuses a cursor");
+                    None
+                }
+                PrefetchEvent::Failed { error, .. } => return Err(error.into()),
+                PrefetchEvent::Probed(Some(greatest)) => {
+                    self.cursor_support = CursorSupport::Supported(greatest);
+                    None
+                }
+                PrefetchEvent::Probed(None) => {
+                    self.fall_back_to_sequential("the rest of a page is another one");
+                    None
+                }
+            };
+            self.open_ranges();
+            if let Some(taken) = taken {
+                return Ok(taken);
+            }
+        }
+    }
+
+    /// Notes that a page, and all that were taken before it, have been written; whether it counts: what was read of a
+    /// closed range is read again.
+    pub(crate) fn written(&mut self, advance: RangeCursor) -> bool {
+        let Some(index) = self.ranges.iter().position(|range| range.number == advance.range) else { return false };
+        let range = &mut self.ranges[index];
+        // A range that lost its end goes on behind what was its last page.
+        if advance.is_end && range.is_read {
+            self.ranges.remove(index);
+            return true;
+        }
+        range.unwritten.after = advance.cursor.map(|PageCursor(cursor)| cursor);
+        range.unwritten.last_id = Some(advance.last_id);
+        true
+    }
+
+    /// The id behind which everything is read again, once after that was decided.
+    pub(crate) fn rewound_to(&mut self) -> Option<u64> {
+        self.rewound_to.take()
+    }
+
+    fn take(&mut self, number: u64, page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit) -> Option<RangePage> {
+        if self.is_guess(number) && !self.open(number, &page) {
+            return None;
+        }
+        // The page of a closed range, or one behind the end of its range.
+        let index = self.ranges.iter().position(|range| range.number == number && !range.is_read)?;
+        let are_several = self.ranges.len() > 1;
+        if are_several && !self.ranges[index].continues_range(&page) {
+            self.fall_back_to_sequential("a page is not the one that its cursor names");
+            return None;
+        }
+        self.pages += 1;
+        let mut is_refused = false;
+        if self.cursor_support == CursorSupport::Unknown && (are_several || self.wants_ranges()) {
+            is_refused = !self.ranges[index].is_as_documented(&page);
+            if !is_refused {
+                self.cursor_support = CursorSupport::Probing;
+                self.readers.probe(page.ids());
+            }
+        }
+        let taken = self.ranges[index].take(page, extracted_at, held);
+        self.ranges[index].begin(&mut self.readers);
+        if is_refused {
+            self.fall_back_to_sequential("a page does not lead to the id behind its last one");
+        }
+        Some(taken)
+    }
+
+    /// Lets the range of a guess begin, if its first page is what it must be.
+    fn open(&mut self, number: u64, page: &Page) -> bool {
+        let index = self.guesses.iter().position(|(guess, _)| *guess == number).expect("a guess");
+        let (_, first_id) = self.guesses.swap_remove(index);
+        let parent = self.ranges.iter().position(|range| range.last_id < first_id && first_id < range.end());
+        let Some(parent) = parent.filter(|parent| !self.ranges[*parent].is_read) else {
+            // The range before it was faster.
+            return false;
+        };
+        let mut range =
+            IdRange::of(number, ListPart { list: self.list, after: None, last_id: Some(first_id - 1), until: None });
+        let parent_end = self.ranges[parent].end();
+        if parent_end == NO_END && page.len() == 0 && page.next.is_none() {
+            // Nothing depends on it: the range before it has no end.
+            self.cursor_support = CursorSupport::Supported(first_id - 1);
+            return false;
+        }
+        if page.len() == 0 || !range.continues_range(page) {
+            self.fall_back_to_sequential("a page is not the one that its cursor names");
+            return false;
+        }
+        range.end = Arc::new(AtomicU64::new(parent_end));
+        range.unwritten.after = Some(first_id.to_string());
+        range.unwritten.until = Some(parent_end).filter(|end| *end != NO_END);
+        self.ranges[parent].end.store(first_id, Ordering::Relaxed);
+        self.ranges[parent].unwritten.until = Some(first_id);
+        self.ranges.insert(parent + 1, range);
+        true
+    }
+
+    /// Reads the rest in one sequence, from the first place on that was not read.
+    fn fall_back_to_sequential(&mut self, reason: &str) {
+        let are_several = self.ranges.len() + self.guesses.len() > 1;
+        self.cursor_support = CursorSupport::Unsupported;
+        if !are_several {
+            tracing::debug!("the list does not take ids for cursors: {reason}");
+            return;
+        }
+        tracing::info!(
+            "the list is read in one sequence from here on, since it does not take ids for cursors: {reason}"
+        );
+        self.guesses.clear();
+        self.ranges.truncate(1);
+        self.readers.stop();
+        if let Some(range) = self.ranges.first_mut() {
+            range.make_open_ended();
+            self.rewound_to = Some(range.last_id);
+        }
+        self.begin_waiting();
+    }
+
+    /// Opens as many ranges as it takes to use the budget.
+    fn open_ranges(&mut self) {
+        let CursorSupport::Supported(greatest) = self.cursor_support else { return };
+        if self.readers_count() == 0 {
+            self.begin_waiting();
+        }
+        for _ in 0..self.missing_readers() {
+            if self.begin_waiting() {
+                continue;
+            }
+            let Some(first_id) = self.middle_of_largest(greatest).filter(|_| self.opened < MAX_OPENED) else { return };
+            let number = self.next_number;
+            (self.next_number, self.opened) = (number + 1, self.opened + 1);
+            tracing::debug!("reading from id {first_id} on, too: {} requests in flight", self.readers_count() + 1);
+            self.guesses.push((number, first_id));
+            self.readers.try_page(number, PageCursor(first_id.to_string()));
+        }
+    }
+
+    /// Begins to read a range that is not read yet, if there is one.
+    fn begin_waiting(&mut self) -> bool {
+        let Self { ranges, readers, .. } = self;
+        ranges.iter_mut().any(|range| range.begin(readers))
+    }
+
+    fn readers_count(&self) -> usize {
+        self.ranges.iter().filter(|range| range.is_begun && !range.is_read).count() + self.guesses.len()
+    }
+
+    /// Whether one sequence is too slow for what is left, as far as that is known.
+    fn wants_ranges(&mut self) -> bool {
+        self.pages >= PAGES_BEFORE_PROOF && self.missing_readers() > 0
+    }
+
+    /// How many more requests in flight the budget has room for.
+    fn missing_readers(&mut self) -> usize {
+        let (unused_before, at) = self.last_sample;
+        let (unused, elapsed) = (self.reader.client.unused(), at.elapsed());
+        if elapsed < SAMPLE_INTERVAL {
+            return 0;
+        }
+        self.last_sample = (unused, Instant::now());
+        let part = (unused - unused_before).div_duration_f64(elapsed);
+        let readers = self.readers_count();
+        if part < MAX_UNUSED || !self.readers.is_idle() {
+            return 0;
+        }
+        // A request more for each that the unused part would carry, and not many more than there are.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let lacking = (readers as f64 * part / (1.0 - part).max(0.1)).ceil() as usize;
+        lacking.clamp(1, readers.max(1) * 2).min(self.readers.max_in_flight().saturating_sub(readers))
+    }
+
+    /// Where the range with most pages left would be cut in two; none when it is not worth it.
+    fn middle_of_largest(&self, greatest: u64) -> Option<u64> {
+        let densest = self.ranges.iter().filter_map(|range| range.density).fold(0.0, f64::max);
+        let mut starts: Vec<u64> = self.guesses.iter().map(|(_, first_id)| *first_id).collect();
+        starts.sort_unstable();
+        let mut largest = (2.0 * MIN_PAGES, None);
+        for range in self.ranges.iter().filter(|range| !range.is_read) {
+            let pages_an_id = range.density.unwrap_or(densest) / f64::from(self.reader.page_size);
+            let end = range.end().min(greatest.saturating_add(1));
+            let mut from = range.last_id + 1;
+            let cuts = starts.iter().copied().filter(|start| (range.last_id + 1..end).contains(start));
+            for to in cuts.chain([end]) {
+                #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+                let pages = to.saturating_sub(from) as f64 * pages_an_id;
+                if pages > largest.0 {
+                    largest = (pages, Some(from + (to - from) / 2));
+                }
+                from = to;
+            }
+        }
+        largest.1
+    }
+
+    fn is_guess(&self, number: u64) -> bool {
+        self.guesses.iter().any(|(guess, _)| *guess == number)
+    }
+
+    /// Whether a range begins at a cursor that need not be understood.
+    fn may_refuse(&self, number: u64) -> bool {
+        self.is_guess(number) || self.ranges.len() > 1
+    }
+}
+
+impl IdRange {
+    fn of(number: u64, part: ListPart) -> Self {
+        let last_id = part.last_id.unwrap_or(0);
+        Self {
+            number,
+            cursor: part.after.clone().map(PageCursor),
+            last_id,
+            density: None,
+            end: Arc::new(AtomicU64::new(part.until.unwrap_or(NO_END))),
+            unwritten: part,
+            is_begun: false,
+            is_read: false,
+        }
+    }
+
+    fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
+    }
+
+    /// Begins to read what is left, unless that has been done or there is nothing.
+    fn begin(&mut self, readers: &mut PrefetchTasks) -> bool {
+        let begins = !self.is_begun && !self.is_read;
+        if begins {
+            self.is_begun = true;
+            readers.read(self.number, self.cursor.clone(), Arc::clone(&self.end));
+        }
+        begins
+    }
+
+    /// Whether a page can be the next of a range among others: its ids ascend behind those before it, and it leads behind
+    /// them, at least to the range's end.
+    fn continues_range(&self, page: &Page) -> bool {
+        let mut last_id = self.last_id;
+        let ascends = page.ids().iter().all(|id| id.0 > std::mem::replace(&mut last_id, id.0));
+        let leads = match &page.next {
+            Some(next) => next.0.parse().is_ok_and(|next: u64| next > last_id),
+            None => self.end() == NO_END || last_id >= self.end(),
+        };
+        ascends && leads
+    }
+
+    /// Whether a page leads to the id behind its last one.
+    fn is_as_documented(&self, page: &Page) -> bool {
+        let next = page.ids().last().map(|id| (id.0 + 1).to_string());
+        page.len() > 1 && self.continues_range(page) && page.next.as_ref().map(|next| &next.0) == next.as_ref()
+    }
+
+    /// Takes the rows of a page up to the range's end.
+    fn take(&mut self, mut page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit) -> RangePage {
+        let (begin, end) = (self.last_id, self.end());
+        let mut disordered = false;
+        for id in page.ids() {
+            disordered |= id.0 <= self.last_id;
+            self.last_id = self.last_id.max(id.0);
+        }
+        self.is_read = page.next.as_ref().is_none_or(|next| is_at_or_past(next, end));
+        if let (Some(first), Some(last)) = (page.ids().first(), page.ids().last()) {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let density = page.len() as f64 / last.0.abs_diff(first.0).max(1) as f64;
+            self.density = Some(density);
+        }
+        if end != NO_END && self.last_id >= end {
+            // Who goes on behind this range's end has to read the page again, for the rows that are left out here.
+            page.retain(|id| id.0 < end);
+            self.last_id = begin;
+        } else {
+            self.cursor.clone_from(&page.next);
+        }
+        let to = match (self.is_read, end) {
+            (true, NO_END) => NO_END,
+            (true, end) => end - 1,
+            (false, _) => self.last_id,
+        };
+        let (cursor, last_id) = (self.cursor.clone(), self.last_id);
+        let span = IdSpan { after: begin, last: to, rows: u64::try_from(page.len()).unwrap_or(u64::MAX) };
+        let advance = RangeCursor { range: self.number, cursor, last_id, is_end: self.is_read, span };
+        RangePage { page, extracted_at, held, advance, disordered }
+    }
+
+    /// Goes on to the list's end.
+    fn make_open_ended(&mut self) {
+        self.unwritten.until = None;
+        self.is_begun = false;
+        self.is_read &= self.end() == NO_END;
+        self.end = Arc::new(AtomicU64::new(NO_END));
+    }
+}
+
+/// Whether a status says that the request, a cursor that was guessed, is not understood.
+fn is_refusal(status: u16) -> bool {
+    (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 423 | 429)
+}
