@@ -17,8 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
-use crate::client::runtime;
-use crate::session::{Session, StopSignal, TapError};
+use crate::session::{Session, StopSignal, TapError, runtime};
 
 use cli::{Arguments, Command};
 

@@ -25,7 +25,7 @@ use super::output::{Output, Reading};
 use super::page::Page;
 use super::pass::{CHUNK_RECORDS, CHUNKS_IN_FLIGHT, Filter};
 use super::window::{Searcher, WindowRows};
-use crate::client::{ClientError, ObjectId, Search};
+use crate::client::{ClientError, ObjectId, SearchPage};
 
 /// Rows of one window, so that a run that is interrupted has not far to go back.
 const WINDOW_ROWS: u64 = 10_000;
@@ -60,7 +60,7 @@ impl Changes<'_> {
         &self,
         since: DateTime<Utc>,
         until: DateTime<Utc>,
-        rest: Search,
+        rest: SearchPage,
         output: &mut Output<'_>,
     ) -> Result<Window, ExtractError> {
         let (end, first) = self.fit(since.timestamp_millis(), until.timestamp_millis(), rest).await?;
@@ -74,7 +74,7 @@ impl Changes<'_> {
     }
 
     /// The end of a window that is not too large, guessed from the mean density, and its search.
-    async fn fit(&self, since: i64, until: i64, rest: Search) -> Result<(i64, Search), ClientError> {
+    async fn fit(&self, since: i64, until: i64, rest: SearchPage) -> Result<(i64, SearchPage), ClientError> {
         let (mut end, mut search) = (until, rest);
         while search.total > WINDOW_ROWS && end - since > 1 {
             let width = i128::from(end - since) * i128::from(WINDOW_ROWS) * 4 / 5 / i128::from(search.total);

@@ -6,7 +6,7 @@ use super::pass::CHUNK_RECORDS;
 use super::plan::ObjectPlan;
 use super::window::modified_property;
 use super::{Bounds, Run};
-use crate::client::{Client, ClientError, Criterion, MAX_BATCH, ObjectType};
+use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, SearchFilter};
 use crate::state::Bookmark;
 
 /// Rows of a search's page.
@@ -249,13 +249,13 @@ fn sweep_is_due(object: &ObjectPlan, bookmark: &Bookmark, bounds: &Bounds, clien
 }
 
 /// The bounds that the settings put on the modified date.
-fn limits(object_type: &ObjectType, bounds: &Bounds) -> Vec<Criterion<'static>> {
+fn limits(object_type: &ObjectType, bounds: &Bounds) -> Vec<SearchFilter<'static>> {
     let property = modified_property(object_type);
     let since = bounds.since.map(|since| criterion(property, "GTE", since.timestamp_millis()));
     let until = bounds.until.map(|until| criterion(property, "LT", until.timestamp_millis()));
     since.into_iter().chain(until).collect()
 }
 
-fn criterion(property: &'static str, operator: &'static str, value: i64) -> Criterion<'static> {
-    Criterion { property, operator, value }
+fn criterion(property: &'static str, operator: &'static str, value: i64) -> SearchFilter<'static> {
+    SearchFilter { property, operator, value }
 }

@@ -289,7 +289,7 @@ impl Plan {
         };
         self.warn_of_width(&columns);
         self.schemas.push(object_schema(definition, &fields, &columns));
-        let object_type = ObjectType::named(definition.name);
+        let object_type = ObjectType::parse(definition.name);
         let privacy = self.privacy.clone();
         self.objects.push(ObjectPlan {
             object_type,
@@ -453,7 +453,7 @@ fn property_columns(
     bookmark: Option<&Bookmark>,
     privacy: &Privacy,
 ) -> (Vec<PropertyColumn>, bool) {
-    let object_type = ObjectType::named(definition.name);
+    let object_type = ObjectType::parse(definition.name);
     let remembered: BTreeMap<&str, Kind> = bookmark
         .iter()
         .flat_map(|bookmark| &bookmark.types)

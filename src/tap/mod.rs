@@ -17,10 +17,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use crate::about::{Plugin, Program};
-use crate::client::runtime;
 use crate::config::settings_schema;
 use crate::log;
-use crate::session::{StopSignal, TapError};
+use crate::session::{StopSignal, TapError, runtime};
 
 use cli::{Arguments, TestMode};
 

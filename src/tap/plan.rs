@@ -31,10 +31,10 @@ pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
     let session = arguments.session()?;
     let Prepared { run, .. } = prepare(&session, arguments.assignment()?).await?;
     let client = &session.client;
-    let prepared = client.ledger().tally().total;
+    let prepared = client.call_stats().snapshot().total;
     let mut types = session.associations.types.clone();
     types.extend(
-        OFFERED.map(ObjectType::named).into_iter().filter(|offered| !session.associations.types.contains(offered)),
+        OFFERED.map(ObjectType::parse).into_iter().filter(|offered| !session.associations.types.contains(offered)),
     );
     let outlook = Outlook {
         tenant: run.stamp.tenant_id.clone(),

@@ -50,7 +50,7 @@ async fn sync(
         }
     };
     progress.stop();
-    tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
+    tell(&summary.now(), &session.client.call_stats().snapshot(), started.elapsed(), outcome.is_ok());
     outcome
 }
 

@@ -151,7 +151,7 @@ async fn sync(
     let report = Report::begin(&session, &summary);
     let started = Instant::now();
     let outcome = unbroken(load(tenant, command, &session, &summary, &report, stop)).await;
-    tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
+    tell(&summary.now(), &session.client.call_stats().snapshot(), started.elapsed(), outcome.is_ok());
     *told = Some(report.end(&outcome));
     outcome
 }

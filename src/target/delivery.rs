@@ -374,7 +374,7 @@ impl Delivery {
         }
         let summary = &mut self.writer.accounts.summary;
         summary.waiting = self.writer.waiting.lines();
-        summary.report(&self.session.client.ledger().tally(), elapsed, self.writer.context.dry);
+        summary.report(&self.session.client.call_stats().snapshot(), elapsed, self.writer.context.dry);
     }
 }
 

@@ -211,7 +211,7 @@ async fn make(
             });
             let nameless = || outcome.errors.iter().find(|error| error.named("fromObjectId").next().is_none());
             match error.or_else(nameless) {
-                Some(error) if error.is_passing() && tries < MAX_TRIES => again.push(one),
+                Some(error) if error.is_transient() && tries < MAX_TRIES => again.push(one),
                 Some(error) => {
                     let refusal = unassociated(to, &one, Refusal::of_error(error, &outcome.correlation_id));
                     made.push((one, Err(refusal)));

@@ -45,9 +45,9 @@ use cli::Arguments;
 use exit::TargetError;
 
 use crate::about::{Plugin, Program};
-use crate::client::runtime;
 use crate::config::target_schema;
 use crate::log;
+use crate::session::runtime;
 
 /// What the target can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 2] = ["about", "activate-version"];

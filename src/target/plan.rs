@@ -55,7 +55,7 @@ pub(super) fn object_type_of(stream: &str, config: &TargetConfig) -> Result<Opti
         Some(Some(entry)) => entry.object_type.as_deref().unwrap_or(stream),
         None => stream,
     };
-    let object_type = ObjectType::named(named);
+    let object_type = ObjectType::parse(named);
     if super::delivery::ORDER.contains(&object_type) {
         return Ok(Some(object_type));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::chunk::How;
-use crate::client::Tally;
+use crate::client::CallStatsSnapshot;
 
 /// Counts of one stream.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Summary {
     }
 
     /// Tells all of it in the log.
-    pub(super) fn report(&self, tally: &Tally, elapsed: Duration, dry: bool) {
+    pub(super) fn report(&self, tally: &CallStatsSnapshot, elapsed: Duration, dry: bool) {
         for (stream, counts) in &self.streams {
             let Counts { created, updated, unchanged, associated, rejected, joined, archived } = *counts;
             let would = if dry { "would be " } else { "" };

@@ -246,7 +246,7 @@ impl Reader<'_> {
                 Value::Number(number) => Some(decimal(&number.to_string())),
                 _ => None,
             };
-            let to = text("object_type").map(|name| ObjectType::named(&name));
+            let to = text("object_type").map(|name| ObjectType::parse(&name));
             let to = to.filter(|to| super::delivery::rank(to) < super::delivery::rank(&self.plan.object_type));
             let to = to.ok_or_else(|| {
                 format!("object_type of {one} is nothing that comes before {}", self.plan.object_type)

@@ -8,7 +8,7 @@ use super::exit::TargetError;
 use super::identity::folded;
 use super::wording::hubspot_words;
 use crate::client::{
-    BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, Reason, WriteError,
+    BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, RefusalReason, WriteError,
 };
 
 /// How often an input is sent that HubSpot fails on.
@@ -75,8 +75,8 @@ impl Refusal {
         Self { reason: reason.into(), ..Self::default() }
     }
 
-    pub(super) fn of(reason: &Reason) -> Self {
-        let Reason { message, category, correlation_id } = reason;
+    pub(super) fn of(reason: &RefusalReason) -> Self {
+        let RefusalReason { message, category, correlation_id } = reason;
         Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.clone() }
     }
 
@@ -87,7 +87,7 @@ impl Refusal {
 }
 
 /// Whether a refusal is about what the batch holds, so that parts of it may do better.
-pub(super) fn is_about_inputs(error: &ClientError) -> Option<&Reason> {
+pub(super) fn is_about_inputs(error: &ClientError) -> Option<&RefusalReason> {
     match error {
         ClientError::Refused { status: 400 | 409 | 413 | 422, reason, .. } => Some(reason),
         _ => None,
@@ -204,7 +204,7 @@ async fn write(
         .iter()
         .zip(&traces)
         .map(|(one, trace)| ObjectInput {
-            trace,
+            write_trace_id: trace,
             id: one.id.as_deref(),
             properties: &one.properties,
             associations: &one.associations,
@@ -236,7 +236,7 @@ fn settle(
     let mut by_trace: HashMap<&str, usize> = HashMap::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
     for (index, result) in outcome.results.iter().enumerate() {
-        if let Some(trace) = &result.trace {
+        if let Some(trace) = &result.write_trace_id {
             by_trace.insert(trace, index);
         }
         let key = match operation {
@@ -265,8 +265,8 @@ fn settle(
         }
         let error = outcome.errors.iter().find(|error| named(error, &one, &trace)).or(nameless.filter(|_| alone));
         match (error, nameless, operation) {
-            (Some(error), _, Operation::Create) if error.is_passing() => verdicts.push((one, Verdict::Unknown)),
-            (Some(error), ..) if error.is_passing() && one.failed < MAX_TRIES => {
+            (Some(error), _, Operation::Create) if error.is_transient() => verdicts.push((one, Verdict::Unknown)),
+            (Some(error), ..) if error.is_transient() && one.failed < MAX_TRIES => {
                 one.failed += 1;
                 again.failed.push(one);
             }

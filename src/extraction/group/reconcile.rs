@@ -5,7 +5,7 @@
 //! strongly consistent: it is written when it is live, and gone when it is not.
 
 use super::Group;
-use crate::client::{ClientError, Criterion, ObjectId, Search};
+use crate::client::{ClientError, ObjectId, SearchFilter, SearchPage};
 use crate::extraction::ExtractError;
 use crate::extraction::changes::Changes;
 use crate::extraction::completeness::Count;
@@ -85,8 +85,8 @@ impl Group<'_> {
     }
 
     /// The records above one id and up to another one, as the search has them.
-    async fn search_ids(&self, after: u64, last: u64) -> Result<Search, ClientError> {
-        let criterion = |operator, id| Criterion::of_id(operator, i64::try_from(id).unwrap_or(i64::MAX));
+    async fn search_ids(&self, after: u64, last: u64) -> Result<SearchPage, ClientError> {
+        let criterion = |operator, id| SearchFilter::by_id(operator, i64::try_from(id).unwrap_or(i64::MAX));
         let mut criteria = vec![criterion("GT", after)];
         if last != NO_END {
             criteria.push(criterion("LTE", last));
@@ -98,7 +98,7 @@ impl Group<'_> {
     async fn read_span(
         &self,
         span: IdSpan,
-        mut found: Search,
+        mut found: SearchPage,
         changes: &Changes<'_>,
         output: &mut Output<'_>,
     ) -> Result<(u64, u64), ExtractError> {

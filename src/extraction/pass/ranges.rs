@@ -123,7 +123,7 @@ impl Ranges {
         let mut ranges: Vec<Range> = (0..).zip(parts).map(|(number, part)| Range::of(number, part)).collect();
         ranges.sort_by_key(|range| range.last_id);
         let (opened, next_number) = (ranges.len(), ranges.len() as u64);
-        let looked = (reader.client.unused(), Instant::now());
+        let looked = (reader.client.idle_time(), Instant::now());
         let (reader, guesses, proof) = (Arc::clone(reader), Vec::new(), Proof::Wanting);
         let rewound_to = None;
         let mut ranges =
@@ -310,7 +310,7 @@ impl Ranges {
     /// How many more requests in flight the budget has room for.
     fn lacks_readers(&mut self) -> usize {
         let (unused_before, at) = self.looked;
-        let (unused, elapsed) = (self.reader.client.unused(), at.elapsed());
+        let (unused, elapsed) = (self.reader.client.idle_time(), at.elapsed());
         if elapsed < LOOK {
             return 0;
         }

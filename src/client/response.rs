@@ -1,4 +1,4 @@
-//! What HubSpot answered.
+//! HubSpot's responses.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use super::buffer::Buffer;
 use super::error::{ClientError, chain};
 use super::meaning::{Meaning, meaning};
 use super::request::{Endpoint, Request};
-use super::retry::{Failure, Limit};
+use super::retry::{Limit, RequestFailure};
 
-/// No answer of HubSpot is larger: 100 records of 10 KB are 1 MB. A body that never ends stops here.
+/// No response of HubSpot is larger: 100 records of 10 KB are 1 MB. A body that never ends is cut off here.
 const MAX_BODY_BYTES: usize = 512 << 20;
 
-/// A whole answer.
+/// A whole response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Bytes,
     pub(super) date: Option<DateTime<Utc>>,
     pub(super) limits: LimitHeaders,
-    /// What HubSpot's support asks for; in the header of every answer.
+    /// The id that HubSpot's support asks for; in a header of every response.
     pub(super) correlation_id: Option<String>,
     /// Where a redirect leads.
     pub(super) location: Option<String>,
@@ -43,24 +43,28 @@ pub(super) struct LimitHeaders {
 #[derive(Debug, Default)]
 pub(super) struct ErrorBody(Map<String, Value>);
 
-/// Why there is no whole answer.
+/// Why there is no whole response.
 #[derive(Debug)]
-pub(super) enum NoAnswer {
-    /// The request never left: DNS, connection or TLS.
+pub(super) enum TransportError {
+    /// The request was not sent: DNS, connection or TLS failed.
     NotSent(reqwest::Error),
-    /// It may have arrived: reset, timeout, broken body.
-    Broken(reqwest::Error),
-    /// The body passed its bound.
-    Endless,
+    /// It may have been received: reset, timeout, broken body.
+    Interrupted(reqwest::Error),
+    /// The body is larger than [`MAX_BODY_BYTES`].
+    TooLarge,
 }
 
-impl Answer {
-    /// Sends the request and reads the answer to its end.
-    pub(super) async fn read(builder: reqwest::RequestBuilder) -> Result<Self, NoAnswer> {
-        let broken = |error: reqwest::Error| {
-            if error.is_connect() || error.is_builder() { NoAnswer::NotSent(error) } else { NoAnswer::Broken(error) }
+impl Response {
+    /// Sends the request and reads the whole response.
+    pub(super) async fn read(builder: reqwest::RequestBuilder) -> Result<Self, TransportError> {
+        let failed = |error: reqwest::Error| {
+            if error.is_connect() || error.is_builder() {
+                TransportError::NotSent(error)
+            } else {
+                TransportError::Interrupted(error)
+            }
         };
-        let mut response = builder.send().await.map_err(broken)?;
+        let mut response = builder.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let headers = response.headers();
         let date = header(headers, DATE.as_str())
@@ -72,9 +76,9 @@ impl Answer {
         let correlation_id = header(headers, "x-hubspot-correlation-id").map(str::to_owned);
         let expected = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = Buffer::with_capacity(expected.min(MAX_BODY_BYTES));
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(NoAnswer::Endless);
+                return Err(TransportError::TooLarge);
             }
             body.extend_from_slice(&chunk);
         }
@@ -91,15 +95,20 @@ impl Answer {
         serde_json::from_slice(&self.body).ok().map(ErrorBody)
     }
 
-    /// What an answer that is no success means.
+    /// What an error response means.
     pub(super) fn meaning(&self, endpoint: Endpoint) -> Meaning {
         meaning(endpoint, self.status, self.error_body().is_some())
     }
 
-    /// What the retry decision needs to know of an answer that is no success.
-    pub(super) fn failure(&self, endpoint: Endpoint) -> Failure {
+    /// What the retry decision needs to know of an error response.
+    pub(super) fn failure(&self, endpoint: Endpoint) -> RequestFailure {
         let limit = (self.status == 429).then(|| self.limit());
-        Failure::Status { status: self.status, meaning: self.meaning(endpoint), limit, retry_after: self.retry_after }
+        RequestFailure::Status {
+            status: self.status,
+            meaning: self.meaning(endpoint),
+            limit,
+            retry_after: self.retry_after,
+        }
     }
 
     /// The limit that a 429 names.
@@ -113,18 +122,18 @@ impl Answer {
     }
 }
 
-impl NoAnswer {
-    pub(super) fn failure(&self) -> Failure {
+impl TransportError {
+    pub(super) fn failure(&self) -> RequestFailure {
         match self {
-            Self::NotSent(_) => Failure::NotSent,
-            Self::Broken(_) | Self::Endless => Failure::Broken,
+            Self::NotSent(_) => RequestFailure::NotSent,
+            Self::Interrupted(_) | Self::TooLarge => RequestFailure::Interrupted,
         }
     }
 
     pub(super) fn into_error(self, request: &Request) -> ClientError {
         let reason = match &self {
-            Self::NotSent(error) | Self::Broken(error) => chain(error),
-            Self::Endless => format!("the answer passes {} MiB", MAX_BODY_BYTES >> 20),
+            Self::NotSent(error) | Self::Interrupted(error) => chain(error),
+            Self::TooLarge => format!("the answer passes {} MiB", MAX_BODY_BYTES >> 20),
         };
         let (endpoint, host) = (request.endpoint.label(), host(&request.url));
         let is_sent = !matches!(self, Self::NotSent(_));
@@ -159,7 +168,7 @@ impl ErrorBody {
         self.text("correlationId")
     }
 
-    /// What kind of error it is, as the token endpoint says it: `BAD_REFRESH_TOKEN` and the like.
+    /// The kind of error, as the token endpoint names it: `BAD_REFRESH_TOKEN` and the like.
     pub(super) fn status(&self) -> &str {
         self.text("status").unwrap_or_default()
     }
@@ -215,8 +224,8 @@ impl ErrorBody {
     /// The properties that `request` asks for and the answer names: in quotes or in its context, else in its words.
     pub(super) fn denied_properties(&self, request: &Request) -> Vec<String> {
         let message = self.words().unwrap_or_default();
-        let told = ["context", "errors"].iter().filter_map(|name| self.0.get(*name)).map(Value::to_string);
-        let text = told.fold(message.to_owned(), |text, told| text + " " + &told);
+        let details = ["context", "errors"].iter().filter_map(|name| self.0.get(*name)).map(Value::to_string);
+        let text = details.fold(message.to_owned(), |text, detail| text + " " + &detail);
         if self.category() == "MISSING_SCOPES" || !text.to_ascii_lowercase().contains("propert") {
             return Vec::new();
         }
@@ -291,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_centre_is_found_wherever_it_stands() {
+    fn a_data_centre_is_found_wherever_hubspot_names_it() {
         for (text, hublet) in [
             (r#"{"correctHublet":"eu1"}"#, Some("eu1")),
             (r#"{"context":{"correctHublet":["na2"]}}"#, Some("na2")),

@@ -4,18 +4,18 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::answer::Answer;
-use super::associations::AssociationType;
-use super::objects::json as decode;
-use super::request::{Endpoint, Request};
-use super::writes::WriteError;
-use super::{Client, ClientError, ObjectId, ObjectType};
+use super::objects::WriteError;
+use crate::client::associations::AssociationType;
+use crate::client::objects::json as decode;
+use crate::client::request::{Endpoint, Request};
+use crate::client::response::Response;
+use crate::client::{Client, ClientError, ObjectId, ObjectType};
 
 /// Inputs of one batch of new associations; HubSpot takes 2,000, and half of them are sent again when one is refused.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
 pub const MAX_ASSOCIATIONS: usize = 1_000;
 
-/// An association to make; making one that is there changes nothing.
+/// An association to create; creating an existing one changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NewAssociation {
     /// The one end.
@@ -78,12 +78,12 @@ impl Client {
         let url = format!("{}/batch/create", self.paths.associations(from, to));
         let body = json!({ "inputs": inputs }).to_string().into_bytes();
         let request = Request::post_json(Endpoint::CreateAssociations, url, body);
-        let outcome = |answer: Answer| {
-            let Pairs { results, errors } = decode::<Pairs>(answer.body)?;
+        let outcome = |response: Response| {
+            let Pairs { results, errors } = decode::<Pairs>(response.body)?;
             let done = results.into_iter().map(|pair| (pair.from, pair.to)).collect();
-            Ok(AssociationOutcome { done, errors, correlation_id: answer.correlation_id.unwrap_or_default() })
+            Ok(AssociationOutcome { done, errors, correlation_id: response.correlation_id.unwrap_or_default() })
         };
-        self.call_whole(request, outcome).await
+        self.call_with_response(request, outcome).await
     }
 
     /// The association types from one object type to another: HubSpot's own and the portal's labels.

@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
-use super::objects::{MAX_BATCH, json as decode};
-use super::request::{Endpoint, Request};
-use super::{Client, ClientError, ObjectId, ObjectType, Property};
+use crate::client::objects::{MAX_BATCH, json as decode};
+use crate::client::request::{Endpoint, Request};
+use crate::client::response::Response;
+use crate::client::{Client, ClientError, ObjectId, ObjectType, Property};
 
 /// One input of a batch.
 #[derive(Debug, Clone)]
 pub struct ObjectInput<'i> {
-    /// `objectWriteTraceId`: comes back with the result or the error, and lets good inputs through beside bad ones.
-    pub trace: &'i str,
+    /// `objectWriteTraceId`: comes back with the result or the error, and lets good inputs through temp_path bad ones.
+    pub write_trace_id: &'i str,
     /// The record's id, or the value of the id property; none for a new record.
     pub id: Option<&'i str>,
     /// Names and values, in HubSpot's text form.
@@ -49,7 +49,7 @@ pub struct StoredObject {
     pub new: Option<bool>,
     /// The input's trace id.
     #[serde(rename = "objectWriteTraceId", default)]
-    pub trace: Option<String>,
+    pub write_trace_id: Option<String>,
 }
 
 /// Why an input of a batch was not written.
@@ -88,7 +88,7 @@ pub struct ValuesRead {
 
 /// The values that a batch read's answer leaves open.
 #[derive(Debug, Default)]
-struct Doubt {
+struct Unanswered {
     /// HubSpot failed on them.
     failed: Vec<(String, Option<WriteError>)>,
     /// The answer leaves them out.
@@ -120,7 +120,7 @@ impl StoredObject {
 
 impl BatchOutcome {
     /// Sorts the values of a batch read into those that are answered and those that are not.
-    fn doubt(&self, id_property: Option<&str>, asked: Vec<String>) -> Doubt {
+    fn unanswered(&self, id_property: Option<&str>, asked: Vec<String>) -> Unanswered {
         let named = |error: &WriteError, value: &str| {
             error.named("ids").chain(error.named("id")).any(|id| id.trim().eq_ignore_ascii_case(value.trim()))
         };
@@ -131,21 +131,21 @@ impl BatchOutcome {
         // The id of a survivor of a merge stands for one that was asked for; which one, the answer does not tell.
         let merged = id_property.is_none()
             && self.results.iter().any(|object| !asked.iter().any(|value| object.answers(None, value)));
-        let mut doubt = Doubt::default();
+        let mut unanswered = Unanswered::default();
         for value in asked {
             if self.results.iter().any(|object| object.answers(id_property, &value)) {
                 continue;
             }
             match self.errors.iter().find(|error| named(error, &value)).or(nameless) {
                 Some(error) if error.is_absence() => {}
-                Some(error) => doubt.failed.push((value, Some(error.clone()))),
+                Some(error) => unanswered.failed.push((value, Some(error.clone()))),
                 None if merged => {}
                 // Older answers list absent values without naming them.
                 None if self.errors.iter().any(WriteError::is_absence) => {}
-                None => doubt.silent.push(value),
+                None => unanswered.silent.push(value),
             }
         }
-        doubt
+        unanswered
     }
 }
 
@@ -157,7 +157,7 @@ impl WriteError {
     }
 
     /// Whether the same input may be taken when it is sent again.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         ["INTERNAL_ERROR", "RATE_LIMITS", "TIMEOUT", "SERVICE_UNAVAILABLE", "LOCKED"]
             .contains(&self.category.to_ascii_uppercase().as_str())
     }
@@ -219,11 +219,11 @@ impl Client {
         let inputs: Vec<Value> = inputs.iter().map(|input| encoded(input, id_property)).collect();
         let url = format!("{}/batch/{operation}", self.paths.objects(object_type));
         let request = Request::post_json(endpoint, url, json!({ "inputs": inputs }).to_string().into_bytes());
-        let outcome = |answer: Answer| {
-            let correlation_id = answer.correlation_id.unwrap_or_default();
-            Ok(BatchOutcome { correlation_id, ..decode::<BatchOutcome>(answer.body)? })
+        let outcome = |response: Response| {
+            let correlation_id = response.correlation_id.unwrap_or_default();
+            Ok(BatchOutcome { correlation_id, ..decode::<BatchOutcome>(response.body)? })
         };
-        self.call_whole(request, outcome).await
+        self.call_with_response(request, outcome).await
     }
 
     /// Up to 100 live objects by id, or by the values of a unique property. Those that HubSpot says are not there are
@@ -252,23 +252,24 @@ impl Client {
             }
             let request = Request::post_json(Endpoint::BatchRead, url.clone(), body.to_string().into_bytes());
             let outcome = self.call(request, |body: Bytes| decode::<BatchOutcome>(body)).await?;
-            let mut doubt = outcome.doubt(id_property, asked);
+            let mut unanswered = outcome.unanswered(id_property, asked);
             read.found.extend(outcome.results);
             if !silent_once {
                 silent_once = true;
-                doubt.failed.extend(doubt.silent.drain(..).map(|value| (value, None)));
+                unanswered.failed.extend(unanswered.silent.drain(..).map(|value| (value, None)));
             }
             if attempt >= self.retry.attempts {
-                read.failed = doubt.failed.into_iter().filter_map(|(value, error)| Some((value, error?))).collect();
+                read.failed =
+                    unanswered.failed.into_iter().filter_map(|(value, error)| Some((value, error?))).collect();
                 break;
             }
-            if doubt.failed.is_empty() {
+            if unanswered.failed.is_empty() {
                 break;
             }
-            if doubt.failed.iter().any(|(_, error)| error.is_some()) {
+            if unanswered.failed.iter().any(|(_, error)| error.is_some()) {
                 self.pause(attempt + 1).await;
             }
-            asked = doubt.failed.into_iter().map(|(value, _)| value).collect();
+            asked = unanswered.failed.into_iter().map(|(value, _)| value).collect();
         }
         read.found.sort_by_key(|object| object.id);
         read.found.dedup_by_key(|object| object.id);
@@ -372,7 +373,7 @@ impl Client {
 }
 
 fn encoded(input: &ObjectInput<'_>, id_property: Option<&str>) -> Value {
-    let mut body = json!({"properties": input.properties, "objectWriteTraceId": input.trace});
+    let mut body = json!({"properties": input.properties, "objectWriteTraceId": input.write_trace_id});
     if let Some(id) = input.id {
         body["id"] = id.into();
     }

@@ -1,34 +1,34 @@
-//! What was called, and what is left of the day.
+//! Counts of calls, and how many are left today.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::answer::LimitHeaders;
 use super::request::{ENDPOINTS, Endpoint};
+use super::response::LimitHeaders;
 
 /// Counts of one client's calls; cheap to update from many workers.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct CallStats {
     calls: [AtomicU64; ENDPOINTS],
     retries: AtomicU64,
     rate_limited: AtomicU64,
-    /// -1: no header has told.
+    /// -1: no header has reported it.
     daily_remaining: AtomicI64,
-    /// -1: no header has told.
+    /// -1: no header has reported it.
     daily_limit: AtomicI64,
 }
 
-/// The ledger at one moment.
+/// The counts at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tally {
+pub struct CallStatsSnapshot {
     /// Requests sent, by endpoint, repeats included.
     pub calls: Vec<(Endpoint, u64)>,
     /// Requests sent in all.
     pub total: u64,
-    /// Repeats after passing failures.
+    /// Repeats after transient failures.
     pub retries: u64,
     /// Answers with status 429.
     pub rate_limited: u64,
-    /// Calls left today, where HubSpot tells (not to OAuth apps).
+    /// Calls left today, where HubSpot reports them (not to OAuth apps).
     pub daily_remaining: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ const ALL: [Endpoint; ENDPOINTS] = [
     Endpoint::Token,
 ];
 
-impl Default for Ledger {
+impl Default for CallStats {
     fn default() -> Self {
         Self {
             calls: Default::default(),
@@ -65,16 +65,16 @@ impl Default for Ledger {
     }
 }
 
-impl Ledger {
+impl CallStats {
     /// The counts now.
-    pub fn tally(&self) -> Tally {
+    pub fn snapshot(&self) -> CallStatsSnapshot {
         let calls: Vec<(Endpoint, u64)> = ALL
             .into_iter()
             .zip(&self.calls)
             .map(|(endpoint, count)| (endpoint, count.load(Ordering::Relaxed)))
             .filter(|(_, count)| *count > 0)
             .collect();
-        Tally {
+        CallStatsSnapshot {
             total: calls.iter().map(|(_, count)| count).sum(),
             calls,
             retries: self.retries.load(Ordering::Relaxed),
@@ -95,7 +95,7 @@ impl Ledger {
         self.rate_limited.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Calls left today, and calls a day; none where HubSpot does not tell both.
+    /// Calls left today, and calls a day; none where HubSpot does not report both.
     pub(super) fn daily(&self) -> Option<(u64, u64)> {
         let number = |of: &AtomicI64| u64::try_from(of.load(Ordering::Relaxed)).ok();
         Some((number(&self.daily_remaining)?, number(&self.daily_limit)?))

@@ -1,4 +1,4 @@
-//! What requests run on.
+//! The tokio runtime of a program.
 
 use std::io;
 
