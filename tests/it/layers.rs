@@ -22,7 +22,7 @@ const LAYERS: [&str; 14] = [
     "log",
 ];
 /// Stand behind all layers, side by side: none imports another.
-const FACES: [&str; 4] = ["airbyte", "tap", "target", "target_pg"];
+const FACES: [&str; 4] = ["airbyte", "tap", "target_hubspot", "target_pg"];
 /// Stands apart: it imports nothing of ours, and only tests and its own program import it.
 const SANDBOX: &str = "sandbox";
 /// Of a file of the product.

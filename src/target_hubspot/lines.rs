@@ -256,7 +256,7 @@ fn text_begins(bytes: &mut Vec<u8>) -> Result<(), InputError> {
 mod tests {
     use super::*;
 
-    pub(in crate::target) fn all(format: &Format, input: &[u8]) -> Vec<Result<Line, InputError>> {
+    pub(in crate::target_hubspot) fn all(format: &Format, input: &[u8]) -> Vec<Result<Line, InputError>> {
         let mut all = Vec::new();
         read(input, format, &mut |line| {
             all.push(line);

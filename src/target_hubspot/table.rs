@@ -291,7 +291,7 @@ fn found_delimiter(bytes: &[u8]) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target::lines::{Format, read};
+    use crate::target_hubspot::lines::{Format, read};
 
     fn all(input: &[u8]) -> Vec<Result<Line, InputError>> {
         let stream = PlainStream { name: "c".to_owned(), key_properties: Vec::new() };
