@@ -1,4 +1,4 @@
-//! Stops a run whose every record HubSpot refuses for one reason.
+//! Stops a run when HubSpot refuses every record for one reason.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,8 +7,8 @@ use crate::client::ObjectType;
 
 /// Batches in a row, each refused as a whole for one reason, after which a run stops.
 const BATCHES: u32 = 3;
-/// A batch with fewer records says nothing of the others.
-pub(super) const LEAST_RECORDS: usize = 20;
+/// A refused batch with fewer records does not stop the run.
+pub(super) const MIN_RECORDS: usize = 20;
 
 /// An object type and what is done to its records.
 type Write = (ObjectType, &'static str);
@@ -40,13 +40,13 @@ impl Breaker {
     }
 
     /// Counts a record that HubSpot took.
-    pub(super) fn taken(&self, object_type: &ObjectType, operation: &'static str) {
+    pub(super) fn accepted(&self, object_type: &ObjectType, operation: &'static str) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.remove(&(object_type.clone(), operation));
     }
 }
 
-/// A reason without what differs from record to record: digits, and what stands in quotes.
+/// A reason without what differs from record to record: digits and quoted text.
 pub(super) fn kind_of(reason: &str) -> String {
     let mut kind = String::with_capacity(reason.len());
     for (at, part) in reason.split(['"', '\'']).enumerate() {
@@ -69,7 +69,7 @@ mod tests {
         assert!(!breaker.refused(contacts, "creation", "limit of 1000 contacts reached"));
         assert!(!breaker.refused(contacts, "creation", "limit of 2000 contacts reached"));
         assert!(!breaker.refused(&ObjectType::DEALS, "creation", "limit of 2000 contacts reached"));
-        breaker.taken(contacts, "creation");
+        breaker.accepted(contacts, "creation");
         assert!(!breaker.refused(contacts, "creation", "limit of 1000 contacts reached"));
         assert!(!breaker.refused(contacts, "creation", "something else"));
         assert!(!breaker.refused(contacts, "creation", "limit of 1000 contacts reached"));

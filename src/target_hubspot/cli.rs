@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
-use super::lines::{Format, PlainStream};
+use super::lines::{InputFormat, PlainStream};
 use crate::about::AboutFormat;
 use crate::exit;
 
@@ -56,12 +56,12 @@ pub(super) struct Arguments {
 
 impl Arguments {
     /// The form that stdin has.
-    pub(super) fn format(&self) -> Format {
-        let Some(name) = &self.stream else { return Format::Singer };
+    pub(super) fn format(&self) -> InputFormat {
+        let Some(name) = &self.stream else { return InputFormat::Singer };
         let stream = PlainStream { name: name.clone(), key_properties: self.key.clone() };
         match self.csv {
-            true => Format::Table(stream, self.delimiter),
-            false => Format::Records(stream),
+            true => InputFormat::Table(stream, self.delimiter),
+            false => InputFormat::Records(stream),
         }
     }
 }
@@ -77,12 +77,12 @@ fn delimiter(text: &str) -> Result<u8, String> {
 /// Writes the help that was asked for, or what is wrong with the arguments; returns the exit code.
 pub(super) fn report(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        // Help goes to stdout; if that is closed there is nobody to tell.
+        // Help goes to stdout; a closed stdout is no error.
         let _ = error.print();
         return 0;
     }
     let text = error.render().to_string();
-    // What is missing stands on lines of its own.
+    // Missing arguments are on lines of their own.
     let cause: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let cause = cause.join(" ").trim_start_matches("error: ").to_owned();
     // The last line of stderr is what orchestrators show.

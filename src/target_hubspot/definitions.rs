@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
+use super::date_time;
 use super::field::folded;
-use super::moment;
-use super::portal_rules::{PortalRules, RulesAnswer};
+use super::portal_rules::{PortalRules, PortalRulesResult};
 use super::value::{boolean, number};
-use super::wording::{Choice, listed, quoted};
+use super::wording::{PropertyOption, listed, quoted};
 use crate::client::{Client, ClientError, ObjectType, Pipeline, Property};
 use crate::property::{Kind, column_name};
 
@@ -25,7 +25,7 @@ const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
 
 /// One property.
 #[derive(Debug, Clone)]
-pub(super) struct Definition {
+pub(super) struct PropertyDefinition {
     pub(super) kind: Kind,
     /// Holds any number of its options.
     pub(super) several: bool,
@@ -41,24 +41,24 @@ pub(super) struct Definition {
     pub(super) phone: bool,
     /// What people see in HubSpot.
     label: String,
-    options: Choices,
+    options: Options,
 }
 
 /// What may be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Choices {
+enum Options {
     /// Any text.
     Free,
     /// Something that is listed elsewhere, such as owners.
     Elsewhere,
     /// One of these.
-    Listed(Vec<Choice>),
+    Listed(Vec<PropertyOption>),
 }
 
 /// All properties of a type.
 #[derive(Debug)]
-pub(super) struct Definitions {
-    pub(super) by_name: Arc<HashMap<String, Definition>>,
+pub(super) struct PropertyDefinitions {
+    pub(super) by_name: Arc<HashMap<String, PropertyDefinition>>,
     /// Properties whose column has another name.
     columns: HashMap<String, String>,
     /// Each pipeline and its first stage, in the order in which HubSpot shows them.
@@ -69,14 +69,14 @@ pub(super) struct Definitions {
 
 /// A validator of whole records.
 #[derive(Debug)]
-pub(super) struct Rules {
-    by_name: Arc<HashMap<String, Definition>>,
+pub(super) struct RecordValidator {
+    by_name: Arc<HashMap<String, PropertyDefinition>>,
     portal_rules: Arc<PortalRules>,
     object_type: ObjectType,
     required: Vec<String>,
 }
 
-impl Definitions {
+impl PropertyDefinitions {
     /// Reads them from the portal.
     ///
     /// # Errors
@@ -120,12 +120,12 @@ impl Definitions {
             if column != property.name {
                 columns.insert(column.into_owned(), property.name.clone());
             }
-            by_name.insert(property.name.clone(), Definition::of(object_type, property));
+            by_name.insert(property.name.clone(), PropertyDefinition::of(object_type, property));
         }
         if let Some((pipeline, stage)) = stage_properties(object_type) {
             for (name, choices) in [(pipeline, pipeline_choices(&pipelines)), (stage, stage_choices(&pipelines))] {
                 if let Some(known) = by_name.get_mut(name).filter(|_| !choices.is_empty()) {
-                    known.options = Choices::Listed(choices);
+                    known.options = Options::Listed(choices);
                 }
             }
         }
@@ -140,21 +140,21 @@ impl Definitions {
         }
     }
 
-    /// Applies the portal's own validation rules, too, where HubSpot tells them.
+    /// Applies the portal's own validation rules, too, where HubSpot lists them.
     ///
     /// # Errors
-    /// Any [`ClientError`] but a refusal, which is told in the log.
+    /// Any [`ClientError`] but a refusal, which is logged.
     pub(super) async fn learn_portal_rules(
         &mut self,
         client: &Client,
         object_type: &ObjectType,
     ) -> Result<(), ClientError> {
         match PortalRules::read(client, object_type).await? {
-            RulesAnswer::Read(rules) => self.portal_rules = Arc::new(rules),
-            RulesAnswer::NotTold(reason) => {
+            PortalRulesResult::Read(rules) => self.portal_rules = Arc::new(rules),
+            PortalRulesResult::Unavailable(reason) => {
                 tracing::warn!("the validation rules of {object_type} are not checked: {reason}");
             }
-            RulesAnswer::None => {}
+            PortalRulesResult::NotSupported => {}
         }
         Ok(())
     }
@@ -198,8 +198,8 @@ impl Definitions {
     }
 
     /// A validator of records of which `required` properties must be there.
-    pub(super) fn rules(&self, required: &[String]) -> Rules {
-        Rules {
+    pub(super) fn rules(&self, required: &[String]) -> RecordValidator {
+        RecordValidator {
             by_name: self.by_name.clone(),
             portal_rules: self.portal_rules.clone(),
             object_type: self.object_type.clone(),
@@ -208,8 +208,8 @@ impl Definitions {
     }
 }
 
-impl Rules {
-    /// Everything that is wrong with a record, in words; none when it is right. Empty values clear and are always
+impl RecordValidator {
+    /// A sentence with everything that is wrong with a record; none when it is valid. Empty values clear and are always
     /// right, but not for what is required.
     pub(super) fn faults(&self, properties: &BTreeMap<String, String>) -> Option<String> {
         let given = |name: &String| properties.get(name).is_some_and(|value| !value.is_empty());
@@ -237,21 +237,21 @@ pub(super) fn stage_properties(object_type: &ObjectType) -> Option<(&'static str
     }
 }
 
-fn pipeline_choices(pipelines: &[Pipeline]) -> Vec<Choice> {
-    let choices = pipelines.iter().map(|pipeline| Choice {
+fn pipeline_choices(pipelines: &[Pipeline]) -> Vec<PropertyOption> {
+    let choices = pipelines.iter().map(|pipeline| PropertyOption {
         value: pipeline.id.clone(),
         label: pipeline.other.get("label").and_then(Value::as_str).unwrap_or_default().to_owned(),
     });
     choices.collect()
 }
 
-fn stage_choices(pipelines: &[Pipeline]) -> Vec<Choice> {
+fn stage_choices(pipelines: &[Pipeline]) -> Vec<PropertyOption> {
     let label = |other: &serde_json::Map<String, Value>| {
         other.get("label").and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let several = pipelines.len() > 1;
     let choices = pipelines.iter().flat_map(|pipeline| {
-        pipeline.stages.iter().map(move |stage| Choice {
+        pipeline.stages.iter().map(move |stage| PropertyOption {
             value: stage.id.clone(),
             label: match several {
                 true => format!("{} of {}", label(&stage.other), label(&pipeline.other)),
@@ -262,12 +262,13 @@ fn stage_choices(pipelines: &[Pipeline]) -> Vec<Choice> {
     choices.collect()
 }
 
-impl Definition {
+impl PropertyDefinition {
     pub(super) fn of(object_type: &ObjectType, property: &Property) -> Self {
         let other = |name: &str| property.other.get(name).unwrap_or(&Value::Null);
         let is_email = property.name == "email" && *object_type == ObjectType::CONTACTS;
         let hubspot_type = property.hubspot_type.as_str();
-        let options: Vec<Choice> = other("options").as_array().into_iter().flatten().filter_map(choice).collect();
+        let options: Vec<PropertyOption> =
+            other("options").as_array().into_iter().flatten().filter_map(choice).collect();
         // Old checkboxes are enumerations of true and false.
         let truths = property.field_type == "booleancheckbox"
             && options.iter().all(|option| ["true", "false"].contains(&option.value.as_str()));
@@ -276,9 +277,9 @@ impl Definition {
             _ => Kind::of_hubspot(hubspot_type),
         };
         let options = match hubspot_type {
-            "enumeration" if other("externalOptions") == true || options.is_empty() => Choices::Elsewhere,
-            "enumeration" if kind != Kind::Boolean => Choices::Listed(options),
-            _ => Choices::Free,
+            "enumeration" if other("externalOptions") == true || options.is_empty() => Options::Elsewhere,
+            "enumeration" if kind != Kind::Boolean => Options::Listed(options),
+            _ => Options::Free,
         };
         Self {
             kind,
@@ -297,9 +298,9 @@ impl Definition {
     /// Whether a text is one of the options, or may be one of those that are listed elsewhere.
     pub(super) fn is_option(&self, text: &str) -> bool {
         match &self.options {
-            Choices::Free => false,
-            Choices::Elsewhere => text.bytes().all(|byte| byte.is_ascii_digit()),
-            Choices::Listed(choices) => choices.iter().any(|choice| choice.value == text),
+            Options::Free => false,
+            Options::Elsewhere => text.bytes().all(|byte| byte.is_ascii_digit()),
+            Options::Listed(choices) => choices.iter().any(|choice| choice.value == text),
         }
     }
 
@@ -313,14 +314,14 @@ impl Definition {
             Kind::Boolean => {
                 boolean(value).is_none().then(|| format!("{shown} is neither true nor false; write one of them"))
             }
-            Kind::Date => moment::date(value).err().map(|reason| format!("{shown} {reason}")),
-            Kind::DateTime => moment::instant(value).err().map(|reason| format!("{shown} {reason}")),
+            Kind::Date => date_time::date(value).err().map(|reason| format!("{shown} {reason}")),
+            Kind::DateTime => date_time::instant(value).err().map(|reason| format!("{shown} {reason}")),
             _ => self.fault_of_text(value),
         }
     }
 
     fn fault_of_text(&self, value: &str) -> Option<String> {
-        if let Choices::Listed(choices) = &self.options {
+        if let Options::Listed(choices) = &self.options {
             let members: Vec<&str> = match self.several {
                 true => value.split(';').map(str::trim).filter(|member| !member.is_empty()).collect(),
                 false => vec![value],
@@ -337,9 +338,9 @@ impl Definition {
     }
 }
 
-fn choice(option: &Value) -> Option<Choice> {
+fn choice(option: &Value) -> Option<PropertyOption> {
     let label = option["label"].as_str().unwrap_or_default();
-    Some(Choice { value: option["value"].as_str()?.to_owned(), label: label.to_owned() })
+    Some(PropertyOption { value: option["value"].as_str()?.to_owned(), label: label.to_owned() })
 }
 
 fn is_address(text: &str) -> bool {
@@ -355,7 +356,7 @@ fn is_address(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn definitions() -> Definitions {
+    fn definitions() -> PropertyDefinitions {
         let properties: Vec<Property> = serde_json::from_value(json!([
             {"name": "email", "type": "string"},
             {"name": "amount", "type": "number"},
@@ -367,7 +368,7 @@ mod tests {
             {"name": "score", "type": "number", "calculated": true},
         ]))
         .expect("definitions");
-        Definitions::of(&ObjectType::CONTACTS, &properties, Vec::new())
+        PropertyDefinitions::of(&ObjectType::CONTACTS, &properties, Vec::new())
     }
 
     fn faults(pairs: &[(&str, &str)]) -> Option<String> {
@@ -426,7 +427,7 @@ mod tests {
         ]))
         .expect("pipelines");
         let pipelines = pipelines.into_iter().map(Pipeline::with_stages).collect();
-        let definitions = Definitions::of(&ObjectType::TICKETS, &[], pipelines);
+        let definitions = PropertyDefinitions::of(&ObjectType::TICKETS, &[], pipelines);
         let mut properties = BTreeMap::new();
         definitions.set_first_stage(&ObjectType::TICKETS, &mut properties);
         assert_eq!(properties["hs_pipeline"], "0");

@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::accounts::Accounts;
 use super::breaker::Breaker;
-use super::chunk::Context;
-use super::definitions::Definitions;
-use super::exit::TargetError;
+use super::deferred::SpilledLine;
+use super::definitions::PropertyDefinitions;
+use super::desired::{DesiredRecord, ParsedRecord, ReadOptions, SourceLine, read};
+use super::error::TargetError;
 use super::identity::line_key;
-use super::input::{InputError, Line, Message, Record, parse};
-use super::known::Fresh;
-use super::plan::{Match, StreamPlan, object_type_of};
-use super::portal::{DELIVERY_KEY, DOUBLE_DEALS, Session, define_key};
+use super::input::{InputError, InputMessage, InputRecord, Line, parse};
+use super::outcome_log::OutcomeLog;
+use super::plan::{MatchBy, StreamPlan, object_type_of};
+use super::record_index::AbsentKeys;
 use super::rejects::is_rejected_line;
-use super::waiting::SpilledLine;
-use super::wanted::{Manner, Reading, Source, Wanted, read};
+use super::session::{DELIVERY_KEY, DOUBLE_DEALS, TargetSession, define_key};
+use super::write_step::WriteContext;
 use super::writer::Writer;
-use super::writing::Refusal;
+use super::writing::Rejection;
 use crate::client::ObjectType;
 use crate::config::{TargetConfig, nearest_of};
 
@@ -31,10 +31,10 @@ use crate::config::{TargetConfig, nearest_of};
 pub(super) const ORDER: [ObjectType; 4] =
     [ObjectType::COMPANIES, ObjectType::CONTACTS, ObjectType::DEALS, ObjectType::TICKETS];
 /// Records of a segment; 100 batches keep the budget busy while the last ones of a type come in.
-const SEGMENT_RECORDS: usize = 10_000;
+const BATCH_RECORDS: usize = 10_000;
 /// Bytes of a segment's lines; a ticket may hold a megabyte.
-const SEGMENT_BYTES: usize = 32 << 20;
-/// STATEs held back; of more only every second one is kept.
+const BATCH_BYTES: usize = 32 << 20;
+/// STATEs that are not written yet; of more only every second one is kept.
 const MAX_STATES: usize = 64;
 
 /// The place of a type in [`ORDER`].
@@ -42,17 +42,17 @@ pub(super) fn rank(object_type: &ObjectType) -> usize {
     ORDER.iter().position(|one| one == object_type).unwrap_or(usize::MAX)
 }
 
-/// A delivery under way.
+/// A delivery in progress.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    session: Session,
+    session: TargetSession,
     writer: Writer,
-    definitions: HashMap<ObjectType, Arc<Definitions>>,
+    definitions: HashMap<ObjectType, Arc<PropertyDefinitions>>,
     /// None: the config leaves the stream out.
     plans: HashMap<String, Option<Arc<StreamPlan>>>,
-    /// Types whose unique property for delivery keys was seen to.
-    keyed: HashSet<ObjectType>,
-    segment: Vec<Wanted>,
+    /// Types whose unique property for delivery keys was looked for or created.
+    key_ensured: HashSet<ObjectType>,
+    batch: Vec<DesiredRecord>,
     bytes: usize,
     /// STATEs that are not out yet, each with the number of its line.
     states: Vec<(u64, Box<RawValue>)>,
@@ -65,49 +65,49 @@ impl Delivery {
     ///
     /// # Errors
     /// When a file that the settings name cannot be opened.
-    pub(super) fn new(session: Session, dry: bool) -> Result<Self, TargetError> {
-        let accounts = Accounts::open(&session.config, dry)?;
-        let context = Context {
+    pub(super) fn new(session: TargetSession, dry: bool) -> Result<Self, TargetError> {
+        let outcome_log = OutcomeLog::open(&session.config, dry)?;
+        let context = WriteContext {
             client: session.client.clone(),
             dry,
-            keyless: HashSet::new(),
-            next_fake: AtomicU64::new(u64::MAX),
-            fresh: Fresh::default(),
+            key_missing: HashSet::new(),
+            next_placeholder: AtomicU64::new(u64::MAX),
+            absent_keys: AbsentKeys::default(),
             breaker: Breaker::default(),
             stopped: AtomicBool::new(false),
         };
         Ok(Self {
             session,
-            writer: Writer::new(context, accounts),
+            writer: Writer::new(context, outcome_log),
             definitions: HashMap::new(),
             plans: HashMap::new(),
-            keyed: HashSet::new(),
-            segment: Vec::new(),
+            key_ensured: HashSet::new(),
+            batch: Vec::new(),
             bytes: 0,
             states: Vec::new(),
             is_of_rejects: false,
         })
     }
 
-    /// Whether nothing was taken since the last delivery.
+    /// Whether no line was accepted since the last delivery.
     pub(super) fn is_empty(&self) -> bool {
-        let states = self.states.is_empty() || self.writer.waiting.first_line().is_some();
-        self.segment.is_empty() && states && !self.writer.accounts.holds_lines()
+        let states = self.states.is_empty() || self.writer.deferred.first_line().is_some();
+        self.batch.is_empty() && states && !self.writer.outcome_log.holds_lines()
     }
 
-    /// Whether the segment should be delivered before more is taken.
+    /// Whether the batch should be delivered before more is accepted.
     pub(super) fn is_full(&self) -> bool {
-        self.segment.len() >= SEGMENT_RECORDS || self.bytes >= SEGMENT_BYTES
+        self.batch.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES
     }
 
-    /// Takes one line.
+    /// Accepts one line.
     ///
     /// # Errors
     /// When the line is no message, or its stream cannot be written.
-    pub(super) async fn take(&mut self, line: Line) -> Result<(), TargetError> {
+    pub(super) async fn accept(&mut self, line: Line) -> Result<(), TargetError> {
         let message = match parse(&line) {
             // A run that was killed while it wrote rejects leaves half a line at the end of the file.
-            Ok(Message::Unreadable(_)) if self.is_of_rejects && is_cut(&line) => {
+            Ok(InputMessage::Unreadable(_)) if self.is_of_rejects && is_cut(&line) => {
                 let number = line.number;
                 tracing::warn!(
                     "line {number}, the last one of this file of rejects, is cut off and left out: the run that wrote it was \
@@ -118,24 +118,24 @@ impl Delivery {
             parsed => parsed?,
         };
         match message {
-            Message::Schema { stream, key_properties } => {
-                self.writer.accounts.schemas.insert(stream.clone(), line.text);
+            InputMessage::Schema { stream, key_properties } => {
+                self.writer.outcome_log.schemas.insert(stream.clone(), line.text);
                 self.plan(&stream, key_properties).await
             }
-            Message::Record(record) => self.take_record(record, line).await,
-            Message::State(value) => {
-                self.hold_state(line.number, value);
+            InputMessage::Record(record) => self.accept_record(record, line).await,
+            InputMessage::State(value) => {
+                self.keep_state(line.number, value);
                 Ok(())
             }
-            Message::ActivateVersion => {
-                self.writer.accounts.summary.activate_versions += 1;
+            InputMessage::ActivateVersion => {
+                self.writer.outcome_log.summary.activate_versions += 1;
                 Ok(())
             }
-            Message::Unreadable(bad) => self.writer.accounts.reject_unreadable(line.number, bad),
+            InputMessage::Unreadable(bad) => self.writer.outcome_log.reject_unreadable(line.number, bad),
         }
     }
 
-    fn hold_state(&mut self, line: u64, value: Box<RawValue>) {
+    fn keep_state(&mut self, line: u64, value: Box<RawValue>) {
         if self.states.len() >= MAX_STATES {
             let mut place = 0;
             self.states.retain(|_| {
@@ -162,16 +162,16 @@ impl Delivery {
         Ok(())
     }
 
-    async fn definitions(&mut self, object_type: &ObjectType) -> Result<Arc<Definitions>, TargetError> {
+    async fn definitions(&mut self, object_type: &ObjectType) -> Result<Arc<PropertyDefinitions>, TargetError> {
         if let Some(known) = self.definitions.get(object_type) {
             return Ok(known.clone());
         }
         let client = &self.session.client;
         let (mut read, is_empty) =
-            tokio::try_join!(Definitions::read(client, object_type), client.has_no_objects(object_type))?;
+            tokio::try_join!(PropertyDefinitions::read(client, object_type), client.has_no_objects(object_type))?;
         // HubSpot answers with an empty list now and then; records taken for new would be written over.
         if is_empty && client.has_no_objects(object_type).await? {
-            self.writer.context.fresh.is_empty_of(object_type);
+            self.writer.context.absent_keys.add_empty_type(object_type);
         }
         if self.writer.context.dry {
             // A run leaves them to HubSpot, which may know of newer ones.
@@ -182,64 +182,64 @@ impl Delivery {
         Ok(read)
     }
 
-    async fn take_record(&mut self, record: Record, line: Line) -> Result<(), TargetError> {
+    async fn accept_record(&mut self, record: InputRecord, line: Line) -> Result<(), TargetError> {
         let number = line.number;
         let plan = match self.plans.get(&record.stream) {
             Some(Some(plan)) => plan.clone(),
             Some(None) => {
-                self.writer.accounts.left_out(&record.stream, number);
+                self.writer.outcome_log.left_out(&record.stream, number);
                 return Ok(());
             }
             None => return Err(InputError::NoSchema { line: number, stream: record.stream }.into()),
         };
-        self.see_to_key(&plan).await?;
+        self.ensure_key_property(&plan).await?;
         self.is_of_rejects = self.is_of_rejects || is_rejected_line(&line.text);
-        let source = Source { line: number, text: line.text };
+        let source = SourceLine { line: number, text: line.text };
         match self.read(&plan, &record, source.clone()) {
-            Reading::Wanted(wanted) => {
+            ParsedRecord::Record(desired) => {
                 self.bytes += source.text.len();
-                self.segment.push(*wanted);
+                self.batch.push(*desired);
                 Ok(())
             }
-            Reading::Archived => {
-                self.writer.accounts.archived(&plan, number);
+            ParsedRecord::Deleted => {
+                self.writer.outcome_log.archived(&plan, number);
                 Ok(())
             }
-            Reading::Faulty(reason) => {
+            ParsedRecord::Invalid(reason) => {
                 // Its position in the delivery is lost in the file of rejects.
-                let key = match (&plan.matched, plan.key_properties.is_empty(), &record.delivery_key) {
-                    (Match::Once(_), true, None) => {
+                let key = match (&plan.match_by, plan.key_properties.is_empty(), &record.delivery_key) {
+                    (MatchBy::DeliveryKey(_), true, None) => {
                         self.session.config.delivery_id.as_ref().map(|delivery| line_key(delivery, number))
                     }
                     (.., key) => key.clone(),
                 };
-                self.writer.accounts.reject(&plan, &source, key.as_deref(), None, &Refusal::new(reason))
+                self.writer.outcome_log.reject(&plan, &source, key.as_deref(), None, &Rejection::new(reason))
             }
         }
     }
 
-    fn read(&self, plan: &Arc<StreamPlan>, record: &Record, source: Source) -> Reading {
+    fn read(&self, plan: &Arc<StreamPlan>, record: &InputRecord, source: SourceLine) -> ParsedRecord {
         let config: &TargetConfig = &self.session.config;
-        let is_a_stream =
+        let names_a_stream =
             |name: &str| name == "tickets" || self.plans.contains_key(name) || config.streams.contains_key(name);
-        let manner = Manner {
+        let manner = ReadOptions {
             clear_nulls: config.clear_nulls,
             delivery_id: config.delivery_id.as_deref(),
-            delivery_is_a_stream: config.delivery_id.as_deref().is_some_and(is_a_stream),
+            delivery_is_a_stream: config.delivery_id.as_deref().is_some_and(names_a_stream),
             portal_id: &self.session.portal_id,
         };
         read(plan, record, source, manner)
     }
 
     /// Creates the unique property for delivery keys on first use.
-    async fn see_to_key(&mut self, plan: &StreamPlan) -> Result<(), TargetError> {
-        let (name, needed) = match &plan.matched {
-            Match::Once(name) | Match::Domain(name) => (name.as_str(), true),
+    async fn ensure_key_property(&mut self, plan: &StreamPlan) -> Result<(), TargetError> {
+        let (name, needed) = match &plan.match_by {
+            MatchBy::DeliveryKey(name) | MatchBy::CompanyDomain(name) => (name.as_str(), true),
             // Deals are found without it; it keeps two deliveries at once from creating a deal twice.
-            Match::DealName => (DELIVERY_KEY, false),
-            Match::Unique(_) | Match::Id | Match::Never => return Ok(()),
+            MatchBy::DealName => (DELIVERY_KEY, false),
+            MatchBy::UniqueProperty(_) | MatchBy::Id | MatchBy::AlwaysCreate => return Ok(()),
         };
-        if !self.keyed.insert(plan.object_type.clone()) {
+        if !self.key_ensured.insert(plan.object_type.clone()) {
             return Ok(());
         }
         let context = &mut self.writer.context;
@@ -247,7 +247,7 @@ impl Delivery {
             Some(definition) if definition.unique => return Ok(()),
             Some(_) => format!("the property {name} is there, but its values are not unique"),
             None if context.dry => {
-                context.keyless.insert(plan.object_type.clone());
+                context.key_missing.insert(plan.object_type.clone());
                 return Ok(());
             }
             None => match define_key(&context.client, &plan.object_type, name).await? {
@@ -259,63 +259,63 @@ impl Delivery {
             return Err(TargetError::Stream { stream: plan.stream.clone(), reason: problem });
         }
         tracing::warn!("{}: {problem}; {DOUBLE_DEALS}", plan.stream);
-        context.keyless.insert(plan.object_type.clone());
+        context.key_missing.insert(plan.object_type.clone());
         Ok(())
     }
 
-    /// Brings everything taken so far into the portal, apart from what waits for later lines, then lets the STATEs out
-    /// that this covers.
+    /// Writes everything accepted so far to the portal, apart from deferred records, then writes the latest STATE
+    /// that is covered.
     ///
     /// # Errors
-    /// What is about no single record, and too many rejected ones; then no STATE goes out.
+    /// Errors that concern no single record, and too many rejected ones; then no STATE is written.
     pub(super) async fn deliver(&mut self) -> Result<(), TargetError> {
-        let outcome = self.deliver_segment().await;
+        let outcome = self.deliver_batch().await;
         // Even of a run that fails the reasons are kept.
-        self.writer.accounts.flush()?;
+        self.writer.outcome_log.flush()?;
         outcome?;
-        self.let_states_out()
+        self.write_covered_states()
     }
 
-    async fn deliver_segment(&mut self) -> Result<(), TargetError> {
-        let mut by_type: [Vec<Wanted>; ORDER.len()] = Default::default();
-        for wanted in std::mem::take(&mut self.segment) {
-            by_type[rank(&wanted.plan.object_type)].push(wanted);
+    async fn deliver_batch(&mut self) -> Result<(), TargetError> {
+        let mut by_type: [Vec<DesiredRecord>; ORDER.len()] = Default::default();
+        for desired in std::mem::take(&mut self.batch) {
+            by_type[rank(&desired.plan.object_type)].push(desired);
         }
         self.bytes = 0;
         for (rank, mut lines) in by_type.into_iter().enumerate() {
-            lines.extend(self.writer.waiting.take_arrived(rank));
+            lines.extend(self.writer.deferred.take_ready(rank));
             lines.sort_by_key(|one| one.source.line);
             self.writer.deliver(lines, false).await?;
         }
-        self.writer.waiting.forget_arrived();
+        self.writer.deferred.forget_arrived();
         Ok(())
     }
 
-    /// Delivers everything, what waits included: no line comes any more.
+    /// Delivers everything, deferred records included: the input has ended.
     ///
     /// # Errors
     /// As [`Delivery::deliver`].
     pub(super) async fn finish(&mut self) -> Result<(), TargetError> {
-        let mut outcome = self.deliver_segment().await;
+        let mut outcome = self.deliver_batch().await;
         if outcome.is_ok() {
-            outcome = self.deliver_waiting().await;
+            outcome = self.deliver_deferred().await;
         }
-        self.writer.accounts.flush()?;
+        self.writer.outcome_log.flush()?;
         outcome?;
         self.warn_of_absent_streams();
-        self.writer.accounts.check()?;
-        self.let_states_out()
+        self.writer.outcome_log.check()?;
+        self.write_covered_states()
     }
 
-    async fn deliver_waiting(&mut self) -> Result<(), TargetError> {
+    async fn deliver_deferred(&mut self) -> Result<(), TargetError> {
         for rank in 0..ORDER.len() {
-            let mut lines = self.writer.waiting.take_all(rank);
+            let mut lines = self.writer.deferred.take_all(rank);
             lines.sort_by_key(|one| one.source.line);
             self.writer.deliver(lines, true).await?;
-            let Some(mut spilled) = self.writer.waiting.take_spilled(rank)? else { continue };
+            let Some(mut spilled) = self.writer.deferred.take_spilled(rank)? else { continue };
             loop {
                 let mut lines = Vec::new();
-                while lines.len() < SEGMENT_RECORDS
+                while lines.len() < BATCH_RECORDS
                     && let Some(line) = spilled.next()?
                 {
                     lines.extend(self.read_again(line));
@@ -326,28 +326,28 @@ impl Delivery {
                 self.writer.deliver(lines, true).await?;
             }
         }
-        self.writer.waiting.forget_spilled();
+        self.writer.deferred.forget_spilled();
         Ok(())
     }
 
     /// Reads a line that was taken before; it is a record that can be written.
-    fn read_again(&self, line: SpilledLine) -> Option<Wanted> {
+    fn read_again(&self, line: SpilledLine) -> Option<DesiredRecord> {
         let SpilledLine { plan, source } = line;
         let again = Line { number: source.line, text: source.text.clone(), fault: None };
-        let Ok(Message::Record(record)) = parse(&again) else { return None };
+        let Ok(InputMessage::Record(record)) = parse(&again) else { return None };
         match self.read(&plan, &record, source) {
-            Reading::Wanted(wanted) => Some(*wanted),
-            Reading::Archived | Reading::Faulty(_) => None,
+            ParsedRecord::Record(desired) => Some(*desired),
+            ParsedRecord::Deleted | ParsedRecord::Invalid(_) => None,
         }
     }
 
-    fn let_states_out(&mut self) -> Result<(), TargetError> {
+    fn write_covered_states(&mut self) -> Result<(), TargetError> {
         // Too many rejects of earlier lines end the run, or hold STATE back, before it covers them.
-        if self.writer.context.dry || self.writer.accounts.check().is_err() {
+        if self.writer.context.dry || self.writer.outcome_log.check().is_err() {
             return Ok(());
         }
-        let first_waiting = self.writer.waiting.first_line().unwrap_or(u64::MAX);
-        let covered = self.states.partition_point(|(line, _)| *line < first_waiting);
+        let first_deferred = self.writer.deferred.first_line().unwrap_or(u64::MAX);
+        let covered = self.states.partition_point(|(line, _)| *line < first_deferred);
         let Some((_, state)) = self.states.drain(..covered).next_back() else { return Ok(()) };
         // Safe here: every record before it is in the portal or among the rejects.
         let mut out = io::stdout().lock();
@@ -367,13 +367,13 @@ impl Delivery {
         }
     }
 
-    /// Ends a run, however it went: what is known of its lines is kept and told.
+    /// Ends a run, however it went: writes the files and logs the counts.
     pub(super) fn close(&mut self, elapsed: std::time::Duration) {
-        if let Err(error) = self.writer.accounts.flush() {
+        if let Err(error) = self.writer.outcome_log.flush() {
             tracing::error!("{error}");
         }
-        let summary = &mut self.writer.accounts.summary;
-        summary.waiting = self.writer.waiting.lines();
+        let summary = &mut self.writer.outcome_log.summary;
+        summary.deferred = self.writer.deferred.lines();
         summary.report(&self.session.client.call_stats().snapshot(), elapsed, self.writer.context.dry);
     }
 }

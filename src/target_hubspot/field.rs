@@ -1,17 +1,17 @@
 //! What a field of a stream means in HubSpot.
 
-use super::definitions::Definitions;
+use super::definitions::PropertyDefinitions;
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, UnknownFields};
 use crate::property::column_name;
 
 /// What becomes of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum FieldMeaning {
     /// The value of a property.
     Property(String),
     /// Other records, by what is in the field.
-    Reference(Reference),
+    Reference(ReferenceField),
     /// The label of the references of a type.
     Label(ObjectType),
     /// References and labels of any form.
@@ -28,16 +28,16 @@ pub(super) enum Field {
 
 /// Records of a type by one of their marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reference {
+pub(super) struct ReferenceField {
     pub(super) to: ObjectType,
-    pub(super) mark: Mark,
+    pub(super) lookup_by: LookupBy,
     /// Whether the field may hold several.
     pub(super) several: bool,
 }
 
 /// By what another record is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Mark {
+pub(super) enum LookupBy {
     Id,
     Email,
     Domain,
@@ -74,33 +74,33 @@ const ALIASES: [(&str, &str, &str); 16] = [
 pub(super) fn meaning(
     field: &str,
     object_type: &ObjectType,
-    definitions: &Definitions,
+    definitions: &PropertyDefinitions,
     config: &StreamConfig,
     keys: &[String],
     unknown: UnknownFields,
-) -> Field {
+) -> FieldMeaning {
     let own_id = config.id_property.as_deref() == Some("hs_object_id");
     let property = |name: &str| match definitions.by_name.get(name) {
-        Some(definition) if definition.read_only => Field::Nothing,
-        _ => Field::Property(name.to_owned()),
+        Some(definition) if definition.read_only => FieldMeaning::Nothing,
+        _ => FieldMeaning::Property(name.to_owned()),
     };
     match config.properties.get(field) {
-        Some(None) => return Field::Nothing,
-        Some(Some(name)) if name == "hs_object_id" && own_id => return Field::OwnId,
+        Some(None) => return FieldMeaning::Nothing,
+        Some(Some(name)) if name == "hs_object_id" && own_id => return FieldMeaning::OwnId,
         Some(Some(name)) if definitions.by_name.contains_key(name) => return property(name),
-        Some(Some(name)) => return unheard_of(name, unknown),
+        Some(Some(name)) => return unknown_field(name, unknown),
         None => {}
     }
     if own_id && ["hs_object_id", "id"].contains(&field) {
-        return Field::OwnId;
+        return FieldMeaning::OwnId;
     }
     // A property that is called like one of the tap's columns has another column there.
     let reserved = column_name(field) != field;
-    if reserved && is_taps(field) {
-        return Field::Nothing;
+    if reserved && is_tap_column(field) {
+        return FieldMeaning::Nothing;
     }
     if reserved && field == "properties" {
-        return Field::Expanded;
+        return FieldMeaning::Expanded;
     }
     if let Some(name) = definitions.named(field) {
         return property(name);
@@ -108,11 +108,11 @@ pub(super) fn meaning(
     if let Some(reference) = reference(field, object_type) {
         return reference;
     }
-    if is_taps(field) {
-        return Field::Nothing;
+    if is_tap_column(field) {
+        return FieldMeaning::Nothing;
     }
     if field == "properties" {
-        return Field::Expanded;
+        return FieldMeaning::Expanded;
     }
     let folded = folded(field);
     let alias = ALIASES
@@ -125,20 +125,20 @@ pub(super) fn meaning(
         return property(&folded);
     }
     if keys.iter().any(|key| key == field) {
-        return Field::Nothing;
+        return FieldMeaning::Nothing;
     }
-    unheard_of(field, unknown)
+    unknown_field(field, unknown)
 }
 
-fn is_taps(field: &str) -> bool {
+fn is_tap_column(field: &str) -> bool {
     TAPS_COLUMNS.contains(&field) || field.starts_with('_') || field.starts_with("associated_")
 }
 
-fn unheard_of(name: &str, unknown: UnknownFields) -> Field {
+fn unknown_field(name: &str, unknown: UnknownFields) -> FieldMeaning {
     match unknown {
-        UnknownFields::Reject => Field::Unknown,
-        UnknownFields::Ignore => Field::Nothing,
-        UnknownFields::Pass => Field::Property(name.to_owned()),
+        UnknownFields::Reject => FieldMeaning::Unknown,
+        UnknownFields::Ignore => FieldMeaning::Nothing,
+        UnknownFields::Pass => FieldMeaning::Property(name.to_owned()),
     }
 }
 
@@ -148,32 +148,33 @@ pub(super) fn folded(field: &str) -> String {
 }
 
 /// References lead from what is delivered later to what is delivered before it.
-fn reference(field: &str, from: &ObjectType) -> Option<Field> {
-    let to = |to: ObjectType, mark, several| Some(Field::Reference(Reference { to, mark, several }));
+fn reference(field: &str, from: &ObjectType) -> Option<FieldMeaning> {
+    let to =
+        |to: ObjectType, lookup_by, several| Some(FieldMeaning::Reference(ReferenceField { to, lookup_by, several }));
     let rank = super::delivery::rank(from);
     let folded = folded(field);
     let (contacts, companies, deals) = (ObjectType::CONTACTS, ObjectType::COMPANIES, ObjectType::DEALS);
     let found = match folded.as_str() {
-        "contactid" => to(contacts, Mark::Id, false),
-        "contactids" => to(contacts, Mark::Id, true),
-        "contactemail" => to(contacts, Mark::Email, false),
-        "contactemails" => to(contacts, Mark::Email, true),
-        "companyid" => to(companies, Mark::Id, false),
-        "companyids" => to(companies, Mark::Id, true),
-        "companydomain" => to(companies, Mark::Domain, false),
-        "dealid" => to(deals, Mark::Id, false),
-        "dealids" => to(deals, Mark::Id, true),
-        "dealname" => to(deals, Mark::Name, false),
-        "dealnames" => to(deals, Mark::Name, true),
-        "contactlabel" => Some(Field::Label(contacts)),
-        "companylabel" => Some(Field::Label(companies)),
-        "deallabel" => Some(Field::Label(deals)),
-        "associations" => Some(Field::Associations),
+        "contactid" => to(contacts, LookupBy::Id, false),
+        "contactids" => to(contacts, LookupBy::Id, true),
+        "contactemail" => to(contacts, LookupBy::Email, false),
+        "contactemails" => to(contacts, LookupBy::Email, true),
+        "companyid" => to(companies, LookupBy::Id, false),
+        "companyids" => to(companies, LookupBy::Id, true),
+        "companydomain" => to(companies, LookupBy::Domain, false),
+        "dealid" => to(deals, LookupBy::Id, false),
+        "dealids" => to(deals, LookupBy::Id, true),
+        "dealname" => to(deals, LookupBy::Name, false),
+        "dealnames" => to(deals, LookupBy::Name, true),
+        "contactlabel" => Some(FieldMeaning::Label(contacts)),
+        "companylabel" => Some(FieldMeaning::Label(companies)),
+        "deallabel" => Some(FieldMeaning::Label(deals)),
+        "associations" => Some(FieldMeaning::Associations),
         _ => None,
     }?;
     let leads_back = match &found {
-        Field::Reference(reference) => super::delivery::rank(&reference.to) < rank,
-        Field::Label(to) => super::delivery::rank(to) < rank,
+        FieldMeaning::Reference(reference) => super::delivery::rank(&reference.to) < rank,
+        FieldMeaning::Label(to) => super::delivery::rank(to) < rank,
         _ => rank > 0,
     };
     leads_back.then_some(found)

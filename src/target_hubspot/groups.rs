@@ -1,82 +1,86 @@
-//! Lines that mean one record, in the order of the input.
+//! Groups of lines of one record, in the order of the input.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::chunk::{Link, Ready};
-use super::identity::{Token, folded};
-use super::known::mark_token;
-use super::matching::{Found, Stored};
-use super::plan::{Match, StreamPlan};
-use super::writing::Refusal;
+use super::identity::{KeyHash, folded};
+use super::matching::{Lookup, StoredRecord};
+use super::plan::{MatchBy, StreamPlan};
+use super::record_index::lookup_key;
+use super::write_step::{AssociationLink, ResolvedLine};
+use super::writing::Rejection;
 use crate::client::{ObjectId, ObjectType};
 
 /// A property whose value moves in one direction only, so that two values written after one another and the second one
 /// alone differ.
 const ONE_WAY: &str = "lifecyclestage";
 
-/// A record as its lines want it.
+/// A record with all its lines.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct RecordGroup {
     pub(super) plan: Arc<StreamPlan>,
     /// The lines, the first one first.
-    pub(super) lines: Vec<Ready>,
-    /// What all lines together want; of a property the last line's value.
+    pub(super) lines: Vec<ResolvedLine>,
+    /// The values of all lines together; the last line's value of each property.
     pub(super) properties: BTreeMap<String, String>,
-    pub(super) links: Vec<Link>,
+    pub(super) links: Vec<AssociationLink>,
     /// The record as it is in the portal.
-    pub(super) stored: Option<Stored>,
+    pub(super) stored: Option<StoredRecord>,
 }
 
 /// What can be written at once, and what cannot.
 #[derive(Debug, Default)]
 pub(super) struct Wave {
-    pub(super) groups: Vec<Group>,
-    pub(super) refused: Vec<(Ready, Refusal)>,
+    pub(super) groups: Vec<RecordGroup>,
+    pub(super) refused: Vec<(ResolvedLine, Rejection)>,
     /// Lines that can only be judged once this wave is written.
-    pub(super) later: Vec<Ready>,
+    pub(super) later: Vec<ResolvedLine>,
 }
 
-/// What a record is known by. A deal whose contact is not there yet is known by what the line says of the contact.
-pub(super) fn identity(ready: &Ready, found: &Found) -> Vec<Token> {
-    let wanted = &ready.wanted;
-    let of = &wanted.plan.object_type;
-    let Some(key) = wanted.key.as_deref() else { return Vec::new() };
-    let mut tokens = match &wanted.plan.matched {
-        Match::Unique(property) | Match::Once(property) => vec![Token::of_value(of, property, key)],
-        Match::Domain(_) => vec![Token::of_value(of, "domain", key)],
-        Match::Id => vec![Token::of_value(of, "hs_object_id", key)],
-        Match::DealName => {
-            let contact = wanted.references.iter().find(|wish| wish.to == ObjectType::CONTACTS);
-            let contact = contact.map(|wish| mark_token(&wish.to, wish.mark, &wish.value).number().to_string());
-            let of_line = Token::of(&["deal of a contact", &contact.unwrap_or_default(), key]);
-            std::iter::once(of_line).chain(ready.contact.map(|contact| Token::of_deal(contact, key))).collect()
+/// The hashes that identify a record. A deal whose contact does not exist yet is identified by
+/// the line's reference to the contact.
+pub(super) fn identity(ready: &ResolvedLine, found: &Lookup) -> Vec<KeyHash> {
+    let desired = &ready.desired;
+    let of = &desired.plan.object_type;
+    let Some(key) = desired.key.as_deref() else { return Vec::new() };
+    let mut tokens = match &desired.plan.match_by {
+        MatchBy::UniqueProperty(property) | MatchBy::DeliveryKey(property) => {
+            vec![KeyHash::of_value(of, property, key)]
         }
-        Match::Never => Vec::new(),
+        MatchBy::CompanyDomain(_) => vec![KeyHash::of_value(of, "domain", key)],
+        MatchBy::Id => vec![KeyHash::of_value(of, "hs_object_id", key)],
+        MatchBy::DealName => {
+            let contact = desired.references.iter().find(|reference| reference.to == ObjectType::CONTACTS);
+            let contact = contact
+                .map(|reference| lookup_key(&reference.to, reference.lookup_by, &reference.value).number().to_string());
+            let of_line = KeyHash::of(&["deal of a contact", &contact.unwrap_or_default(), key]);
+            std::iter::once(of_line).chain(ready.contact.map(|contact| KeyHash::of_deal(contact, key))).collect()
+        }
+        MatchBy::AlwaysCreate => Vec::new(),
     };
-    if let Found::Stored(stored) = found {
-        tokens.push(Token::of_id(of, stored.id));
+    if let Lookup::Found(stored) = found {
+        tokens.push(KeyHash::of_id(of, stored.id));
     }
     tokens
 }
 
 /// Joins lines of one record, in their order. Lines that depend on what another one of them makes are left for later.
-pub(super) fn form(lines: Vec<(Ready, Found)>) -> Wave {
+pub(super) fn form(lines: Vec<(ResolvedLine, Lookup)>) -> Wave {
     let mut wave = Wave::default();
-    let mut places: HashMap<Token, usize> = HashMap::new();
+    let mut places: HashMap<KeyHash, usize> = HashMap::new();
     // Of lines left for later: what comes after them has to stay behind them.
-    let mut postponed: HashSet<Token> = HashSet::new();
-    let mut claimed: HashMap<Token, usize> = HashMap::new();
+    let mut postponed: HashSet<KeyHash> = HashSet::new();
+    let mut claimed: HashMap<KeyHash, usize> = HashMap::new();
     for (ready, found) in lines {
         let tokens = identity(&ready, &found);
         let claims = claims(&ready);
         let stored = match found {
-            Found::Unsure(refusal) => {
-                wave.refused.push((ready, refusal));
+            Lookup::Unknown(rejection) => {
+                wave.refused.push((ready, rejection));
                 continue;
             }
-            Found::Stored(stored) => Some(stored),
-            Found::Absent => None,
+            Lookup::Found(stored) => Some(stored),
+            Lookup::Absent => None,
         };
         let place = tokens.iter().find_map(|token| places.get(token)).copied();
         let waits = tokens.iter().chain(&claims).any(|token| postponed.contains(token))
@@ -92,7 +96,7 @@ pub(super) fn form(lines: Vec<(Ready, Found)>) -> Wave {
                 wave.groups[place].join(ready);
                 place
             }
-            None => match Group::of(ready, stored) {
+            None => match RecordGroup::of(ready, stored) {
                 Ok(group) => {
                     wave.groups.push(group);
                     wave.groups.len() - 1
@@ -110,43 +114,43 @@ pub(super) fn form(lines: Vec<(Ready, Found)>) -> Wave {
 }
 
 /// The values of a line that no other record can have.
-fn claims(ready: &Ready) -> Vec<Token> {
-    let wanted = &ready.wanted;
-    let plan = &wanted.plan;
+fn claims(ready: &ResolvedLine) -> Vec<KeyHash> {
+    let desired = &ready.desired;
+    let plan = &desired.plan;
     let unique = |name: &String| plan.definitions.by_name.get(name).is_some_and(|definition| definition.unique);
-    let values = wanted.properties.iter().filter(|(name, value)| unique(name) && !value.is_empty());
-    values.map(|(name, value)| Token::of(&["claim", plan.object_type.as_str(), name, &folded(value)])).collect()
+    let values = desired.properties.iter().filter(|(name, value)| unique(name) && !value.is_empty());
+    values.map(|(name, value)| KeyHash::of(&["claim", plan.object_type.as_str(), name, &folded(value)])).collect()
 }
 
-impl Group {
+impl RecordGroup {
     /// A record that its first line begins; refused when the record would be new and the line lacks what a new one needs.
-    fn of(ready: Ready, stored: Option<Stored>) -> Result<Self, Box<(Ready, Refusal)>> {
-        let plan = ready.wanted.plan.clone();
+    fn of(ready: ResolvedLine, stored: Option<StoredRecord>) -> Result<Self, Box<(ResolvedLine, Rejection)>> {
+        let plan = ready.desired.plan.clone();
         if stored.is_none()
-            && let Some(refusal) = ready.lacks()
+            && let Some(rejection) = ready.lacks()
         {
-            return Err(Box::new((ready, refusal)));
+            return Err(Box::new((ready, rejection)));
         }
-        let (properties, links) = (ready.wanted.properties.clone(), ready.links.clone());
+        let (properties, links) = (ready.desired.properties.clone(), ready.links.clone());
         Ok(Self { plan, lines: vec![ready], properties, links, stored })
     }
 
     /// Whether a line can be written together with those before it.
-    fn takes(&self, ready: &Ready) -> bool {
+    fn takes(&self, ready: &ResolvedLine) -> bool {
         let stage = |properties: &BTreeMap<String, String>| properties.get(ONE_WAY).cloned();
-        let moves = stage(&ready.wanted.properties).is_some_and(|new| stage(&self.properties) != Some(new));
+        let moves = stage(&ready.desired.properties).is_some_and(|new| stage(&self.properties) != Some(new));
         let begun = stage(&self.properties).is_some();
         !(ready.alone || self.lines.iter().any(|line| line.alone) || moves && begun)
     }
 
-    fn join(&mut self, ready: Ready) {
-        // A ticket that is there is never changed: its first line stands.
-        if !matches!(self.plan.matched, Match::Once(_)) {
-            for (name, new) in &ready.wanted.properties {
+    fn join(&mut self, ready: ResolvedLine) {
+        // An existing ticket is never changed: its first line counts.
+        if !matches!(self.plan.match_by, MatchBy::DeliveryKey(_)) {
+            for (name, new) in &ready.desired.properties {
                 let several = self.plan.definitions.by_name.get(name).is_some_and(|definition| definition.several);
                 let value = self.properties.entry(name.clone()).or_default();
                 match new.strip_prefix(';') {
-                    // It adds to what earlier lines want.
+                    // It adds to the values of earlier lines.
                     Some(added) if several && !value.is_empty() => *value = format!("{value};{added}"),
                     _ => new.clone_into(value),
                 }
@@ -164,19 +168,19 @@ impl Group {
     }
 }
 
-impl Ready {
+impl ResolvedLine {
     /// What is missing for the line to make a new record.
-    fn lacks(&self) -> Option<Refusal> {
-        let wanted = &self.wanted;
-        let plan = &wanted.plan;
-        if plan.matched == Match::Id {
-            let (of, id) = (&plan.object_type, wanted.key.as_deref().unwrap_or_default());
-            return Some(Refusal::new(format!("hs_object_id: the portal has no {of} with the id {id}")));
+    fn lacks(&self) -> Option<Rejection> {
+        let desired = &self.desired;
+        let plan = &desired.plan;
+        if plan.match_by == MatchBy::Id {
+            let (of, id) = (&plan.object_type, desired.key.as_deref().unwrap_or_default());
+            return Some(Rejection::new(format!("hs_object_id: the portal has no {of} with the id {id}")));
         }
-        let mut given = wanted.properties.clone();
+        let mut given = desired.properties.clone();
         given.retain(|_, value| !value.is_empty());
         let mut faults: Vec<String> = plan.for_create.faults(&given).into_iter().collect();
-        faults.extend(wanted.lacking.iter().map(|field| format!("{field}: it refers to no record")));
-        (!faults.is_empty()).then(|| Refusal::new(format!("a new record needs more: {}", faults.join("; "))))
+        faults.extend(desired.missing_references.iter().map(|field| format!("{field}: it refers to no record")));
+        (!faults.is_empty()).then(|| Rejection::new(format!("a new record needs more: {}", faults.join("; "))))
     }
 }

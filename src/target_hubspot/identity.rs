@@ -8,17 +8,17 @@ use sha2::{Digest, Sha256};
 
 use crate::client::{ObjectId, ObjectType};
 
-/// Longest key that stands as it is; longer ones are hashed.
+/// The longest key that is used as it is; longer ones are hashed.
 const MAX_KEY: usize = 200;
 /// A number with a larger power of ten keeps its exponent.
 const MAX_POWER: i64 = 40;
 
-/// Stands for a list of texts. Two different lists have different tokens.
+/// The hash of a list of texts. Two different lists have different hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Token(u128);
+pub(super) struct KeyHash(u128);
 
-impl Token {
-    /// The token of a list. Each part is hashed with its length, so that no two lists are written alike.
+impl KeyHash {
+    /// The hash of a list. Each part is hashed with its length, so that no two lists are written alike.
     pub(super) fn of(parts: &[&str]) -> Self {
         let mut hasher = Sha256::new();
         for part in parts {
@@ -97,7 +97,7 @@ pub(super) fn decimal(number: &str) -> String {
     format!("{sign}{whole}.{fraction}")
 }
 
-/// The delivery key of a record of a stream with key_properties: `STREAM/VALUE` where that can mean nothing else, as
+/// The delivery key of a record of a stream with key_properties: `STREAM/VALUE` where that is unambiguous, as
 /// earlier releases wrote it; else a hash.
 pub(super) fn delivery_key(stream: &str, values: &[String]) -> String {
     match values {
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn tokens_of_different_lists_differ() {
-        assert_ne!(Token::of(&["a", "bc"]), Token::of(&["ab", "c"]));
-        assert_ne!(Token::of(&["a"]), Token::of(&["a", ""]));
+        assert_ne!(KeyHash::of(&["a", "bc"]), KeyHash::of(&["ab", "c"]));
+        assert_ne!(KeyHash::of(&["a"]), KeyHash::of(&["a", ""]));
     }
 }

@@ -15,7 +15,7 @@ use super::wording::quoted;
 /// Where a line belongs that names no stream.
 pub(super) const STDIN: &str = "stdin";
 
-/// A line and where it stands.
+/// A line and its position in the input.
 #[derive(Debug)]
 pub(super) struct Line {
     /// From 1.
@@ -41,30 +41,30 @@ pub(super) struct Unreadable {
     pub(super) reason: String,
 }
 
-/// What a line says.
+/// The message on a line.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum InputMessage {
     Schema {
         stream: String,
         key_properties: Vec<String>,
     },
-    Record(Record),
+    Record(InputRecord),
     State(Box<RawValue>),
     ActivateVersion,
-    /// The line is rejected, and the run goes on.
+    /// The line is rejected, and the run continues.
     Unreadable(Unreadable),
 }
 
 /// The fields of a record, each as its JSON text: numbers keep their digits.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct InputRecord {
     pub(super) stream: String,
     pub(super) fields: BTreeMap<String, Box<RawValue>>,
     /// Given in a file of rejects: the line's position there is not its position in the delivery.
     pub(super) delivery_key: Option<String>,
 }
 
-/// An input that is not what it was said to be.
+/// An input of another form than the options say.
 #[derive(Debug, Error)]
 pub(super) enum InputError {
     #[error("the header of the CSV file cannot be used: {reason}")]
@@ -131,8 +131,8 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 impl InputError {
-    /// Of an input that ends in the middle, what became of the lines before.
-    pub(super) fn what_became_of_the_rest(&self) -> &'static str {
+    /// Whether the lines before the error are delivered, as the end of its sentence.
+    pub(super) fn delivered_before(&self) -> &'static str {
         match self {
             Self::Header { .. } | Self::List | Self::NoText { .. } => "",
             _ => "; what came before it is delivered",
@@ -147,21 +147,21 @@ impl Unreadable {
     }
 }
 
-/// Reads one line. What is wrong with a record is no error: the line is [`Message::Unreadable`].
+/// Reads one line. What is wrong with a record is no error: the line is [`InputMessage::Unreadable`].
 ///
 /// # Errors
 /// When the line is of no type that a Singer message has, or is a SCHEMA or STATE without what these need.
-pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
+pub(super) fn parse(line: &Line) -> Result<InputMessage, InputError> {
     let number = line.number;
     let refuse = |reason: &str| InputError::NotAMessage { line: number, reason: reason.to_owned() };
     let unreadable =
-        |stream: &str, reason: String| Ok(Message::Unreadable(Unreadable::new(stream, line.text.trim(), reason)));
+        |stream: &str, reason: String| Ok(InputMessage::Unreadable(Unreadable::new(stream, line.text.trim(), reason)));
     if let Some(fault) = &line.fault {
         return unreadable(&fault.stream, fault.reason.clone());
     }
     let envelope: Envelope<'_> = match serde_json::from_str(&line.text) {
         Ok(envelope) => envelope,
-        // A run that went on without it would tell records apart by other keys.
+        // Without this SCHEMA the run would identify records by other keys.
         Err(error) if error.is_data() && is_no_record(&line.text) => {
             return Err(refuse(&of_json(&line.text, &error)));
         }
@@ -172,7 +172,7 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
     match (kind.as_str(), envelope.stream) {
         ("SCHEMA", Some(stream)) => {
             envelope.schema.ok_or_else(|| refuse("a SCHEMA needs a schema"))?;
-            Ok(Message::Schema { stream, key_properties: envelope.key_properties.unwrap_or_default() })
+            Ok(InputMessage::Schema { stream, key_properties: envelope.key_properties.unwrap_or_default() })
         }
         ("RECORD", Some(stream)) => {
             // What is wrong with it in particular could quote its values.
@@ -182,9 +182,11 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
                     &stream,
                     format!("the field {field} stands twice with two values; leave one of them out"),
                 ),
-                Some(Fields { values, .. }) => {
-                    Ok(Message::Record(Record { stream, fields: values, delivery_key: envelope.delivery_key }))
-                }
+                Some(Fields { values, .. }) => Ok(InputMessage::Record(InputRecord {
+                    stream,
+                    fields: values,
+                    delivery_key: envelope.delivery_key,
+                })),
                 None => unreadable(&stream, "its record is no object with names and values".to_owned()),
             }
         }
@@ -193,10 +195,16 @@ pub(super) fn parse(line: &Line) -> Result<Message, InputError> {
         ("UNREADABLE", stream) => {
             let stream = stream.unwrap_or_else(|| STDIN.to_owned());
             let reason = "it could not be read in an earlier delivery; put the RECORD that it should be in its place";
-            Ok(Message::Unreadable(Unreadable { stream, text: line.text.trim().to_owned(), reason: reason.to_owned() }))
+            Ok(InputMessage::Unreadable(Unreadable {
+                stream,
+                text: line.text.trim().to_owned(),
+                reason: reason.to_owned(),
+            }))
         }
-        ("STATE", _) => Ok(Message::State(envelope.value.ok_or_else(|| refuse("a STATE needs a value"))?.to_owned())),
-        ("ACTIVATE_VERSION", _) => Ok(Message::ActivateVersion),
+        ("STATE", _) => {
+            Ok(InputMessage::State(envelope.value.ok_or_else(|| refuse("a STATE needs a value"))?.to_owned()))
+        }
+        ("ACTIVATE_VERSION", _) => Ok(InputMessage::ActivateVersion),
         _ => Err(InputError::UnknownType { line: number, found: kind }),
     }
 }
@@ -214,7 +222,7 @@ fn is_no_record(text: &str) -> bool {
 /// What is wrong with a text that is no JSON object, or has members of other types than a message.
 pub(super) fn of_json(text: &str, error: &serde_json::Error) -> String {
     let reason = error.to_string();
-    // The position is told as the line of the input, not as line 1 of itself.
+    // The error names the line of the input, not line 1 of this text.
     let reason = reason.split(" at line ").next().unwrap_or_default();
     let column = error.column();
     if error.is_data() {
@@ -265,11 +273,11 @@ mod tests {
             (r#"{"type":"RECORD","stream":"x","record":{"a":-Infinity}}"#, "stdin", "Infinity is no value"),
             (r#"{"type":"RECORD","stream":"x","record":{"a":Infinity}}"#, "stdin", "Infinity is no value"),
         ] {
-            let Ok(Message::Unreadable(found)) = parse(&line(text)) else { panic!("{text}") };
+            let Ok(InputMessage::Unreadable(found)) = parse(&line(text)) else { panic!("{text}") };
             assert_eq!(found.stream, stream);
             assert!(found.reason.contains(says), "{text}: {}", found.reason);
             let again = parse(&line(&found.text)).expect("a line of the file of rejects");
-            let Message::Unreadable(again) = again else { panic!("{}", found.text) };
+            let InputMessage::Unreadable(again) = again else { panic!("{}", found.text) };
             assert!(again.text == found.text && again.reason.contains("put the RECORD"), "{}", again.reason);
         }
     }
@@ -277,7 +285,7 @@ mod tests {
     #[test]
     fn a_field_that_says_the_same_twice_is_taken() {
         let text = r#"{"type":"RECORD","stream":"x","record":{"a":1,"a":1}}"#;
-        let Ok(Message::Record(record)) = parse(&line(text)) else { panic!("{text}") };
+        let Ok(InputMessage::Record(record)) = parse(&line(text)) else { panic!("{text}") };
         assert_eq!(record.fields.len(), 1);
     }
 
@@ -285,7 +293,7 @@ mod tests {
     fn numbers_keep_their_digits() {
         let text = r#"{"type":"RECORD","stream":"x","record":{"a":12345678901234567890.10}}"#;
         let message = parse(&line(text)).expect("a message");
-        let Message::Record(record) = message else { panic!("{message:?}") };
+        let InputMessage::Record(record) = message else { panic!("{message:?}") };
         assert_eq!(record.fields["a"].get(), "12345678901234567890.10");
     }
 }

@@ -8,8 +8,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
+use super::csv_input;
 use super::input::{InputError, Line, LineFault, STDIN, of_json};
-use super::table;
 
 /// Lines read ahead of what is being delivered.
 const QUEUE: usize = 2_000;
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 
 /// The form of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum InputFormat {
     /// SCHEMA, RECORD and STATE messages.
     Singer,
     /// A record of one stream on each line, as a JSON object.
@@ -37,10 +37,13 @@ pub(super) struct PlainStream {
 }
 
 /// Takes lines; false: no more are wanted.
-pub(super) type Sink<'s> = dyn FnMut(Result<Line, InputError>) -> bool + 's;
+pub(super) type LineSink<'s> = dyn FnMut(Result<Line, InputError>) -> bool + 's;
 
 /// Reads stdin in a thread of its own until it ends or cannot be read.
-pub(super) fn lines(input: impl io::Read + Send + 'static, format: Format) -> mpsc::Receiver<Result<Line, InputError>> {
+pub(super) fn lines(
+    input: impl io::Read + Send + 'static,
+    format: InputFormat,
+) -> mpsc::Receiver<Result<Line, InputError>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     thread::spawn(move || {
         let input = BufReader::with_capacity(BUFFER_BYTES, input);
@@ -50,14 +53,14 @@ pub(super) fn lines(input: impl io::Read + Send + 'static, format: Format) -> mp
 }
 
 /// Reads the input to its end.
-pub(super) fn read(input: impl BufRead, format: &Format, sink: &mut Sink<'_>) {
+pub(super) fn read(input: impl BufRead, format: &InputFormat, sink: &mut LineSink<'_>) {
     let mut physical = PhysicalLines::new(input);
     match format {
-        Format::Table(stream, delimiter) => table::read(&mut physical, stream, *delimiter, sink),
-        Format::Singer => each_text(&mut physical, STDIN, sink, &mut |number, text, sink| {
+        InputFormat::Table(stream, delimiter) => csv_input::read(&mut physical, stream, *delimiter, sink),
+        InputFormat::Singer => each_text(&mut physical, STDIN, sink, &mut |number, text, sink| {
             sink(Ok(Line { number, text, fault: None }))
         }),
-        Format::Records(stream) => {
+        InputFormat::Records(stream) => {
             let mut described = false;
             each_text(&mut physical, &stream.name, sink, &mut |number, text, sink| {
                 if !described && text.trim_start().starts_with('[') {
@@ -81,8 +84,8 @@ pub(super) fn read(input: impl BufRead, format: &Format, sink: &mut Sink<'_>) {
 fn each_text<R: BufRead>(
     physical: &mut PhysicalLines<R>,
     stream: &str,
-    sink: &mut Sink<'_>,
-    taken: &mut dyn FnMut(u64, String, &mut Sink<'_>) -> bool,
+    sink: &mut LineSink<'_>,
+    taken: &mut dyn FnMut(u64, String, &mut LineSink<'_>) -> bool,
 ) {
     while let Some(line) = physical.next() {
         let wanted = match line {
@@ -105,7 +108,7 @@ fn each_text<R: BufRead>(
 /// A line that is not UTF-8.
 pub(super) fn not_utf8(number: u64, stream: &str, bytes: &[u8]) -> Line {
     #[derive(Deserialize)]
-    struct Named {
+    struct DealByName {
         stream: String,
     }
     let text = String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -113,7 +116,7 @@ pub(super) fn not_utf8(number: u64, stream: &str, bytes: &[u8]) -> Line {
     let byte = bytes.get(valid).copied().unwrap_or_default();
     let reason =
         format!("byte {} (0x{byte:02X}) is not UTF-8; save the file as UTF-8 and send this line again", valid + 1);
-    let named = (stream == STDIN).then(|| serde_json::from_str::<Named>(&text).ok()).flatten();
+    let named = (stream == STDIN).then(|| serde_json::from_str::<DealByName>(&text).ok()).flatten();
     let stream = named.map_or_else(|| stream.to_owned(), |named| named.stream);
     Line { number, text, fault: Some(LineFault { stream, reason }) }
 }
@@ -175,7 +178,7 @@ impl PlainStream {
         Line { number, text: message.to_string(), fault: None }
     }
 
-    /// The line of an object, or of a Singer message. What is no JSON is told as it stands in the input.
+    /// The line of an object, or of a Singer message. A line that is no JSON keeps its text for the error.
     fn line(&self, number: u64, text: String) -> Line {
         if is_singer(&text) {
             return Line { number, text, fault: None };
@@ -256,7 +259,7 @@ fn text_begins(bytes: &mut Vec<u8>) -> Result<(), InputError> {
 mod tests {
     use super::*;
 
-    pub(in crate::target_hubspot) fn all(format: &Format, input: &[u8]) -> Vec<Result<Line, InputError>> {
+    pub(in crate::target_hubspot) fn all(format: &InputFormat, input: &[u8]) -> Vec<Result<Line, InputError>> {
         let mut all = Vec::new();
         read(input, format, &mut |line| {
             all.push(line);
@@ -265,11 +268,11 @@ mod tests {
         all
     }
 
-    fn records() -> Format {
-        Format::Records(PlainStream { name: "contacts".to_owned(), key_properties: vec!["n".to_owned()] })
+    fn records() -> InputFormat {
+        InputFormat::Records(PlainStream { name: "contacts".to_owned(), key_properties: vec!["n".to_owned()] })
     }
 
-    fn texts(format: &Format, input: &[u8]) -> Vec<String> {
+    fn texts(format: &InputFormat, input: &[u8]) -> Vec<String> {
         all(format, input).into_iter().map(|line| line.expect("a line").text).collect()
     }
 
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn a_line_that_is_not_utf8_is_a_fault_of_its_stream_and_reading_goes_on() {
         let input = b"{\"type\":\"RECORD\",\"stream\":\"deals\",\"record\":{\"a\":\"\xfc\"}}\nnext\n";
-        let lines = all(&Format::Singer, input);
+        let lines = all(&InputFormat::Singer, input);
         let first = lines[0].as_ref().expect("a line");
         let fault = first.fault.as_ref().expect("a fault");
         assert_eq!((fault.stream.as_str(), first.number), ("deals", 1));

@@ -1,4 +1,4 @@
-//! A file that lines are added to: never half a line of a run that goes on, and none of one that was killed.
+//! A file that lines are appended to. Lines are whole; half a line that a killed run left is cut off.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 /// Read at once when the end of the last whole line is looked for.
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// Bytes of lines that are held: an input may have nothing but faults.
+/// Bytes of buffered lines: every line of an input may be rejected.
 const MAX_HELD_BYTES: usize = 1 << 20;
 
-/// Lines are held until they are written, and then written at once.
+/// Lines are buffered, and then written at once.
 #[derive(Debug)]
 pub(super) struct LinesFile {
     file: File,
@@ -37,12 +37,12 @@ impl LinesFile {
         };
         let mut file = OpenOptions::new().read(true).create(true).append(true).open(path).map_err(unusable)?;
         if file.metadata()?.is_file() {
-            mend_last_line(&mut file)?;
+            repair_last_line(&mut file)?;
         }
         Ok(Self { file, lines: Vec::new(), failed: None })
     }
 
-    /// Adds a line to those that are held, and writes them once they are many.
+    /// Adds a line to the buffer, and writes the buffer once it is large.
     pub(super) fn add(&mut self, line: &str) {
         self.lines.extend_from_slice(line.as_bytes());
         self.lines.push(b'\n');
@@ -53,12 +53,12 @@ impl LinesFile {
         }
     }
 
-    /// Whether lines are held.
+    /// Whether lines are buffered.
     pub(super) fn holds_lines(&self) -> bool {
         !self.lines.is_empty()
     }
 
-    /// Writes the lines that are held.
+    /// Writes the buffered lines.
     ///
     /// # Errors
     /// When the file cannot be written, or could not.
@@ -75,7 +75,7 @@ impl LinesFile {
     }
 }
 
-fn mend_last_line(file: &mut File) -> io::Result<()> {
+fn repair_last_line(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut end = length;
     while end > 0 {

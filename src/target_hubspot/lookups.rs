@@ -1,40 +1,40 @@
-//! Questions about many records, asked side by side.
+//! Concurrent lookups of many records.
 
 use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::breaker::LEAST_RECORDS;
+use super::breaker::MIN_RECORDS;
 use super::wording::{hubspot_words, quoted};
-use super::writing::{Refusal, is_about_inputs};
+use super::writing::{Rejection, is_about_inputs};
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, StoredObject};
 
 /// Requests on their way at once: at 19 a second each may take half a second without a pause.
 pub(super) const REQUESTS_AT_ONCE: usize = 10;
 
-/// The records that were asked for.
+/// The records that a lookup found.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
+pub(super) struct FoundRecords {
     pub(super) found: Vec<StoredObject>,
-    /// Values of which HubSpot did not say whether they are there.
-    pub(super) failed: HashMap<String, Refusal>,
+    /// Values of which HubSpot did not say whether a record has them.
+    pub(super) failed: HashMap<String, Rejection>,
 }
 
 /// Reads live records by id, or by the values of a unique property.
 ///
 /// # Errors
-/// What is about none of the values.
+/// Errors that concern no single value.
 pub(super) async fn read(
     client: &Client,
     object_type: &ObjectType,
     id_property: Option<&str>,
     values: &BTreeSet<String>,
     names: &[&str],
-) -> Result<Answers, ClientError> {
+) -> Result<FoundRecords, ClientError> {
     let mut chunks = stream::iter(chunks(values))
         .map(async |chunk: Vec<String>| read_chunk(client, object_type, id_property, chunk, names).await)
         .buffer_unordered(REQUESTS_AT_ONCE);
-    let mut answers = Answers::default();
+    let mut answers = FoundRecords::default();
     while let Some(read) = chunks.try_next().await? {
         answers.found.extend(read.found);
         answers.failed.extend(read.failed);
@@ -52,16 +52,16 @@ async fn read_chunk(
     id_property: Option<&str>,
     values: Vec<String>,
     names: &[&str],
-) -> Result<Answers, ClientError> {
+) -> Result<FoundRecords, ClientError> {
     let read = async |values: &[String]| client.batch_read_values(object_type, id_property, values, names).await;
-    let mut answers = Answers::default();
+    let mut answers = FoundRecords::default();
     let unsure = |value: &str, reason: &str| {
         let reason = hubspot_words(reason);
-        Refusal::new(format!("HubSpot does not say whether {object_type} has {}: {reason}", quoted(value)))
+        Rejection::new(format!("HubSpot does not say whether {object_type} has {}: {reason}", quoted(value)))
     };
     // Ids and addresses can always be asked for; of another property the refusal may be about the property.
     let mut is_answered = id_property.is_none_or(|name| name == "email");
-    let mut refusal = None;
+    let mut rejection = None;
     let mut is_probed = false;
     let mut waiting = vec![values];
     while let Some(mut values) = waiting.pop() {
@@ -70,8 +70,8 @@ async fn read_chunk(
                 is_answered = true;
                 answers.found.extend(found.found);
                 answers.failed.extend(found.failed.into_iter().map(|(value, error)| {
-                    let refusal = Refusal { category: error.category, ..unsure(&value, &error.message) };
-                    (value, refusal)
+                    let rejection = Rejection { category: error.category, ..unsure(&value, &error.message) };
+                    (value, rejection)
                 }));
                 continue;
             }
@@ -80,12 +80,12 @@ async fn read_chunk(
         let Some(reason) = is_about_inputs(&error) else { return Err(error) };
         if values.len() == 1 {
             let value = values.swap_remove(0);
-            let refused = Refusal { reason: unsure(&value, &reason.message).reason, ..Refusal::of(reason) };
+            let refused = Rejection { reason: unsure(&value, &reason.message).reason, ..Rejection::of(reason) };
             answers.failed.insert(value, refused);
-            refusal = Some(error);
+            rejection = Some(error);
             continue;
         }
-        if !std::mem::replace(&mut is_probed, true) && values.len() >= LEAST_RECORDS {
+        if !std::mem::replace(&mut is_probed, true) && values.len() >= MIN_RECORDS {
             let mut probes = 0;
             for at in [0, values.len() / 2, values.len() - 1] {
                 probes += u32::from(read(&values[at..=at]).await.is_err());
@@ -98,7 +98,7 @@ async fn read_chunk(
         let second = values.split_off(values.len() / 2);
         waiting.extend([second, values]);
     }
-    match refusal.filter(|_| !is_answered) {
+    match rejection.filter(|_| !is_answered) {
         Some(error) => Err(error),
         None => Ok(answers),
     }

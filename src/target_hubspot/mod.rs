@@ -1,39 +1,39 @@
 //! The Singer target: the command line, what each of its ways of running does, and how it ends.
 
-mod accounts;
+mod associate;
 mod breaker;
-mod check;
-mod chunk;
 mod cli;
+mod connection_test;
+mod csv_input;
+mod date_time;
+mod deferred;
 mod definitions;
 mod delivery;
-mod exit;
+mod desired;
+mod error;
 mod field;
 mod groups;
 mod identity;
 mod input;
-mod known;
 mod lines;
 mod lines_file;
-mod linking;
 mod lookups;
 mod matching;
-mod memory;
-mod moment;
+mod outcome_log;
 mod plan;
-mod portal;
 mod portal_rules;
 mod preview;
+mod record_index;
 mod references;
 mod rejects;
 mod run;
-mod settling;
+mod session;
+mod spill_map;
 mod summary;
-mod table;
 mod value;
-mod waiting;
-mod wanted;
 mod wording;
+mod write_batch;
+mod write_step;
 mod writer;
 mod writing;
 
@@ -42,7 +42,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use cli::Arguments;
-use exit::TargetError;
+use error::TargetError;
 
 use crate::about::{Plugin, Program};
 use crate::config::target_schema;
@@ -63,7 +63,7 @@ pub enum InputForm {
     Csv,
 }
 
-/// Reads input as a run does, and forgets it: for those that hold the reader against any bytes. Returns the number of
+/// Reads input as a run does, and delivers nothing: the entry point for fuzzing. Returns the number of
 /// each line that a run takes or rejects.
 ///
 /// # Errors
@@ -71,9 +71,9 @@ pub enum InputForm {
 pub fn check_input(form: InputForm, input: &[u8]) -> Result<Vec<u64>, String> {
     let stream = || lines::PlainStream { name: "contacts".to_owned(), key_properties: Vec::new() };
     let format = match form {
-        InputForm::Singer => lines::Format::Singer,
-        InputForm::Records => lines::Format::Records(stream()),
-        InputForm::Csv => lines::Format::Table(stream(), None),
+        InputForm::Singer => lines::InputFormat::Singer,
+        InputForm::Records => lines::InputFormat::Records(stream()),
+        InputForm::Csv => lines::InputFormat::Table(stream(), None),
     };
     let mut numbers = Ok(Vec::new());
     lines::read(input, &format, &mut |line| {
@@ -125,11 +125,11 @@ fn dispatch(arguments: &Arguments) -> Result<(), TargetError> {
     let runtime = runtime().map_err(TargetError::Runtime)?;
     let result = runtime.block_on(async {
         match arguments.test {
-            true => check::connection(arguments).await,
+            true => connection_test::run(arguments).await,
             false => run::run(arguments).await,
         }
     });
-    // A thread that waits for input must not hold up the end.
+    // A thread that is blocked on stdin must not delay the exit.
     runtime.shutdown_background();
     result
 }

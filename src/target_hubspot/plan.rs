@@ -3,29 +3,29 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::definitions::{Definitions, Rules};
-use super::field::{Field, meaning};
+use super::definitions::{PropertyDefinitions, RecordValidator};
+use super::field::{FieldMeaning, meaning};
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, TargetConfig, UnknownFields};
 
-/// What a new contact must have unless the config says otherwise: what the CRM service asked for.
+/// What a new contact must have unless the config says otherwise: what the CRM service requires.
 const CONTACT_REQUIRES: [&str; 4] = ["email", "firstname", "lastname", "phone"];
 
 /// How a record is found in the portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Match {
+pub(super) enum MatchBy {
     /// By the value of a unique property: update, or create with it.
-    Unique(String),
+    UniqueProperty(String),
     /// By its id: update only.
     Id,
     /// A deal by its name among its contact's deals.
     DealName,
     /// A company by its domain; the unique property keeps one that is created from being created twice.
-    Domain(String),
+    CompanyDomain(String),
     /// Never changed once it is there; the unique property holds its delivery key.
-    Once(String),
+    DeliveryKey(String),
     /// Always new.
-    Never,
+    AlwaysCreate,
 }
 
 /// One stream.
@@ -33,22 +33,22 @@ pub(super) enum Match {
 pub(super) struct StreamPlan {
     pub(super) stream: String,
     pub(super) object_type: ObjectType,
-    pub(super) matched: Match,
+    pub(super) match_by: MatchBy,
     pub(super) key_properties: Vec<String>,
-    pub(super) definitions: Arc<Definitions>,
-    pub(super) for_update: Rules,
-    pub(super) for_create: Rules,
+    pub(super) definitions: Arc<PropertyDefinitions>,
+    pub(super) for_update: RecordValidator,
+    pub(super) for_create: RecordValidator,
     /// Fields that refer to other records, at least one, in each new record.
     pub(super) required_references: Vec<String>,
     config: StreamConfig,
     unknown: UnknownFields,
-    meanings: Mutex<HashMap<String, Field>>,
+    meanings: Mutex<HashMap<String, FieldMeaning>>,
 }
 
 /// The object type of a stream; none when the config leaves the stream out.
 ///
 /// # Errors
-/// When neither config nor name tells.
+/// When neither config nor name determines it.
 pub(super) fn object_type_of(stream: &str, config: &TargetConfig) -> Result<Option<ObjectType>, String> {
     let named = match config.streams.get(stream) {
         Some(None) => return Ok(None),
@@ -69,16 +69,16 @@ impl StreamPlan {
     /// Decides how a stream is written.
     ///
     /// # Errors
-    /// When its records could not be told apart.
+    /// When its records could not be identified.
     pub(super) fn new(
         stream: &str,
         object_type: ObjectType,
         key_properties: Vec<String>,
-        definitions: Arc<Definitions>,
+        definitions: Arc<PropertyDefinitions>,
         config: &TargetConfig,
     ) -> Result<Self, String> {
         let entry = config.streams.get(stream).cloned().flatten().unwrap_or_default();
-        let matched = matched(&object_type, &entry, &definitions, &key_properties, config)?;
+        let match_by = match_by(&object_type, &entry, &definitions, &key_properties, config)?;
         let required = match (&entry.required, object_type.as_str()) {
             (Some(required), _) => required.clone(),
             (None, "contacts") => CONTACT_REQUIRES.map(str::to_owned).to_vec(),
@@ -90,7 +90,7 @@ impl StreamPlan {
             required.into_iter().partition(|name| definitions.by_name.contains_key(name));
         let refers = |name: &str| {
             let meaning = meaning(name, &object_type, &definitions, &entry, &key_properties, config.unknown_fields);
-            matches!(meaning, Field::Reference(_) | Field::Associations)
+            matches!(meaning, FieldMeaning::Reference(_) | FieldMeaning::Associations)
         };
         if let Some(missing) = references.iter().find(|name| !refers(name)) {
             return Err(format!(
@@ -101,7 +101,7 @@ impl StreamPlan {
         Ok(Self {
             stream: stream.to_owned(),
             object_type,
-            matched,
+            match_by,
             key_properties,
             definitions,
             for_update,
@@ -119,26 +119,26 @@ impl StreamPlan {
         configured || matches!(self.key_properties.as_slice(), [key] if key == property)
     }
 
-    /// The property whose value tells the records apart, where a field of the record holds it.
+    /// The property whose value identifies a record, where a field of the record holds it.
     pub(super) fn key_property(&self) -> Option<&str> {
-        match &self.matched {
-            Match::Unique(property) => Some(property),
-            Match::DealName => Some("dealname"),
-            Match::Domain(_) | Match::Once(_) | Match::Id | Match::Never => None,
+        match &self.match_by {
+            MatchBy::UniqueProperty(property) => Some(property),
+            MatchBy::DealName => Some("dealname"),
+            MatchBy::CompanyDomain(_) | MatchBy::DeliveryKey(_) | MatchBy::Id | MatchBy::AlwaysCreate => None,
         }
     }
 
     /// Whether a new record is made with a key that no second writer can use.
     pub(super) fn created_with(&self) -> Option<&str> {
-        match &self.matched {
-            Match::Domain(property) | Match::Once(property) => Some(property),
-            Match::DealName => Some(super::portal::DELIVERY_KEY),
-            Match::Unique(_) | Match::Id | Match::Never => None,
+        match &self.match_by {
+            MatchBy::CompanyDomain(property) | MatchBy::DeliveryKey(property) => Some(property),
+            MatchBy::DealName => Some(super::session::DELIVERY_KEY),
+            MatchBy::UniqueProperty(_) | MatchBy::Id | MatchBy::AlwaysCreate => None,
         }
     }
 
     /// What a field means.
-    pub(super) fn meaning(&self, field: &str) -> Field {
+    pub(super) fn meaning(&self, field: &str) -> FieldMeaning {
         let mut meanings = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = meanings.get(field) {
             return known.clone();
@@ -147,10 +147,10 @@ impl StreamPlan {
         let found = match self.created_with() {
             // The portal need not have it yet.
             Some(property) if property == field && !config.properties.contains_key(field) => {
-                Field::Property(field.to_owned())
+                FieldMeaning::Property(field.to_owned())
             }
             Some(property) if config.properties.get(field).and_then(Option::as_deref) == Some(property) => {
-                Field::Property(property.to_owned())
+                FieldMeaning::Property(property.to_owned())
             }
             _ => meaning(field, object_type, definitions, config, key_properties, self.unknown),
         };
@@ -159,18 +159,18 @@ impl StreamPlan {
     }
 }
 
-fn matched(
+fn match_by(
     object_type: &ObjectType,
     entry: &StreamConfig,
-    definitions: &Definitions,
+    definitions: &PropertyDefinitions,
     key_properties: &[String],
     config: &TargetConfig,
-) -> Result<Match, String> {
+) -> Result<MatchBy, String> {
     if *object_type == ObjectType::TICKETS {
         if entry.id_property.is_some() {
             return Err("id_property: tickets are never updated; their key is set by ticket_key".to_owned());
         }
-        let Some(property) = config.ticket_key() else { return Ok(Match::Never) };
+        let Some(property) = config.ticket_key() else { return Ok(MatchBy::AlwaysCreate) };
         if key_properties.is_empty() && config.delivery_id.is_none() {
             return Err(
                 "its tickets could be created twice: it has no key_properties, so set delivery_id to a name of \
@@ -178,17 +178,17 @@ fn matched(
                     .to_owned(),
             );
         }
-        return Ok(Match::Once(property.to_owned()));
+        return Ok(MatchBy::DeliveryKey(property.to_owned()));
     }
     match (entry.id_property.as_deref(), object_type.as_str()) {
-        (Some("hs_object_id"), _) => Ok(Match::Id),
+        (Some("hs_object_id"), _) => Ok(MatchBy::Id),
         (Some(name), _) => match definitions.by_name.get(name) {
-            Some(definition) if definition.unique => Ok(Match::Unique(name.to_owned())),
+            Some(definition) if definition.unique => Ok(MatchBy::UniqueProperty(name.to_owned())),
             Some(_) => Err(format!("id_property: the values of the property {name} are not unique in the portal")),
             None => Err(format!("id_property: the portal has no property {name}")),
         },
-        (None, "contacts") => Ok(Match::Unique("email".to_owned())),
-        (None, "deals") => Ok(Match::DealName),
-        (None, _) => Ok(Match::Domain(super::portal::DELIVERY_KEY.to_owned())),
+        (None, "contacts") => Ok(MatchBy::UniqueProperty("email".to_owned())),
+        (None, "deals") => Ok(MatchBy::DealName),
+        (None, _) => Ok(MatchBy::CompanyDomain(super::session::DELIVERY_KEY.to_owned())),
     }
 }

@@ -1,5 +1,5 @@
 //! The validation rules that a portal's admins set on properties. HubSpot applies them to every write; those that can be
-//! decided here are told before anything is sent.
+//! decided here are checked before anything is sent.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, Utc};
 use jsonschema::Validator;
 use serde_json::json;
 
-use super::moment;
+use super::date_time;
 use super::wording::quoted;
 use crate::client::{Client, ClientError, ObjectType, ValidationRule};
 
@@ -21,12 +21,12 @@ pub(super) struct PortalRules {
 
 /// Whether there are rules to know.
 #[derive(Debug)]
-pub(super) enum RulesAnswer {
+pub(super) enum PortalRulesResult {
     Read(PortalRules),
-    /// HubSpot does not tell them, for this reason.
-    NotTold(String),
+    /// HubSpot does not list them, for this reason.
+    Unavailable(String),
     /// The configured API version has none.
-    None,
+    NotSupported,
 }
 
 /// A rule that is decided here.
@@ -59,14 +59,16 @@ impl PortalRules {
     ///
     /// # Errors
     /// Any [`ClientError`] but a refusal.
-    pub(super) async fn read(client: &Client, object_type: &ObjectType) -> Result<RulesAnswer, ClientError> {
+    pub(super) async fn read(client: &Client, object_type: &ObjectType) -> Result<PortalRulesResult, ClientError> {
         if !client.has_property_validations() {
-            return Ok(RulesAnswer::None);
+            return Ok(PortalRulesResult::NotSupported);
         }
         match client.list_property_validations(object_type).await {
-            Ok(listed) => Ok(RulesAnswer::Read(Self::of(listed.into_iter().map(|one| (one.property, one.rules))))),
+            Ok(listed) => {
+                Ok(PortalRulesResult::Read(Self::of(listed.into_iter().map(|one| (one.property, one.rules)))))
+            }
             Err(error @ (ClientError::MissingScopes { .. } | ClientError::Refused { .. })) => {
-                Ok(RulesAnswer::NotTold(error.to_string()))
+                Ok(PortalRulesResult::Unavailable(error.to_string()))
             }
             Err(error) => Err(error),
         }
@@ -92,7 +94,7 @@ impl PortalRules {
         Some(format!("{} breaks a validation rule of the portal: {asked}", quoted(value)))
     }
 
-    /// How many rules there are and who decides them.
+    /// A sentence with the number of rules, and which of them only HubSpot checks.
     pub(super) fn in_words(&self) -> String {
         let here: usize = self.by_property.values().map(Vec::len).sum();
         match self.left_to_hubspot.as_slice() {
@@ -113,7 +115,7 @@ impl Rule {
         let first = rule.arguments.first().map(String::as_str);
         let size = || first?.trim().parse::<usize>().ok();
         let number = || first?.trim().parse::<f64>().ok();
-        let at = || moment::instant(first?.trim()).ok();
+        let at = || date_time::instant(first?.trim()).ok();
         let domains = |allowed| {
             let domains = rule.arguments.iter().map(|domain| domain.trim().trim_start_matches('@').to_lowercase());
             Some(Self::Domains { allowed, domains: domains.collect() })
@@ -148,7 +150,7 @@ impl Rule {
     fn broken(&self, value: &str) -> Option<String> {
         let length = value.chars().count();
         let number = || value.parse::<f64>().ok();
-        let instant = || moment::instant(value).ok();
+        let instant = || date_time::instant(value).ok();
         let (broken, asks) = match self {
             Self::MinLength(least) => (length < *least, format!("write {least} characters or more")),
             Self::MaxLength(most) => (length > *most, format!("write {most} characters or fewer")),

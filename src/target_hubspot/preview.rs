@@ -2,27 +2,32 @@
 
 use std::fmt::Write as _;
 
-use super::chunk::{Change, How, Link, Written, shown as shown_id};
-use super::groups::Group;
-use super::writing::Refusal;
+use super::groups::RecordGroup;
+use super::write_step::{AssociationLink, Change, WriteAction, WrittenRecord, shown as shown_id};
+use super::writing::Rejection;
 
 /// Longer values are cut in the middle of a sentence anyway.
 const MAX_SHOWN: usize = 80;
 
 /// The line of a record; none where nothing would happen.
-pub(super) fn line_of(group: &Group, written: &Written, changes: &[Change], links: &[Link]) -> Option<String> {
+pub(super) fn line_of(
+    group: &RecordGroup,
+    written: &WrittenRecord,
+    changes: &[Change],
+    links: &[AssociationLink],
+) -> Option<String> {
     let of = &group.plan.object_type;
-    let mut line = match written.how {
-        How::Created => format!("create {of}"),
-        How::Updated => format!("change {of} {}", written.id),
-        How::Unchanged if links.is_empty() => return None,
-        How::Unchanged => format!("associate {of} {}", shown_id(written.id)),
+    let mut line = match written.action {
+        WriteAction::Created => format!("create {of}"),
+        WriteAction::Updated => format!("change {of} {}", written.id),
+        WriteAction::Unchanged if links.is_empty() => return None,
+        WriteAction::Unchanged => format!("associate {of} {}", shown_id(written.id)),
     };
-    if let Some(key) = &group.lines[0].wanted.key {
+    if let Some(key) = &group.lines[0].desired.key {
         write!(line, " ({key})").expect("writing to a String does not fail");
     }
-    let changes = changes.iter().map(|change| match written.how {
-        How::Created => format!("{}: {}", change.property, shown(&change.new)),
+    let changes = changes.iter().map(|change| match written.action {
+        WriteAction::Created => format!("{}: {}", change.property, shown(&change.new)),
         _ => {
             let old = change.old.as_deref().unwrap_or_default();
             format!("{}: {} → {}", change.property, shown(old), shown(&change.new))
@@ -35,8 +40,8 @@ pub(super) fn line_of(group: &Group, written: &Written, changes: &[Change], link
 }
 
 /// The line of a record that would be rejected.
-pub(super) fn line_of_rejected(stream: &str, line: u64, refusal: &Refusal) -> String {
-    format!("reject {stream} (line {line}) {}", refusal.reason)
+pub(super) fn line_of_rejected(stream: &str, line: u64, rejection: &Rejection) -> String {
+    format!("reject {stream} (line {line}) {}", rejection.reason)
 }
 
 fn shown(value: &str) -> String {

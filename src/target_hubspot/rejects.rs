@@ -9,19 +9,19 @@ use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::lines_file::LinesFile;
-use super::writing::Refusal;
+use super::writing::Rejection;
 
-/// Where rejected records go; without a file they are only counted and told.
+/// The file of rejected records; without one they are only counted and logged.
 #[derive(Debug, Default)]
 pub(super) struct Rejects {
     file: Option<LinesFile>,
-    /// Streams whose SCHEMA stands in the file.
+    /// Streams whose SCHEMA is in the file.
     described: Vec<String>,
 }
 
 /// A record that is not in HubSpot as wanted.
 #[derive(Debug)]
-pub(super) struct Rejected<'r> {
+pub(super) struct RejectedLine<'r> {
     pub(super) line: u64,
     pub(super) text: &'r str,
     pub(super) stream: &'r str,
@@ -29,7 +29,7 @@ pub(super) struct Rejected<'r> {
     pub(super) schema: &'r str,
     /// A ticket's: in the file its line has another number.
     pub(super) delivery_key: Option<&'r str>,
-    pub(super) refusal: &'r Refusal,
+    pub(super) rejection: &'r Rejection,
 }
 
 impl Rejects {
@@ -54,7 +54,7 @@ impl Rejects {
     ///
     /// # Errors
     /// When its line is no message.
-    pub(super) fn add(&mut self, rejected: &Rejected<'_>) -> io::Result<()> {
+    pub(super) fn add(&mut self, rejected: &RejectedLine<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         // Lines that name no stream have no SCHEMA.
         if !rejected.schema.is_empty() && !self.described.iter().any(|stream| stream == rejected.stream) {
@@ -62,7 +62,7 @@ impl Rejects {
             file.add(rejected.schema.trim());
         }
         let mut message: BTreeMap<String, Box<RawValue>> = serde_json::from_str(rejected.text)?;
-        let Refusal { reason, category, correlation_id } = rejected.refusal;
+        let Rejection { reason, category, correlation_id } = rejected.rejection;
         let mut why = json!({"line": rejected.line, "reason": reason});
         for (name, text) in [("category", category), ("correlation_id", correlation_id)] {
             if !text.is_empty() {
@@ -82,7 +82,7 @@ impl Rejects {
         self.file.as_ref().is_some_and(LinesFile::holds_lines)
     }
 
-    /// Hands everything to the system, before a STATE says that it is dealt with.
+    /// Writes everything out, before a STATE covers it.
     ///
     /// # Errors
     /// When the file cannot be written to.

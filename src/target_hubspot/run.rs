@@ -8,9 +8,9 @@ use tokio::time::timeout_at;
 
 use super::cli::Arguments;
 use super::delivery::Delivery;
-use super::exit::TargetError;
+use super::error::TargetError;
 use super::input::{InputError, Line, lines};
-use super::portal::Session;
+use super::session::TargetSession;
 use crate::session::{Stop, StopSignal};
 
 /// A line is delivered this long after it was read at the latest: a slow source must not hold back what it sent.
@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
     let session = tokio::select! {
         biased;
         stop = stop.asked() => Err(stopped(stop)),
-        session = Session::open(arguments) => session,
+        session = TargetSession::open(arguments) => session,
     };
     let session = session.inspect_err(|_| {
         tracing::info!("nothing was delivered: the run ended before the first line");
@@ -62,13 +62,13 @@ async fn read_and_deliver(
                 }
             },
         };
-        let taken = match next {
+        let accepted = match next {
             None => return delivery.finish().await,
-            Some(Ok(line)) => delivery.take(line).await,
+            Some(Ok(line)) => delivery.accept(line).await,
             Some(Err(error)) => Err(error.into()),
         };
-        if let Err(error) = taken {
-            // What came before a bad line is delivered all the same.
+        if let Err(error) = accepted {
+            // Lines before a bad one are delivered all the same.
             delivery.deliver().await?;
             return Err(error);
         }

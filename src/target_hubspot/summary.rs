@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::chunk::How;
+use super::write_step::WriteAction;
 use crate::client::CallStatsSnapshot;
 
 /// Counts of one stream.
@@ -16,48 +16,48 @@ pub(super) struct Counts {
     pub(super) unchanged: u64,
     pub(super) associated: u64,
     pub(super) rejected: u64,
-    /// Lines that a later line of the same record was joined with.
-    pub(super) joined: u64,
+    /// Lines that were merged with a later line of the same record.
+    pub(super) deduplicated: u64,
     /// Deleted records, which the target never deletes.
     pub(super) archived: u64,
 }
 
 /// Counts of a run.
 #[derive(Debug, Default)]
-pub(super) struct Summary {
+pub(super) struct DeliverySummary {
     pub(super) streams: BTreeMap<String, Counts>,
     pub(super) activate_versions: u64,
     pub(super) left_out: u64,
-    /// The first rejection, in words.
+    /// The message of the first rejection.
     pub(super) first_rejection: Option<String>,
     /// By stream and field: lines written whose field could refer to a record and is empty.
     pub(super) empty_references: BTreeMap<(String, String), u64>,
-    /// Lines that still wait for what they refer to.
-    pub(super) waiting: u64,
+    /// Lines that are still deferred when the run ends.
+    pub(super) deferred: u64,
 }
 
 impl Counts {
-    pub(super) fn how(&mut self, how: How) -> &mut u64 {
-        match how {
-            How::Created => &mut self.created,
-            How::Updated => &mut self.updated,
-            How::Unchanged => &mut self.unchanged,
+    pub(super) fn count_of(&mut self, action: WriteAction) -> &mut u64 {
+        match action {
+            WriteAction::Created => &mut self.created,
+            WriteAction::Updated => &mut self.updated,
+            WriteAction::Unchanged => &mut self.unchanged,
         }
     }
 
     fn records(&self) -> u64 {
-        let Self { created, updated, unchanged, rejected, joined, archived, associated: _ } = *self;
-        created + updated + unchanged + rejected + joined + archived
+        let Self { created, updated, unchanged, rejected, deduplicated, archived, associated: _ } = *self;
+        created + updated + unchanged + rejected + deduplicated + archived
     }
 }
 
-impl Summary {
+impl DeliverySummary {
     pub(super) fn of(&mut self, stream: &str) -> &mut Counts {
         self.streams.entry(stream.to_owned()).or_default()
     }
 
-    pub(super) fn count(&mut self, stream: &str, how: How) {
-        *self.of(stream).how(how) += 1;
+    pub(super) fn count(&mut self, stream: &str, action: WriteAction) {
+        *self.of(stream).count_of(action) += 1;
     }
 
     /// Lines of records so far.
@@ -69,16 +69,16 @@ impl Summary {
         self.streams.values().map(|counts| counts.rejected).sum()
     }
 
-    /// Tells all of it in the log.
+    /// Logs all counts.
     pub(super) fn report(&self, tally: &CallStatsSnapshot, elapsed: Duration, dry: bool) {
         for (stream, counts) in &self.streams {
-            let Counts { created, updated, unchanged, associated, rejected, joined, archived } = *counts;
+            let Counts { created, updated, unchanged, associated, rejected, deduplicated, archived } = *counts;
             let would = if dry { "would be " } else { "" };
             let mut line = format!(
                 "{stream}: {would}{created} created, {updated} updated, {unchanged} unchanged, {associated} associated, \
                  {rejected} rejected"
             );
-            for (count, what) in [(joined, "joined with a later line"), (archived, "deleted ones ignored")] {
+            for (count, what) in [(deduplicated, "joined with a later line"), (archived, "deleted ones ignored")] {
                 if count > 0 {
                     line.push_str(&format!(", {count} {what}"));
                 }
@@ -95,11 +95,11 @@ impl Summary {
                  stream to reject such new records"
             );
         }
-        if self.waiting > 0 {
+        if self.deferred > 0 {
             tracing::warn!(
                 "{} lines are not delivered: what they refer to had not come when the run ended; deliver again from the \
                  last STATE",
-                self.waiting
+                self.deferred
             );
         }
         if self.activate_versions > 0 {

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::SecondsFormat;
 
-use super::definitions::Definition;
+use super::date_time;
+use super::definitions::PropertyDefinition;
 use super::identity::decimal;
-use super::moment;
 use super::wording::quoted;
 use crate::property::{Fit, Kind, encode_value};
 
@@ -16,17 +16,17 @@ const NO_VALUE: [&str; 5] = ["nan", "nat", "none", "null", "<na>"];
 const TRUE: [&str; 6] = ["true", "t", "yes", "y", "on", "1"];
 const FALSE: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
 
-/// The text of a token as a value of a property; none for what stands for no value: null, "", spaces alone, and an empty
+/// The text of a token as a value of a property; none for texts that mean no value: null, "", spaces alone, and an empty
 /// list.
 ///
 /// What does not fit the property's type stays as it is, for the validation to name.
 ///
 /// # Errors
 /// When the token is an object or a list and the property holds neither.
-pub(super) fn text_of(definition: Option<&Definition>, token: &str) -> Result<Option<String>, String> {
+pub(super) fn text_of(definition: Option<&PropertyDefinition>, token: &str) -> Result<Option<String>, String> {
     let token = token.trim();
     match (token.as_bytes().first(), definition) {
-        (Some(b'['), Some(definition)) if definition.several => return joined(token),
+        (Some(b'['), Some(definition)) if definition.several => return deduplicated(token),
         (Some(b'[' | b'{'), Some(definition)) if definition.structured => return Ok(plain_text(token)),
         (Some(b'[' | b'{'), _) => {
             let expected = "it takes one text or number, not a list or an object";
@@ -38,7 +38,7 @@ pub(super) fn text_of(definition: Option<&Definition>, token: &str) -> Result<Op
 }
 
 /// The members of a list as HubSpot joins them; none when there are none.
-fn joined(token: &str) -> Result<Option<String>, String> {
+fn deduplicated(token: &str) -> Result<Option<String>, String> {
     let members: Vec<serde_json::Value> = serde_json::from_str(token).map_err(|error| error.to_string())?;
     let mut texts = Vec::with_capacity(members.len());
     for member in &members {
@@ -66,7 +66,7 @@ fn plain_text(token: &str) -> Option<String> {
 }
 
 /// A text in the form that HubSpot stores; none when it stands for no value. What does not fit stays.
-fn normal(definition: Option<&Definition>, text: &str) -> Option<String> {
+fn normal(definition: Option<&PropertyDefinition>, text: &str) -> Option<String> {
     let trimmed = text.trim();
     if trimmed.is_empty() {
         return None;
@@ -79,10 +79,10 @@ fn normal(definition: Option<&Definition>, text: &str) -> Option<String> {
     let fitting = match definition.kind {
         Kind::Number => number(trimmed),
         Kind::Boolean => boolean(trimmed).map(str::to_owned),
-        Kind::Date => moment::date(trimmed).ok().map(|date| date.to_string()),
+        Kind::Date => date_time::date(trimmed).ok().map(|date| date.to_string()),
         // HubSpot keeps milliseconds; digits behind them would differ for ever.
         Kind::DateTime => {
-            moment::instant(trimmed).ok().map(|instant| instant.to_rfc3339_opts(SecondsFormat::Millis, true))
+            date_time::instant(trimmed).ok().map(|instant| instant.to_rfc3339_opts(SecondsFormat::Millis, true))
         }
         _ if definition.several => return members(trimmed),
         _ if definition.multiline => Some(text.to_owned()),
@@ -104,7 +104,7 @@ fn members(text: &str) -> Option<String> {
 
 /// A text that records are found by: of a number its value, so that 17.0 and 1.7e1 are `17`. A text of digits stays as
 /// it is, unless the property holds numbers.
-pub(super) fn key_value(definition: Option<&Definition>, token: &str, text: String) -> String {
+pub(super) fn key_value(definition: Option<&PropertyDefinition>, token: &str, text: String) -> String {
     let is_number = !token.trim_start().starts_with('"')
         || definition.is_some_and(|definition| matches!(definition.kind, Kind::Number));
     number(&text).filter(|_| is_number).map_or(text, |number| decimal(&number))
@@ -144,7 +144,7 @@ pub(super) fn whole_number(text: &str) -> Option<String> {
 /// The id of a record, which may come as a float: `12345.0`.
 ///
 /// # Errors
-/// In words, when the text is none.
+/// A sentence, when the text is no id.
 pub(super) fn id_of(text: &str) -> Result<String, String> {
     whole_number(text)
         .filter(|id| id.parse::<u64>().is_ok_and(|id| id > 0))
@@ -152,7 +152,7 @@ pub(super) fn id_of(text: &str) -> Result<String, String> {
 }
 
 /// Whether a property that holds `stored` changes when `wanted` is written.
-pub(super) fn is_same(definition: Option<&Definition>, stored: Option<&str>, wanted: &str) -> bool {
+pub(super) fn is_same(definition: Option<&PropertyDefinition>, stored: Option<&str>, wanted: &str) -> bool {
     let stored = stored.unwrap_or_default();
     if stored == wanted {
         return true;
@@ -225,11 +225,11 @@ mod tests {
         }
     }
 
-    fn property(definition: serde_json::Value) -> Definition {
-        Definition::of(&ObjectType::CONTACTS, &serde_json::from_value(definition).expect("a definition"))
+    fn property(definition: serde_json::Value) -> PropertyDefinition {
+        PropertyDefinition::of(&ObjectType::CONTACTS, &serde_json::from_value(definition).expect("a definition"))
     }
 
-    fn taken(definition: &Definition, token: &str) -> Option<String> {
+    fn taken(definition: &PropertyDefinition, token: &str) -> Option<String> {
         text_of(Some(definition), token).expect("a text")
     }
 

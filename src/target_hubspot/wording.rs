@@ -1,4 +1,4 @@
-//! How values, options and HubSpot's refusals are told to people.
+//! Values, options and HubSpot's refusals as text for people.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const HINTS: [(&str, &str); 4] = [
 
 /// An option of a property.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Choice {
+pub(super) struct PropertyOption {
     pub(super) value: String,
     /// What people see in HubSpot.
     pub(super) label: String,
@@ -32,11 +32,11 @@ pub(super) fn quoted(value: &str) -> String {
 }
 
 /// `a (Label of a), b and 7 more`.
-pub(super) fn listed(choices: &[Choice]) -> String {
+pub(super) fn listed(choices: &[PropertyOption]) -> String {
     let shown: Vec<String> = choices
         .iter()
         .take(MAX_OPTIONS)
-        .map(|Choice { value, label }| match label.is_empty() || label == value {
+        .map(|PropertyOption { value, label }| match label.is_empty() || label == value {
             true => value.clone(),
             false => format!("{value} ({label})"),
         })
@@ -48,7 +48,7 @@ pub(super) fn listed(choices: &[Choice]) -> String {
     }
 }
 
-/// What HubSpot says in a message, which holds the faults of a record as JSON: `Property values were not valid: [{…}]`.
+/// The text of a message of HubSpot's, which holds the faults of a record as JSON: `Property values were not valid: [{…}]`.
 /// A message without such a list stays as it is.
 pub(super) fn hubspot_words(message: &str) -> String {
     let list = message.find("[{").and_then(|begin| {
@@ -78,7 +78,7 @@ fn fault(fault: &Value) -> Option<String> {
     Some(said)
 }
 
-/// The beginning and the end of long words: which record has a value already stands behind the value.
+/// The beginning and the end of a long message: it names the record that has a value already at its end.
 fn cut(words: &str) -> String {
     let count = words.chars().count();
     if count <= MAX_WORDS {
@@ -108,9 +108,9 @@ mod tests {
 
     #[test]
     fn options_are_told_with_their_labels_up_to_twenty() {
-        let choice = |value: &str, label: &str| Choice { value: value.to_owned(), label: label.to_owned() };
+        let choice = |value: &str, label: &str| PropertyOption { value: value.to_owned(), label: label.to_owned() };
         assert_eq!(listed(&[choice("1", "New"), choice("HIGH", "HIGH")]), "1 (New), HIGH");
-        let many: Vec<Choice> = (0..27).map(|number| choice(&number.to_string(), "")).collect();
+        let many: Vec<PropertyOption> = (0..27).map(|number| choice(&number.to_string(), "")).collect();
         assert!(listed(&many).ends_with("18, 19 and 7 more"), "{}", listed(&many));
     }
 

@@ -1,12 +1,12 @@
-//! Batches of writes, each of whose inputs comes to a verdict.
+//! Batches of writes, each of whose inputs gets an outcome.
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::breaker::{LEAST_RECORDS, kind_of};
-use super::chunk::Context;
-use super::exit::TargetError;
+use super::breaker::{MIN_RECORDS, kind_of};
+use super::error::TargetError;
 use super::identity::folded;
 use super::wording::hubspot_words;
+use super::write_step::WriteContext;
 use crate::client::{
     BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, RefusalReason, WriteError,
 };
@@ -23,9 +23,9 @@ pub(super) enum Operation<'o> {
     Upsert(&'o str),
 }
 
-/// An input on its way.
+/// An input that has no outcome yet.
 #[derive(Debug, Clone)]
-pub(super) struct Pending {
+pub(super) struct PendingInput {
     /// Its place in the chunk.
     pub(super) at: usize,
     /// The id, or the value of the unique property.
@@ -38,39 +38,39 @@ pub(super) struct Pending {
 
 /// Why HubSpot did not write a record, in its own terms.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Refusal {
+pub(super) struct Rejection {
     pub(super) reason: String,
     pub(super) category: String,
     pub(super) correlation_id: String,
 }
 
-/// What an input came to.
+/// The outcome of one input.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum InputOutcome {
     Written {
         id: ObjectId,
         new: Option<bool>,
-        /// The values that HubSpot has now, as far as its answer tells them.
+        /// The values that HubSpot has now, as far as the response has them.
         properties: BTreeMap<String, Option<String>>,
     },
-    /// Another record has the value by which this one is found: somebody else was faster.
-    Held(ObjectId),
-    Refused(Refusal),
+    /// Another record has the value by which this one is found: another writer created it first.
+    Conflict(ObjectId),
+    Rejected(Rejection),
     /// It may have been created.
     Unknown,
-    /// HubSpot says nothing of it, as of records that were merged away.
-    LeftOut,
+    /// The response does not mention it, as it does not mention records that were merged away.
+    Missing,
 }
 
-/// What a batch came to.
+/// The outcomes of a batch.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
-    pub(super) verdicts: Vec<(Pending, Verdict)>,
+pub(super) struct BatchResult {
+    pub(super) outcomes: Vec<(PendingInput, InputOutcome)>,
     /// Why the outcome of creations is unknown.
     pub(super) unknown: Option<ClientError>,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), ..Self::default() }
     }
@@ -103,18 +103,18 @@ impl Operation<'_> {
     }
 }
 
-/// Writes up to 100 inputs. A batch that HubSpot refuses as a whole is halved until the bad input stands alone.
+/// Writes up to 100 inputs. A batch that HubSpot refuses as a whole is halved until the bad input is alone.
 ///
 /// # Errors
-/// What is about none of the inputs: credentials, scopes, an API that keeps failing, a reason that HubSpot refuses every
+/// Errors that concern no single input: credentials, scopes, an API that keeps failing, a reason that HubSpot refuses every
 /// record for.
 pub(super) async fn send(
-    context: &Context,
+    context: &WriteContext,
     object_type: &ObjectType,
     operation: Operation<'_>,
-    inputs: Vec<Pending>,
-) -> Result<Sent, TargetError> {
-    let mut sent = Sent::default();
+    inputs: Vec<PendingInput>,
+) -> Result<BatchResult, TargetError> {
+    let mut sent = BatchResult::default();
     let mut waiting = vec![inputs];
     let mut is_first = true;
     let mut probing = false;
@@ -123,25 +123,25 @@ pub(super) async fn send(
             continue;
         }
         let size = batch.len();
-        let begun = sent.verdicts.len();
+        let begun = sent.outcomes.len();
         match write(&context.client, object_type, operation, &batch).await {
             Ok(outcome) => {
-                let again = settle(batch, &outcome, operation, &mut sent.verdicts);
+                let again = settle(batch, &outcome, operation, &mut sent.outcomes);
                 // An error that names no input is about one of those left; each of them is asked alone.
                 waiting.extend(again.alone.into_iter().map(|one| vec![one]));
                 if let Some(tries) = again.failed.iter().map(|one| one.failed).max() {
                     context.client.pause(tries).await;
                     waiting.push(again.failed);
                 }
-                is_first = is_first && size == sent.verdicts.len();
+                is_first = is_first && size == sent.outcomes.len();
             }
             Err(error) => match (is_about_inputs(&error), operation) {
                 (Some(reason), _) if size == 1 => {
-                    let refusal = Refusal::of(reason);
-                    sent.verdicts.extend(batch.into_iter().map(|one| (one, verdict_of(refusal.clone(), operation))));
+                    let rejection = Rejection::of(reason);
+                    sent.outcomes.extend(batch.into_iter().map(|one| (one, outcome_of(rejection.clone(), operation))));
                 }
-                (Some(_), _) if is_first && size >= LEAST_RECORDS => {
-                    // Three inputs that are far apart tell whether the reason is common to all of them.
+                (Some(_), _) if is_first && size >= MIN_RECORDS => {
+                    // Three inputs that are far apart show whether the reason is common to all of them.
                     let [last, middle, first] = [size - 1, size / 2, 0].map(|at| vec![batch.remove(at)]);
                     let second = batch.split_off(batch.len() / 2);
                     waiting.extend([second, batch, last, middle, first]);
@@ -153,16 +153,16 @@ pub(super) async fn send(
                     waiting.extend([second, batch]);
                 }
                 (None, Operation::Create) if error.is_unknown_outcome() => {
-                    sent.verdicts.extend(batch.into_iter().map(|one| (one, Verdict::Unknown)));
+                    sent.outcomes.extend(batch.into_iter().map(|one| (one, InputOutcome::Unknown)));
                     sent.unknown = Some(error);
                 }
                 (None, _) => return Err(error.into()),
             },
         }
-        let all = &sent.verdicts;
-        if all[begun..].iter().any(|(_, verdict)| !matches!(verdict, Verdict::Refused(_))) {
-            context.breaker.taken(object_type, operation.name());
-        } else if is_first && size >= LEAST_RECORDS || probing && all.len() == 3 {
+        let all = &sent.outcomes;
+        if all[begun..].iter().any(|(_, input_outcome)| !matches!(input_outcome, InputOutcome::Rejected(_))) {
+            context.breaker.accepted(object_type, operation.name());
+        } else if is_first && size >= MIN_RECORDS || probing && all.len() == 3 {
             stop_if_common(context, object_type, operation, all)?;
         }
         is_first = false;
@@ -170,18 +170,18 @@ pub(super) async fn send(
     Ok(sent)
 }
 
-/// Stops the run when all inputs of a batch, or those that stand for it, are refused for one reason, as those of the
+/// Stops the run when all inputs of a batch, or the ones probed, are refused for one reason, as those of the
 /// batches before were.
 fn stop_if_common(
-    context: &Context,
+    context: &WriteContext,
     object_type: &ObjectType,
     operation: Operation<'_>,
-    verdicts: &[(Pending, Verdict)],
+    outcomes: &[(PendingInput, InputOutcome)],
 ) -> Result<(), TargetError> {
     // A value that another record has is a reason of its own for each record.
-    let is_conflict = |refusal: &Refusal| refusal.category == "CONFLICT" || holder(&refusal.reason).is_some();
-    let mut reasons = verdicts.iter().filter_map(|(_, verdict)| match verdict {
-        Verdict::Refused(refusal) if !is_conflict(refusal) => Some(refusal.reason.as_str()),
+    let is_conflict = |rejection: &Rejection| rejection.category == "CONFLICT" || holder(&rejection.reason).is_some();
+    let mut reasons = outcomes.iter().filter_map(|(_, input_outcome)| match input_outcome {
+        InputOutcome::Rejected(rejection) if !is_conflict(rejection) => Some(rejection.reason.as_str()),
         _ => None,
     });
     let Some(first) = reasons.next() else { return Ok(()) };
@@ -197,7 +197,7 @@ async fn write(
     client: &Client,
     object_type: &ObjectType,
     operation: Operation<'_>,
-    batch: &[Pending],
+    batch: &[PendingInput],
 ) -> Result<BatchOutcome, ClientError> {
     let traces: Vec<String> = batch.iter().map(|one| one.at.to_string()).collect();
     let inputs: Vec<ObjectInput<'_>> = batch
@@ -221,17 +221,17 @@ async fn write(
 #[derive(Debug, Default)]
 struct Again {
     /// HubSpot failed on them.
-    failed: Vec<Pending>,
+    failed: Vec<PendingInput>,
     /// An error that names no input is about one of them.
-    alone: Vec<Pending>,
+    alone: Vec<PendingInput>,
 }
 
 /// Accounts for every input in results or errors: by trace id, else by id or unique value.
 fn settle(
-    batch: Vec<Pending>,
+    batch: Vec<PendingInput>,
     outcome: &BatchOutcome,
     operation: Operation<'_>,
-    verdicts: &mut Vec<(Pending, Verdict)>,
+    outcomes: &mut Vec<(PendingInput, InputOutcome)>,
 ) -> Again {
     let mut by_trace: HashMap<&str, usize> = HashMap::new();
     let mut by_id: HashMap<String, usize> = HashMap::new();
@@ -245,7 +245,7 @@ fn settle(
         };
         by_id.extend(key.map(|key| (folded(&key), index)));
     }
-    let named = |error: &WriteError, one: &Pending, trace: &str| {
+    let named = |error: &WriteError, one: &PendingInput, trace: &str| {
         error.named("objectWriteTraceId").any(|named| named == trace)
             || one.id.as_ref().is_some_and(|id| error.named("ids").any(|named| folded(named) == folded(id)))
     };
@@ -260,37 +260,37 @@ fn settle(
         let by_id = one.id.as_deref().and_then(|id| by_id.get(&folded(id)));
         if let Some(result) = by_trace.get(trace.as_str()).or(by_id).map(|index| &outcome.results[*index]) {
             let (id, new, properties) = (result.id, result.new, result.properties.clone());
-            verdicts.push((one, Verdict::Written { id, new, properties }));
+            outcomes.push((one, InputOutcome::Written { id, new, properties }));
             continue;
         }
         let error = outcome.errors.iter().find(|error| named(error, &one, &trace)).or(nameless.filter(|_| alone));
         match (error, nameless, operation) {
-            (Some(error), _, Operation::Create) if error.is_transient() => verdicts.push((one, Verdict::Unknown)),
+            (Some(error), _, Operation::Create) if error.is_transient() => outcomes.push((one, InputOutcome::Unknown)),
             (Some(error), ..) if error.is_transient() && one.failed < MAX_TRIES => {
                 one.failed += 1;
                 again.failed.push(one);
             }
             (Some(error), ..) => {
-                let refusal = Refusal::of_error(error, &outcome.correlation_id);
-                verdicts.push((one, verdict_of(refusal, operation)));
+                let rejection = Rejection::of_error(error, &outcome.correlation_id);
+                outcomes.push((one, outcome_of(rejection, operation)));
             }
-            (None, _, Operation::Create) => verdicts.push((one, Verdict::Unknown)),
+            (None, _, Operation::Create) => outcomes.push((one, InputOutcome::Unknown)),
             (None, Some(_), _) => again.alone.push(one),
-            (None, None, _) => verdicts.push((one, Verdict::LeftOut)),
+            (None, None, _) => outcomes.push((one, InputOutcome::Missing)),
         }
     }
     again
 }
 
 /// A conflict over the value that records are found by names the record that has it.
-fn verdict_of(refusal: Refusal, operation: Operation<'_>) -> Verdict {
+fn outcome_of(rejection: Rejection, operation: Operation<'_>) -> InputOutcome {
     let holder = match operation {
         Operation::Upsert(property) => {
-            holder(&refusal.reason).filter(|(_, of)| of == property).map(|(holder, _)| holder)
+            holder(&rejection.reason).filter(|(_, of)| of == property).map(|(holder, _)| holder)
         }
         _ => None,
     };
-    holder.map_or(Verdict::Refused(refusal), Verdict::Held)
+    holder.map_or(InputOutcome::Rejected(rejection), InputOutcome::Conflict)
 }
 
 /// The record that has a value that no second record may have, and the property: `Contact already exists. Existing ID: 1`,
@@ -312,8 +312,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pending(at: usize, id: &str) -> Pending {
-        Pending { at, id: Some(id.to_owned()), properties: BTreeMap::new(), associations: Vec::new(), failed: 0 }
+    fn pending(at: usize, id: &str) -> PendingInput {
+        PendingInput { at, id: Some(id.to_owned()), properties: BTreeMap::new(), associations: Vec::new(), failed: 0 }
     }
 
     #[test]
@@ -323,9 +323,9 @@ mod tests {
         assert_eq!(holder(race), Some((ObjectId(77), "email".to_owned())));
         let exists = "Contact already exists. Existing ID: 15875483046";
         assert_eq!(holder(exists), Some((ObjectId(15_875_483_046), "email".to_owned())));
-        let refusal = Refusal::new(exists);
-        assert!(matches!(verdict_of(refusal.clone(), Operation::Upsert("email")), Verdict::Held(_)));
-        assert!(matches!(verdict_of(refusal, Operation::Upsert("customer_no")), Verdict::Refused(_)));
+        let rejection = Rejection::new(exists);
+        assert!(matches!(outcome_of(rejection.clone(), Operation::Upsert("email")), InputOutcome::Conflict(_)));
+        assert!(matches!(outcome_of(rejection, Operation::Upsert("customer_no")), InputOutcome::Rejected(_)));
     }
 
     #[test]
@@ -342,17 +342,17 @@ mod tests {
         }))
         .expect("an outcome");
         let batch = vec![pending(0, "a@x"), pending(1, "b@x"), pending(2, "c@x"), pending(3, "d@x"), pending(4, "e@x")];
-        let mut verdicts = Vec::new();
-        let again = settle(batch, &outcome, Operation::Upsert("email"), &mut verdicts);
+        let mut outcomes = Vec::new();
+        let again = settle(batch, &outcome, Operation::Upsert("email"), &mut outcomes);
         assert!(again.alone.is_empty() && again.failed.is_empty());
-        let told: Vec<String> = verdicts
+        let told: Vec<String> = outcomes
             .iter()
-            .map(|(_, verdict)| match verdict {
-                Verdict::Written { id, .. } => id.to_string(),
-                Verdict::Refused(refusal) => refusal.reason.clone(),
+            .map(|(_, input_outcome)| match input_outcome {
+                InputOutcome::Written { id, .. } => id.to_string(),
+                InputOutcome::Rejected(rejection) => rejection.reason.clone(),
                 other => format!("{other:?}"),
             })
             .collect();
-        assert_eq!(told, ["1", "bad", "3", "gone", "LeftOut"]);
+        assert_eq!(told, ["1", "bad", "3", "gone", "Missing"]);
     }
 }

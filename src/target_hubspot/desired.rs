@@ -1,4 +1,4 @@
-//! A record as it is wanted in HubSpot.
+//! A record as it shall be in HubSpot.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::field::{Field, Mark};
+use super::field::{FieldMeaning, LookupBy};
 use super::identity::{decimal, delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
-use super::input::Record;
-use super::plan::{Match, StreamPlan};
+use super::input::InputRecord;
+use super::plan::{MatchBy, StreamPlan};
 use super::value::{id_of, is_same, key_value, text_of};
 use super::wording::quoted;
 use crate::client::ObjectType;
@@ -17,52 +17,52 @@ use crate::client::ObjectType;
 /// What to do about a field that is no property.
 const WHERE_TO_MAP: &str = "map the field under the setting streams, or set unknown_fields";
 
-/// What a line asks for.
+/// A record as a line describes it.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct DesiredRecord {
     pub(super) plan: Arc<StreamPlan>,
-    pub(super) source: Source,
-    /// What it is found by, where that is told by the line alone.
+    pub(super) source: SourceLine,
+    /// The value that it is found by, where the line alone determines it.
     pub(super) key: Option<String>,
     /// The delivery key that earlier releases gave it, where that is another one.
     pub(super) earlier_key: Option<String>,
     pub(super) properties: BTreeMap<String, String>,
-    pub(super) references: Vec<Wish>,
+    pub(super) references: Vec<AssociationRef>,
     /// Fields that could refer to a record and are empty.
     pub(super) empty_references: Vec<String>,
     /// Fields that a new record needs and that refer to nothing.
-    pub(super) lacking: Vec<String>,
+    pub(super) missing_references: Vec<String>,
 }
 
 /// A line of the input.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(super) struct SourceLine {
     pub(super) line: u64,
     pub(super) text: String,
 }
 
 /// Another record that this one is to be associated with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Wish {
+pub(super) struct AssociationRef {
     pub(super) to: ObjectType,
-    pub(super) mark: Mark,
+    pub(super) lookup_by: LookupBy,
     pub(super) value: String,
     pub(super) label: Option<String>,
 }
 
-/// What a record comes to.
+/// The result of reading a record.
 #[derive(Debug)]
-pub(super) enum Reading {
-    Wanted(Box<Wanted>),
-    /// It is of a deleted record.
-    Archived,
+pub(super) enum ParsedRecord {
+    Record(Box<DesiredRecord>),
+    /// The record is deleted in the source.
+    Deleted,
     /// It cannot be written, for this reason.
-    Faulty(String),
+    Invalid(String),
 }
 
 /// How records are read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manner<'m> {
+pub(super) struct ReadOptions<'m> {
     pub(super) clear_nulls: bool,
     pub(super) delivery_id: Option<&'m str>,
     /// The delivery's name is also a stream's: earlier releases could give one key to records of both.
@@ -70,17 +70,22 @@ pub(super) struct Manner<'m> {
     pub(super) portal_id: &'m str,
 }
 
-/// Reads a record as its stream's plan has it.
-pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, manner: Manner<'_>) -> Reading {
+/// Reads a record by the plan of its stream.
+pub(super) fn read(
+    plan: &Arc<StreamPlan>,
+    record: &InputRecord,
+    source: SourceLine,
+    options: ReadOptions<'_>,
+) -> ParsedRecord {
     if is_archived(plan, record) {
-        return Reading::Archived;
+        return ParsedRecord::Deleted;
     }
-    let mut reader = Reader {
+    let mut reader = RecordReader {
         plan,
-        manner,
+        options,
         properties: BTreeMap::new(),
         given: BTreeMap::new(),
-        wishes: Vec::new(),
+        references: Vec::new(),
         labels: BTreeMap::new(),
         own_id: None,
         referring: Vec::new(),
@@ -88,65 +93,65 @@ pub(super) fn read(plan: &Arc<StreamPlan>, record: &Record, source: Source, mann
     };
     for (field, value) in &record.fields {
         if let Err(reason) = reader.take(field, value) {
-            return Reading::Faulty(format!("{field}: {reason}"));
+            return ParsedRecord::Invalid(format!("{field}: {reason}"));
         }
     }
-    for wish in &mut reader.wishes {
-        wish.label = wish.label.take().or_else(|| reader.labels.get(&wish.to).cloned());
+    for reference in &mut reader.references {
+        reference.label = reference.label.take().or_else(|| reader.labels.get(&reference.to).cloned());
     }
     let key = match reader.key(record, source.line) {
         Ok(key) => key,
-        Err(reason) => return Reading::Faulty(reason),
+        Err(reason) => return ParsedRecord::Invalid(reason),
     };
     if let Some(faults) = plan.for_update.faults(&reader.properties) {
-        return Reading::Faulty(faults);
+        return ParsedRecord::Invalid(faults);
     }
-    let lacking = |field: &&String| !reader.referring.contains(&plan.meaning(field));
-    let lacking: Vec<String> = plan.required_references.iter().filter(lacking).cloned().collect();
-    let Reader { properties, mut wishes, empty_references, .. } = reader;
-    wishes.sort();
-    wishes.dedup();
+    let missing_references = |field: &&String| !reader.referring.contains(&plan.meaning(field));
+    let missing_references: Vec<String> = plan.required_references.iter().filter(missing_references).cloned().collect();
+    let RecordReader { properties, mut references, empty_references, .. } = reader;
+    references.sort();
+    references.dedup();
     let (key, earlier_key) = key;
     let plan = plan.clone();
-    Reading::Wanted(Box::new(Wanted {
+    ParsedRecord::Record(Box::new(DesiredRecord {
         plan,
         source,
         key,
         earlier_key,
         properties,
-        references: wishes,
+        references,
         empty_references,
-        lacking,
+        missing_references,
     }))
 }
 
-fn is_archived(plan: &StreamPlan, record: &Record) -> bool {
+fn is_archived(plan: &StreamPlan, record: &InputRecord) -> bool {
     let holds = |field: &str| record.fields.get(field).map(|value| value.get());
     holds("_sdc_deleted_at").is_some_and(|value| value != "null")
-        || holds("archived") == Some("true") && plan.meaning("archived") == Field::Nothing
+        || holds("archived") == Some("true") && plan.meaning("archived") == FieldMeaning::Nothing
 }
 
-struct Reader<'r> {
+struct RecordReader<'r> {
     plan: &'r StreamPlan,
-    manner: Manner<'r>,
+    options: ReadOptions<'r>,
     properties: BTreeMap<String, String>,
     /// The first field of each property that has a value.
     given: BTreeMap<String, String>,
-    wishes: Vec<Wish>,
+    references: Vec<AssociationRef>,
     labels: BTreeMap<ObjectType, String>,
     own_id: Option<String>,
     /// The fields that refer to a record.
-    referring: Vec<Field>,
+    referring: Vec<FieldMeaning>,
     empty_references: Vec<String>,
 }
 
 /// A record's key, and the one that earlier releases gave it where that is another one.
 type Keys = (Option<String>, Option<String>);
 
-impl Reader<'_> {
+impl RecordReader<'_> {
     fn take(&mut self, field: &str, value: &RawValue) -> Result<(), String> {
         match self.plan.meaning(field) {
-            Field::Property(name) => {
+            FieldMeaning::Property(name) => {
                 let definition = self.plan.definitions.by_name.get(&name);
                 let text = text_of(definition, value.get())?;
                 // What records are found by is a value: 17.0 is the customer 17.
@@ -156,38 +161,38 @@ impl Reader<'_> {
                 };
                 self.property(field, name, text)?;
             }
-            Field::Reference(reference) => {
+            FieldMeaning::Reference(reference) => {
                 let values = texts(value, reference.several)?;
                 match values.is_empty() {
                     true => self.empty_references.push(field.to_owned()),
-                    false => self.referring.push(Field::Reference(reference.clone())),
+                    false => self.referring.push(FieldMeaning::Reference(reference.clone())),
                 }
                 for value in values {
-                    self.wish(reference.to.clone(), reference.mark, value, None)?;
+                    self.add_reference(reference.to.clone(), reference.lookup_by, value, None)?;
                 }
             }
-            Field::Label(to) => {
+            FieldMeaning::Label(to) => {
                 if let Some(label) = texts(value, false)?.pop() {
                     self.labels.insert(to, label);
                 }
             }
-            Field::Associations => self.associations(value)?,
-            Field::Expanded => {
+            FieldMeaning::Associations => self.associations(value)?,
+            FieldMeaning::Expanded => {
                 let members: BTreeMap<String, Box<RawValue>> = match value.get() {
                     "null" => BTreeMap::new(),
                     text => serde_json::from_str(text).map_err(|_| "it is no object of properties".to_owned())?,
                 };
                 for (member, value) in &members {
-                    if self.plan.meaning(member) != Field::Expanded {
+                    if self.plan.meaning(member) != FieldMeaning::Expanded {
                         self.take(member, value).map_err(|reason| format!("{member}: {reason}"))?;
                     }
                 }
             }
-            Field::OwnId => self.own_id = texts(value, false)?.pop(),
-            Field::Nothing => {}
-            Field::Unknown if value.get() == "null" => {}
-            Field::Unknown => {
-                let (of, portal) = (&self.plan.object_type, self.manner.portal_id);
+            FieldMeaning::OwnId => self.own_id = texts(value, false)?.pop(),
+            FieldMeaning::Nothing => {}
+            FieldMeaning::Unknown if value.get() == "null" => {}
+            FieldMeaning::Unknown => {
+                let (of, portal) = (&self.plan.object_type, self.options.portal_id);
                 let hint = self.plan.definitions.hint(field);
                 return Err(format!("the {of} of portal {portal} have no property {field}{hint}; {WHERE_TO_MAP}"));
             }
@@ -195,10 +200,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes a property's value. Two fields may mean one property where they agree.
+    /// Sets a property's value. Two fields may map to one property where their values agree.
     fn property(&mut self, field: &str, name: String, text: Option<String>) -> Result<(), String> {
         let Some(text) = text else {
-            if self.manner.clear_nulls {
+            if self.options.clear_nulls {
                 self.properties.entry(name).or_default();
             }
             return Ok(());
@@ -218,13 +223,19 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn wish(&mut self, to: ObjectType, mark: Mark, value: String, label: Option<String>) -> Result<(), String> {
-        let value = match mark {
-            Mark::Id => id_of(&value)?,
-            Mark::Email | Mark::Domain => folded(&value),
-            Mark::Name => value.trim().to_owned(),
+    fn add_reference(
+        &mut self,
+        to: ObjectType,
+        lookup_by: LookupBy,
+        value: String,
+        label: Option<String>,
+    ) -> Result<(), String> {
+        let value = match lookup_by {
+            LookupBy::Id => id_of(&value)?,
+            LookupBy::Email | LookupBy::Domain => folded(&value),
+            LookupBy::Name => value.trim().to_owned(),
         };
-        self.wishes.push(Wish { to, mark, value, label });
+        self.references.push(AssociationRef { to, lookup_by, value, label });
         Ok(())
     }
 
@@ -238,7 +249,7 @@ impl Reader<'_> {
             _ => return Err("it is no list of associations".to_owned()),
         };
         if !listed.is_empty() {
-            self.referring.push(Field::Associations);
+            self.referring.push(FieldMeaning::Associations);
         }
         for one in listed {
             let text = |member: &str| match &one[member] {
@@ -251,17 +262,17 @@ impl Reader<'_> {
             let to = to.ok_or_else(|| {
                 format!("object_type of {one} is nothing that comes before {}", self.plan.object_type)
             })?;
-            let (member, mark) = mark_of(&to);
-            let named = text("id").map(|id| (Mark::Id, id)).or_else(|| Some((mark, text(member)?)));
-            let (mark, value) =
+            let (member, lookup_by) = mark_of(&to);
+            let named = text("id").map(|id| (LookupBy::Id, id)).or_else(|| Some((lookup_by, text(member)?)));
+            let (lookup_by, value) =
                 named.ok_or_else(|| format!("{one} names neither id nor {member}, which {to} are found by"))?;
-            self.wish(to, mark, value, text("label"))?;
+            self.add_reference(to, lookup_by, value, text("label"))?;
         }
         Ok(())
     }
 
     /// What the record is found by. A key that is empty is missing.
-    fn key(&mut self, record: &Record, line: u64) -> Result<Keys, String> {
+    fn key(&mut self, record: &InputRecord, line: u64) -> Result<Keys, String> {
         for key in &self.plan.key_properties {
             match record.fields.get(key).map(|value| key_text(value.get())) {
                 Some(Some(_)) => {}
@@ -270,33 +281,33 @@ impl Reader<'_> {
             }
         }
         let of = &self.plan.object_type;
-        // The key that records are created with is the target's own; what a copy of another portal says of it is not.
+        // The key that records are created with is the target's own; a copy of it from another portal is not used.
         let own = self.plan.created_with().and_then(|property| self.properties.remove(property));
-        let key = match &self.plan.matched {
-            Match::Unique(name) => {
+        let key = match &self.plan.match_by {
+            MatchBy::UniqueProperty(name) => {
                 let key = self.trimmed(name).map(|value| folded(&value));
                 key.ok_or_else(|| format!("{name}: it is missing, and {of} are found by it"))?
             }
-            Match::Domain(_) => {
+            MatchBy::CompanyDomain(_) => {
                 let key = self.trimmed("domain").map(|value| folded(&value));
                 key.ok_or_else(|| "domain: it is missing, and companies are found by it".to_owned())?
             }
-            Match::Id => match self.own_id.take() {
+            MatchBy::Id => match self.own_id.take() {
                 Some(id) => id_of(&id).map_err(|reason| format!("hs_object_id: {reason}"))?,
                 None => return Err("hs_object_id: it is missing, and records are found by it".to_owned()),
             },
-            Match::DealName => {
+            MatchBy::DealName => {
                 let name = self.trimmed("dealname");
                 let name = name.ok_or_else(|| "dealname: it is missing, and deals are found by it".to_owned())?;
-                if !self.wishes.iter().any(|wish| wish.to == ObjectType::CONTACTS) {
+                if !self.references.iter().any(|reference| reference.to == ObjectType::CONTACTS) {
                     return Err("contactId or contactEmail: it is missing, and deals are found among those of their \
                                 contact; or set id_property to a unique property"
                         .to_owned());
                 }
                 name
             }
-            Match::Once(name) => return self.delivery_keys(name, own, record, line),
-            Match::Never => return Ok((None, None)),
+            MatchBy::DeliveryKey(name) => return self.delivery_keys(name, own, record, line),
+            MatchBy::AlwaysCreate => return Ok((None, None)),
         };
         Ok((Some(key), None))
     }
@@ -308,7 +319,7 @@ impl Reader<'_> {
         Some(value.clone()).filter(|value| !value.is_empty())
     }
 
-    fn delivery_keys(&self, name: &str, own: Option<String>, record: &Record, line: u64) -> Result<Keys, String> {
+    fn delivery_keys(&self, name: &str, own: Option<String>, record: &InputRecord, line: u64) -> Result<Keys, String> {
         let own = own.map(|value| value.trim().to_owned());
         let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
         if let Some(key) = mended {
@@ -323,8 +334,8 @@ impl Reader<'_> {
             self.plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect();
         let (key, earlier) = match tokens.is_empty() {
             true => {
-                let delivery_id = self.manner.delivery_id.unwrap_or_default();
-                let earlier = (!self.manner.delivery_is_a_stream).then(|| earlier_line_key(delivery_id, line));
+                let delivery_id = self.options.delivery_id.unwrap_or_default();
+                let earlier = (!self.options.delivery_is_a_stream).then(|| earlier_line_key(delivery_id, line));
                 (line_key(delivery_id, line), earlier)
             }
             false => {
@@ -357,10 +368,10 @@ fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
 }
 
 /// The member of an association that names a record of a type beside its id.
-fn mark_of(object_type: &ObjectType) -> (&'static str, Mark) {
+fn mark_of(object_type: &ObjectType) -> (&'static str, LookupBy) {
     match object_type.as_str() {
-        "companies" => ("domain", Mark::Domain),
-        "deals" => ("name", Mark::Name),
-        _ => ("email", Mark::Email),
+        "companies" => ("domain", LookupBy::Domain),
+        "deals" => ("name", LookupBy::Name),
+        _ => ("email", LookupBy::Email),
     }
 }

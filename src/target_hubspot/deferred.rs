@@ -1,7 +1,7 @@
-//! Records that wait for what they refer to, and the later lines of the same records behind them.
+//! Records that are deferred because what they refer to does not exist yet, and the later lines of the same records.
 //!
-//! A record waits until a line brings what it refers to, or until the input ends. What does not fit into memory goes to
-//! temporary files, one for each type, and waits until the input ends.
+//! A record is deferred until a line creates what it refers to, or until the input ends. What does not fit into memory goes to
+//! temporary files, one for each type, and is deferred until the input ends.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -9,43 +9,43 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 
 use super::delivery::{ORDER, rank};
-use super::identity::Token;
-use super::known::Filter;
+use super::desired::{DesiredRecord, SourceLine};
+use super::identity::KeyHash;
 use super::plan::StreamPlan;
-use super::wanted::{Source, Wanted};
+use super::record_index::BloomFilter;
 
-/// Waiting records held in memory, and the bytes of their lines.
+/// Deferred records in memory, and the bytes of their lines.
 const MAX_HELD: usize = 10_000;
 const MAX_HELD_BYTES: usize = 16 << 20;
 
-/// A record that waits.
+/// A deferred record.
 #[derive(Debug)]
-struct WaitingRecord {
-    wanted: Wanted,
-    /// What it is known by: later lines with one of these wait, too.
-    identity: Vec<Token>,
-    /// What it waits for; empty: for an earlier line of the same record, or for the end of the input.
-    awaited: Vec<Token>,
+struct DeferredRecord {
+    desired: DesiredRecord,
+    /// The hashes that identify it: later lines with one of these are deferred, too.
+    identity: Vec<KeyHash>,
+    /// The records that it needs; empty: an earlier line of the same record is deferred, or it needs the end of the input.
+    awaited: Vec<KeyHash>,
 }
 
-/// All records that wait.
+/// All deferred records.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
-    held: Vec<WaitingRecord>,
+pub(super) struct DeferredRecords {
+    held: Vec<DeferredRecord>,
     bytes: usize,
-    /// How many of the records in memory are known by a token.
-    identities: HashMap<Token, usize>,
-    awaited: HashMap<Token, usize>,
-    /// What came that a record in memory waits for.
-    arrived: HashSet<Token>,
+    /// How many of the records in memory each hash identifies.
+    identities: HashMap<KeyHash, usize>,
+    awaited: HashMap<KeyHash, usize>,
+    /// Records that now exist and that a record in memory needs.
+    arrived: HashSet<KeyHash>,
     files: [Option<SpillFile>; ORDER.len()],
-    /// What the records in the files are known by.
-    spilled: Filter,
+    /// The hashes that identify the records in the files.
+    spilled: BloomFilter,
     plans: Vec<Arc<StreamPlan>>,
     first_spilled_line: Option<u64>,
 }
 
-/// Lines of waiting records of one type, in the order of the input.
+/// Lines of deferred records of one type, in the order of the input.
 #[derive(Debug)]
 struct SpillFile {
     file: BufWriter<File>,
@@ -56,7 +56,7 @@ struct SpillFile {
 #[derive(Debug)]
 pub(super) struct SpilledLine {
     pub(super) plan: Arc<StreamPlan>,
-    pub(super) source: Source,
+    pub(super) source: SourceLine,
 }
 
 /// Reads the lines of a file back.
@@ -67,56 +67,61 @@ pub(super) struct SpilledLines {
     plans: Vec<Arc<StreamPlan>>,
 }
 
-impl Waiting {
-    /// Whether a record with this token waits, so that a later line of it has to wait as well.
-    pub(super) fn holds(&self, token: Token) -> bool {
+impl DeferredRecords {
+    /// Whether a record with this hash is deferred, so that a later line of it has to be deferred as well.
+    pub(super) fn holds(&self, token: KeyHash) -> bool {
         self.identities.contains_key(&token) || self.spilled.holds(token)
     }
 
-    /// How many lines wait.
+    /// How many lines are deferred.
     pub(super) fn lines(&self) -> u64 {
         let spilled: u64 = self.files.iter().flatten().map(|file| file.records).sum();
         self.held.len() as u64 + spilled
     }
 
-    /// The number of the first line that waits.
+    /// The number of the first deferred line.
     pub(super) fn first_line(&self) -> Option<u64> {
-        let held = self.held.iter().map(|one| one.wanted.source.line).min();
+        let held = self.held.iter().map(|one| one.desired.source.line).min();
         [held, self.first_spilled_line].into_iter().flatten().min()
     }
 
-    /// Lets a record wait.
+    /// Defers a record.
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub(super) fn add(&mut self, wanted: Wanted, identity: Vec<Token>, awaited: Vec<Token>) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        desired: DesiredRecord,
+        identity: Vec<KeyHash>,
+        awaited: Vec<KeyHash>,
+    ) -> io::Result<()> {
         let full = self.held.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES;
         // Lines of one record stay in order: behind one in a file they go to the file.
         if full || identity.iter().any(|token| self.spilled.holds(*token)) {
-            return self.spill(&wanted, &identity);
+            return self.spill(&desired, &identity);
         }
-        self.bytes += wanted.source.text.len();
+        self.bytes += desired.source.text.len();
         for token in &identity {
             *self.identities.entry(*token).or_default() += 1;
         }
         for token in &awaited {
             *self.awaited.entry(*token).or_default() += 1;
         }
-        self.held.push(WaitingRecord { wanted, identity, awaited });
+        self.held.push(DeferredRecord { desired, identity, awaited });
         Ok(())
     }
 
-    fn spill(&mut self, wanted: &Wanted, identity: &[Token]) -> io::Result<()> {
+    fn spill(&mut self, desired: &DesiredRecord, identity: &[KeyHash]) -> io::Result<()> {
         for token in identity {
             self.spilled.insert(token);
         }
-        let Source { line, text } = &wanted.source;
+        let SourceLine { line, text } = &desired.source;
         self.first_spilled_line = Some(self.first_spilled_line.map_or(*line, |first| first.min(*line)));
-        let plan = self.plans.iter().position(|plan| Arc::ptr_eq(plan, &wanted.plan)).unwrap_or_else(|| {
-            self.plans.push(wanted.plan.clone());
+        let plan = self.plans.iter().position(|plan| Arc::ptr_eq(plan, &desired.plan)).unwrap_or_else(|| {
+            self.plans.push(desired.plan.clone());
             self.plans.len() - 1
         });
-        let of_type = &mut self.files[rank(&wanted.plan.object_type)];
+        let of_type = &mut self.files[rank(&desired.plan.object_type)];
         if of_type.is_none() {
             *of_type = Some(SpillFile { file: BufWriter::new(tempfile::tempfile()?), records: 0 });
         }
@@ -128,22 +133,22 @@ impl Waiting {
         file.write_all(text.as_bytes())
     }
 
-    /// Tells that a record is there now.
-    pub(super) fn arrive(&mut self, token: Token) {
+    /// Notes that a record now exists.
+    pub(super) fn arrive(&mut self, token: KeyHash) {
         if self.awaited.contains_key(&token) {
             self.arrived.insert(token);
         }
     }
 
-    /// Takes out the records in memory of one type that wait for what has arrived, and the later lines of the same
+    /// Takes out the records in memory of one type whose needed records now exist, and the later lines of the same
     /// records.
-    pub(super) fn take_arrived(&mut self, rank_of_type: usize) -> Vec<Wanted> {
+    pub(super) fn take_ready(&mut self, rank_of_type: usize) -> Vec<DesiredRecord> {
         if self.arrived.is_empty() {
             return Vec::new();
         }
         let arrived = std::mem::take(&mut self.arrived);
-        let of_type = |one: &WaitingRecord| rank(&one.wanted.plan.object_type) == rank_of_type;
-        let mut woken: HashSet<Token> = HashSet::new();
+        let of_type = |one: &DeferredRecord| rank(&one.desired.plan.object_type) == rank_of_type;
+        let mut woken: HashSet<KeyHash> = HashSet::new();
         let mut taken = vec![false; self.held.len()];
         for (one, taken) in self.held.iter().zip(&mut taken).filter(|(one, _)| of_type(one)) {
             *taken = one.awaited.iter().any(|token| arrived.contains(token));
@@ -157,23 +162,24 @@ impl Waiting {
                 woken.extend(&one.identity);
             }
         }
-        // Other types still have to see what arrived.
+        // Other types still have to be checked against it.
         self.arrived = arrived;
         self.take_out(&taken)
     }
 
-    /// Forgets what arrived, once each type has seen it.
+    /// Clears the records that now exist, once each type was checked against them.
     pub(super) fn forget_arrived(&mut self) {
         self.arrived.clear();
     }
 
     /// Takes out all records in memory of one type.
-    pub(super) fn take_all(&mut self, rank_of_type: usize) -> Vec<Wanted> {
-        let taken: Vec<bool> = self.held.iter().map(|one| rank(&one.wanted.plan.object_type) == rank_of_type).collect();
+    pub(super) fn take_all(&mut self, rank_of_type: usize) -> Vec<DesiredRecord> {
+        let taken: Vec<bool> =
+            self.held.iter().map(|one| rank(&one.desired.plan.object_type) == rank_of_type).collect();
         self.take_out(&taken)
     }
 
-    fn take_out(&mut self, taken: &[bool]) -> Vec<Wanted> {
+    fn take_out(&mut self, taken: &[bool]) -> Vec<DesiredRecord> {
         let mut out = Vec::new();
         let mut kept = Vec::with_capacity(self.held.len());
         for (one, taken) in std::mem::take(&mut self.held).into_iter().zip(taken) {
@@ -181,14 +187,14 @@ impl Waiting {
                 kept.push(one);
                 continue;
             }
-            self.bytes -= one.wanted.source.text.len();
+            self.bytes -= one.desired.source.text.len();
             for token in &one.identity {
                 release(&mut self.identities, *token);
             }
             for token in &one.awaited {
                 release(&mut self.awaited, *token);
             }
-            out.push(one.wanted);
+            out.push(one.desired);
         }
         self.held = kept;
         out
@@ -207,7 +213,7 @@ impl Waiting {
 
     /// Forgets what was in files, once all of it is delivered.
     pub(super) fn forget_spilled(&mut self) {
-        self.spilled = Filter::default();
+        self.spilled = BloomFilter::default();
         self.first_spilled_line = None;
     }
 }
@@ -228,7 +234,7 @@ impl SpilledLines {
         let text = String::from_utf8(text).map_err(io::Error::other)?;
         let plan = usize::try_from(plan).ok().and_then(|plan| self.plans.get(plan).cloned());
         let plan = plan.ok_or_else(|| io::Error::other("the temporary file was changed by somebody else"))?;
-        Ok(Some(SpilledLine { plan, source: Source { line, text } }))
+        Ok(Some(SpilledLine { plan, source: SourceLine { line, text } }))
     }
 
     fn number(&mut self) -> io::Result<u64> {
@@ -238,7 +244,7 @@ impl SpilledLines {
     }
 }
 
-fn release(counts: &mut HashMap<Token, usize>, token: Token) {
+fn release(counts: &mut HashMap<KeyHash, usize>, token: KeyHash) {
     if let Some(count) = counts.get_mut(&token) {
         *count -= 1;
         if *count == 0 {

@@ -1,4 +1,4 @@
-//! What became of each line: counted, told, and written to the files that the settings name.
+//! The outcome of each line: counted, logged, and written to the files that the settings name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -6,26 +6,26 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::chunk::{Change, How, Link, is_fake};
-use super::exit::TargetError;
+use super::desired::{DesiredRecord, SourceLine};
+use super::error::TargetError;
 use super::input::Unreadable;
 use super::lines_file::LinesFile;
-use super::plan::{Match, StreamPlan};
+use super::plan::{MatchBy, StreamPlan};
 use super::preview;
-use super::rejects::{Rejected, Rejects};
-use super::summary::Summary;
-use super::wanted::{Source, Wanted};
-use super::writing::Refusal;
+use super::rejects::{RejectedLine, Rejects};
+use super::summary::DeliverySummary;
+use super::write_step::{AssociationLink, Change, WriteAction, is_placeholder};
+use super::writing::Rejection;
 use crate::client::{ObjectId, ObjectType};
 use crate::config::{MaxRejects, TargetConfig};
 
-/// Rejected records that are told in the log; all of them stand in the file of rejects.
+/// Rejected records that are logged; all of them are in the file of rejects.
 const MAX_TOLD: u64 = 100;
 
-/// The books of a run.
+/// Counts, files and preview of a run.
 #[derive(Debug)]
-pub(super) struct Accounts {
-    pub(super) summary: Summary,
+pub(super) struct OutcomeLog {
+    pub(super) summary: DeliverySummary,
     /// The SCHEMA line of each stream.
     pub(super) schemas: HashMap<String, String>,
     rejects: Rejects,
@@ -36,7 +36,7 @@ pub(super) struct Accounts {
     preview: BTreeMap<(u64, usize), String>,
 }
 
-impl Accounts {
+impl OutcomeLog {
     /// Opens the files that the settings name; a dry run writes to none.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Accounts {
         }
         let results = path.map(LinesFile::open).transpose().map_err(TargetError::Results)?;
         Ok(Self {
-            summary: Summary::default(),
+            summary: DeliverySummary::default(),
             schemas: HashMap::new(),
             rejects,
             results,
@@ -61,25 +61,31 @@ impl Accounts {
         })
     }
 
-    /// Counts a record as HubSpot took it; its lines are told once its associations are made.
-    pub(super) fn written(&mut self, stream: &str, how: How, lines: usize) {
-        self.summary.count(stream, how);
-        self.summary.of(stream).joined += u64::try_from(lines - 1).unwrap_or(0);
+    /// Counts a record that HubSpot accepted; its lines are logged once its associations are created.
+    pub(super) fn written(&mut self, stream: &str, action: WriteAction, lines: usize) {
+        self.summary.count(stream, action);
+        self.summary.of(stream).deduplicated += u64::try_from(lines - 1).unwrap_or(0);
     }
 
-    /// Takes the lines of a record out of the count that are rejected although the record was written.
-    pub(super) fn not_as_wanted(&mut self, stream: &str, how: How, lines: usize, refused: usize) {
+    /// Corrects the counts for lines that are rejected although their record was written.
+    pub(super) fn count_rejected(&mut self, stream: &str, action: WriteAction, lines: usize, refused: usize) {
         let counts = self.summary.of(stream);
-        counts.joined -= u64::try_from(refused.min(lines - 1)).unwrap_or(0);
+        counts.deduplicated -= u64::try_from(refused.min(lines - 1)).unwrap_or(0);
         if refused == lines {
-            *counts.how(how) -= 1;
+            *counts.count_of(action) -= 1;
         }
     }
 
-    /// Tells what became of one line of a record that is in the portal.
-    pub(super) fn done(&mut self, wanted: &Wanted, id: ObjectId, how: How, links: &[Link]) {
-        let plan = &wanted.plan;
-        for field in &wanted.empty_references {
+    /// Writes the result of one line of a record that is in the portal.
+    pub(super) fn done(
+        &mut self,
+        desired: &DesiredRecord,
+        id: ObjectId,
+        action: WriteAction,
+        links: &[AssociationLink],
+    ) {
+        let plan = &desired.plan;
+        for field in &desired.empty_references {
             *self.summary.empty_references.entry((plan.stream.clone(), field.clone())).or_default() += 1;
         }
         let associations: Vec<_> =
@@ -87,15 +93,15 @@ impl Accounts {
         self.result(
             &plan.stream,
             Some(&plan.object_type),
-            wanted.source.line,
+            desired.source.line,
             &json!({
-                "id": id.to_string(), "result": how.word(), "associations": associations,
+                "id": id.to_string(), "result": action.word(), "associations": associations,
             }),
         );
     }
 
-    /// Keeps what a dry run would do to a record.
-    pub(super) fn foresee(&mut self, line: u64, text: Option<String>) {
+    /// Adds what a dry run would do to a record to the preview.
+    pub(super) fn preview(&mut self, line: u64, text: Option<String>) {
         let place = self.preview.len();
         self.preview.extend(text.map(|text| ((line, place), text)));
     }
@@ -119,33 +125,33 @@ impl Accounts {
     pub(super) fn reject(
         &mut self,
         plan: &StreamPlan,
-        source: &Source,
+        source: &SourceLine,
         delivery_key: Option<&str>,
         id: Option<ObjectId>,
-        refusal: &Refusal,
+        rejection: &Rejection,
     ) -> Result<(), TargetError> {
-        self.reject_line((&plan.stream, Some(&plan.object_type)), source, delivery_key, id, refusal)
+        self.reject_line((&plan.stream, Some(&plan.object_type)), source, delivery_key, id, rejection)
     }
 
     /// Rejects a line that holds no message.
     ///
     /// # Errors
-    /// As [`Accounts::reject`].
+    /// As [`OutcomeLog::reject`].
     pub(super) fn reject_unreadable(&mut self, line: u64, bad: Unreadable) -> Result<(), TargetError> {
         let Unreadable { stream, text, reason } = bad;
-        self.reject_line((&stream, None), &Source { line, text }, None, None, &Refusal::new(reason))
+        self.reject_line((&stream, None), &SourceLine { line, text }, None, None, &Rejection::new(reason))
     }
 
     fn reject_line(
         &mut self,
         (stream, object_type): (&str, Option<&ObjectType>),
-        source: &Source,
+        source: &SourceLine,
         delivery_key: Option<&str>,
         id: Option<ObjectId>,
-        refusal: &Refusal,
+        rejection: &Rejection,
     ) -> Result<(), TargetError> {
         let line = source.line;
-        let Refusal { reason, category, correlation_id } = refusal;
+        let Rejection { reason, category, correlation_id } = rejection;
         let mut said = format!("line {line} of {stream} is rejected: {reason}");
         if !category.is_empty() || !correlation_id.is_empty() {
             said.push_str(&format!(" ({category}; correlationId {correlation_id})"));
@@ -158,34 +164,34 @@ impl Accounts {
         self.summary.first_rejection.get_or_insert(said);
         self.summary.of(stream).rejected += 1;
         if self.dry {
-            self.foresee(line, Some(preview::line_of_rejected(stream, line, refusal)));
+            self.preview(line, Some(preview::line_of_rejected(stream, line, rejection)));
         }
         let mut result = json!({"result": "rejected", "reason": reason});
-        if let Some(id) = id.filter(|id| !is_fake(*id)) {
+        if let Some(id) = id.filter(|id| !is_placeholder(*id)) {
             result["id"] = id.to_string().into();
         }
         self.result(stream, object_type, line, &result);
         let schema = self.schemas.get(stream).map_or("", String::as_str);
         self.rejects
-            .add(&Rejected { line, text: &source.text, stream, schema, delivery_key, refusal })
+            .add(&RejectedLine { line, text: &source.text, stream, schema, delivery_key, rejection })
             .map_err(TargetError::Rejects)?;
-        // A dry run tells of every line, and ends as the run would.
+        // A dry run reports every line, and ends as the run would.
         if self.dry { Ok(()) } else { self.check_number() }
     }
 
     /// Rejects the line of a record.
     ///
     /// # Errors
-    /// As [`Accounts::reject`].
-    pub(super) fn reject_wanted(
+    /// As [`OutcomeLog::reject`].
+    pub(super) fn reject_record(
         &mut self,
-        wanted: &Wanted,
+        desired: &DesiredRecord,
         id: Option<ObjectId>,
-        refusal: &Refusal,
+        rejection: &Rejection,
     ) -> Result<(), TargetError> {
-        let plan: Arc<StreamPlan> = wanted.plan.clone();
-        let key = matches!(plan.matched, Match::Once(_)).then(|| wanted.key.clone()).flatten();
-        self.reject(&plan, &wanted.source, key.as_deref(), id, refusal)
+        let plan: Arc<StreamPlan> = desired.plan.clone();
+        let key = matches!(plan.match_by, MatchBy::DeliveryKey(_)).then(|| desired.key.clone()).flatten();
+        self.reject(&plan, &desired.source, key.as_deref(), id, rejection)
     }
 
     fn result(&mut self, stream: &str, object_type: Option<&ObjectType>, line: u64, more: &serde_json::Value) {
@@ -221,14 +227,14 @@ impl Accounts {
         Err(TargetError::TooManyRejects { rejected, all, allowed, first })
     }
 
-    /// Whether something is told of that is in no file and not printed yet.
+    /// Whether results are neither in a file nor printed yet.
     pub(super) fn holds_lines(&self) -> bool {
         !self.preview.is_empty()
             || self.rejects.holds_lines()
             || self.results.as_ref().is_some_and(LinesFile::holds_lines)
     }
 
-    /// Hands everything to the system, before a STATE says that it is dealt with.
+    /// Writes everything out, before a STATE covers it.
     ///
     /// # Errors
     /// When a file or stdout cannot be written.
@@ -247,8 +253,8 @@ impl Accounts {
     }
 }
 
-/// A value that HubSpot did not take, in words.
-pub(super) fn not_taken(kept: &Change) -> Refusal {
+/// The rejection of a value that HubSpot did not accept.
+pub(super) fn not_taken(kept: &Change) -> Rejection {
     let Change { property, old, new } = kept;
     let hint = if property == "lifecyclestage" {
         "; a lifecycle stage only moves forward, unless it is cleared first"
@@ -259,5 +265,5 @@ pub(super) fn not_taken(kept: &Change) -> Refusal {
         "" => format!("{property}: the record is written, but HubSpot did not take {new:?} and left it empty{hint}"),
         old => format!("{property}: the record is written, but HubSpot did not take {new:?} and kept {old:?}{hint}"),
     };
-    Refusal { category: "NOT_TAKEN".to_owned(), ..Refusal::new(reason) }
+    Rejection { category: "NOT_TAKEN".to_owned(), ..Rejection::new(reason) }
 }

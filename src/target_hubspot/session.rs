@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cli::Arguments;
-use super::exit::TargetError;
+use super::error::TargetError;
 use crate::client::{Client, ClientError, Connection, NewProperty, ObjectType};
 use crate::config::{ConfigSource, LoadedTarget, TargetConfig, load_target};
 use crate::discovery::discover_account;
@@ -18,7 +18,7 @@ pub(super) const DOUBLE_DEALS: &str =
 
 /// A config and the client made of it, whose token is known to belong to the right portal.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct TargetSession {
     pub(super) config: TargetConfig,
     pub(super) client: Arc<Client>,
     pub(super) portal_id: String,
@@ -27,7 +27,7 @@ pub(super) struct Session {
     _lock: Option<Lock>,
 }
 
-impl Session {
+impl TargetSession {
     /// Loads the config and asks which portal the token belongs to; nothing is written before that is known.
     pub(super) async fn open(arguments: &Arguments) -> Result<Self, TargetError> {
         let sources: Vec<ConfigSource> = arguments.config.iter().map(|source| source.as_str().into()).collect();
@@ -44,14 +44,14 @@ impl Session {
             request_timeout: connection.request_timeout(),
             requests_per_10s: connection.rate_limit,
             rate_limit_share: connection.rate_limit_share,
-            // What may be written is told whatever is left of the day.
+            // --test must work whatever is left of the daily quota.
             daily_reserve: if arguments.test { 0.0 } else { connection.daily_reserve },
             retry_attempts: connection.retry_attempts,
             retry_delay: connection.retry_delay(),
         })?;
-        // Nothing is written to a portal that nobody knows.
+        // Nothing is written before the portal is known.
         let account = discover_account(&client, connection.organization_id.as_deref()).await??;
-        // What is only read and told may run beside a delivery.
+        // A run that writes nothing may run beside a delivery.
         let locks = connection.lock_path.as_deref().filter(|_| !arguments.test && !arguments.dry_run);
         let lock =
             locks.map(|folder| Lock::take(folder, "target-hubspot", &account.portal_id.to_string())).transpose()?;
@@ -68,7 +68,7 @@ impl Session {
 /// Defines the unique property that holds delivery keys.
 ///
 /// # Errors
-/// In words what to set, when the token may not; any other failure of HubSpot's.
+/// A sentence with what to set, when the token may not; any other failure of HubSpot's.
 pub(super) async fn define_key(
     client: &Client,
     object_type: &ObjectType,

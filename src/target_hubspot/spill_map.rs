@@ -1,11 +1,11 @@
-//! A map that forgets nothing and whose memory is bounded: what no longer fits goes to a temporary file.
+//! A map of bounded memory: what no longer fits goes to a temporary file.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use super::identity::Token;
+use super::identity::KeyHash;
 use crate::client::ObjectId;
 
 /// Entries held in memory; 200,000 are some 10 MB.
@@ -15,7 +15,7 @@ const ENTRY_BYTES: usize = 24;
 
 /// Ids by token.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct SpillMap {
     held: HashMap<u128, u64>,
     /// Sorted by token; a later file wins over an earlier one.
     files: Vec<SortedFile>,
@@ -28,18 +28,18 @@ struct SortedFile {
     entries: u64,
 }
 
-impl Default for Memory {
+impl Default for SpillMap {
     fn default() -> Self {
         Self { held: HashMap::new(), files: Vec::new(), max_held: MAX_HELD }
     }
 }
 
-impl Memory {
+impl SpillMap {
     /// The id of a token.
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub(super) fn get(&self, token: Token) -> io::Result<Option<ObjectId>> {
+    pub(super) fn get(&self, token: KeyHash) -> io::Result<Option<ObjectId>> {
         if let Some(id) = self.held.get(&token.number()) {
             return Ok(Some(ObjectId(*id)));
         }
@@ -55,7 +55,7 @@ impl Memory {
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub(super) fn insert(&mut self, token: Token, id: ObjectId) -> io::Result<()> {
+    pub(super) fn insert(&mut self, token: KeyHash, id: ObjectId) -> io::Result<()> {
         self.held.insert(token.number(), id.0);
         if self.held.len() >= self.max_held {
             self.files.push(SortedFile::of(std::mem::take(&mut self.held))?);
@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn what_went_to_a_file_is_found_and_the_latest_id_wins() {
-        let mut memory = Memory { max_held: 7, ..Memory::default() };
-        let token = |number: u64| Token::of(&[&number.to_string()]);
+        let mut memory = SpillMap { max_held: 7, ..SpillMap::default() };
+        let token = |number: u64| KeyHash::of(&[&number.to_string()]);
         for round in 0..3 {
             for number in 0..50 {
                 memory.insert(token(number), ObjectId(number * 10 + round)).expect("a temporary file");

@@ -1,16 +1,16 @@
-//! From HubSpot's answers to what became of each record.
+//! Sends a batch and turns HubSpot's responses into the outcome of each record.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 
-use super::chunk::{Change, Context, How, Written, creation, shown};
-use super::exit::TargetError;
-use super::groups::Group;
+use super::error::TargetError;
+use super::groups::RecordGroup;
 use super::lookups;
-use super::matching::{Found, Stored, find, find_created};
-use super::plan::{Match, StreamPlan};
+use super::matching::{Lookup, StoredRecord, find, find_created};
+use super::plan::{MatchBy, StreamPlan};
 use super::value::is_same;
-use super::writing::{Operation, Pending, Refusal, Sent, Verdict, holder, send};
+use super::write_step::{Change, WriteAction, WriteContext, WrittenRecord, create_operation, shown};
+use super::writing::{BatchResult, InputOutcome, Operation, PendingInput, Rejection, holder, send};
 use crate::client::ObjectId;
 
 /// How often creations of unknown outcome are looked for and, where nothing is found, sent again.
@@ -18,35 +18,35 @@ const ROUNDS: u32 = 4;
 
 /// Records of one stream that are sent together, each with its place among the groups.
 #[derive(Debug)]
-pub(super) struct Batch<'g> {
+pub(super) struct WriteBatch<'g> {
     pub(super) plan: &'g StreamPlan,
     pub(super) creates: bool,
-    pub(super) inputs: Vec<Pending>,
+    pub(super) inputs: Vec<PendingInput>,
 }
 
-/// What became of the record at a place.
-pub(super) type Settled = (usize, Result<Written, Refusal>);
+/// A record's place among the groups, and its outcome.
+pub(super) type RecordOutcome = (usize, Result<WrittenRecord, Rejection>);
 
-/// Sends a batch and settles what became of each of its records.
+/// Sends a batch and determines the outcome of each of its records.
 ///
 /// # Errors
-/// What is about none of the records; from then on nothing is sent.
+/// Errors that concern no single record; from then on nothing is sent.
 pub(super) async fn deliver(
-    context: &Context,
-    groups: &[Group],
-    batch: Batch<'_>,
-) -> Result<Vec<Settled>, TargetError> {
+    context: &WriteContext,
+    groups: &[RecordGroup],
+    batch: WriteBatch<'_>,
+) -> Result<Vec<RecordOutcome>, TargetError> {
     if context.stopped.load(Ordering::Relaxed) {
         return Ok(Vec::new());
     }
-    let Batch { plan, creates, inputs } = batch;
-    let settling = Settling { context, plan, groups };
+    let WriteBatch { plan, creates, inputs } = batch;
+    let settling = BatchWriter { context, plan, groups };
     let settled = match creates {
         true => settling.create(inputs).await,
         false => settling.update(inputs).await,
     };
     let settled = match settled {
-        Ok(mut settled) => settling.read_untold(&mut settled).await.map(|()| settled),
+        Ok(mut settled) => settling.read_unconfirmed(&mut settled).await.map(|()| settled),
         Err(error) => Err(error),
     };
     if settled.is_err() {
@@ -55,28 +55,30 @@ pub(super) async fn deliver(
     settled
 }
 
-struct Settling<'s> {
-    context: &'s Context,
+struct BatchWriter<'s> {
+    context: &'s WriteContext,
     plan: &'s StreamPlan,
-    groups: &'s [Group],
+    groups: &'s [RecordGroup],
 }
 
-impl Settling<'_> {
-    async fn update(&self, inputs: Vec<Pending>) -> Result<Vec<Settled>, TargetError> {
+impl BatchWriter<'_> {
+    async fn update(&self, inputs: Vec<PendingInput>) -> Result<Vec<RecordOutcome>, TargetError> {
         let (context, of) = (self.context, &self.plan.object_type);
         let sent = send(context, of, Operation::Update, inputs).await?;
-        let mut settled = Vec::with_capacity(sent.verdicts.len());
-        for (pending, verdict) in sent.verdicts {
-            let result = match verdict {
-                Verdict::Written { id, properties, .. } => Ok(self.written(id, How::Updated, &pending, &properties)),
-                Verdict::Refused(refusal) => Err(self.explained(&pending, refusal).await?),
-                // It was merged away between the question and the write.
-                Verdict::LeftOut | Verdict::Held(_) | Verdict::Unknown => {
+        let mut settled = Vec::with_capacity(sent.outcomes.len());
+        for (pending, input_outcome) in sent.outcomes {
+            let result = match input_outcome {
+                InputOutcome::Written { id, properties, .. } => {
+                    Ok(self.written(id, WriteAction::Updated, &pending, &properties))
+                }
+                InputOutcome::Rejected(rejection) => Err(self.explained(&pending, rejection).await?),
+                // It was merged away between the lookup and the write.
+                InputOutcome::Missing | InputOutcome::Conflict(_) | InputOutcome::Unknown => {
                     let id = pending.id.as_deref().and_then(|id| id.parse().ok()).map_or(ObjectId(0), ObjectId);
                     let survivor = context.client.get_object(of, id, "hs_object_id").await?;
                     match survivor.filter(|survivor| survivor.id != id) {
                         Some(survivor) => self.update_one(survivor.id, &pending).await?,
-                        None => Err(Refusal::new("HubSpot's answer leaves this record out")),
+                        None => Err(Rejection::new("HubSpot's answer leaves this record out")),
                     }
                 }
             };
@@ -85,51 +87,55 @@ impl Settling<'_> {
         Ok(settled)
     }
 
-    /// Writes to a record that turned out to be the right one.
-    async fn update_one(&self, id: ObjectId, pending: &Pending) -> Result<Result<Written, Refusal>, TargetError> {
-        let mut again = Pending { id: Some(id.to_string()), associations: Vec::new(), ..pending.clone() };
-        if let Match::Unique(property) = &self.plan.matched {
+    /// Updates another record than the one that was sent for: the survivor of a merge, or the holder of the key.
+    async fn update_one(
+        &self,
+        id: ObjectId,
+        pending: &PendingInput,
+    ) -> Result<Result<WrittenRecord, Rejection>, TargetError> {
+        let mut again = PendingInput { id: Some(id.to_string()), associations: Vec::new(), ..pending.clone() };
+        if let MatchBy::UniqueProperty(property) = &self.plan.match_by {
             // The record has it already, be it as a further address.
             again.properties.remove(property);
         }
         if again.properties.is_empty() {
-            return Ok(Ok(Written::new(id, How::Unchanged)));
+            return Ok(Ok(WrittenRecord::new(id, WriteAction::Unchanged)));
         }
         let sent = send(self.context, &self.plan.object_type, Operation::Update, vec![again]).await?;
-        Ok(match sent.verdicts.into_iter().next() {
-            Some((again, Verdict::Written { id, properties, .. })) => {
-                Ok(self.written(id, How::Updated, &again, &properties))
+        Ok(match sent.outcomes.into_iter().next() {
+            Some((again, InputOutcome::Written { id, properties, .. })) => {
+                Ok(self.written(id, WriteAction::Updated, &again, &properties))
             }
-            Some((again, Verdict::Refused(refusal))) => Err(self.explained(&again, refusal).await?),
-            _ => Err(Refusal::new("HubSpot's answer leaves this record out")),
+            Some((again, InputOutcome::Rejected(rejection))) => Err(self.explained(&again, rejection).await?),
+            _ => Err(Rejection::new("HubSpot's answer leaves this record out")),
         })
     }
 
-    async fn create(&self, inputs: Vec<Pending>) -> Result<Vec<Settled>, TargetError> {
+    async fn create(&self, inputs: Vec<PendingInput>) -> Result<Vec<RecordOutcome>, TargetError> {
         let (context, plan) = (self.context, self.plan);
         let mut settled = Vec::with_capacity(inputs.len());
-        let mut sent = send(context, &plan.object_type, creation(plan), inputs).await?;
+        let mut sent = send(context, &plan.object_type, create_operation(plan), inputs).await?;
         for round in 0.. {
             let (mut unknown, mut refused) = (Vec::new(), Vec::new());
-            for (pending, verdict) in std::mem::take(&mut sent.verdicts) {
-                let result = match verdict {
-                    Verdict::Written { id, new, properties } => {
-                        let how = if new == Some(false) { How::Updated } else { How::Created };
-                        Ok(self.written(id, how, &pending, &properties))
+            for (pending, input_outcome) in std::mem::take(&mut sent.outcomes) {
+                let result = match input_outcome {
+                    InputOutcome::Written { id, new, properties } => {
+                        let action = if new == Some(false) { WriteAction::Updated } else { WriteAction::Created };
+                        Ok(self.written(id, action, &pending, &properties))
                     }
-                    Verdict::Refused(refusal) => {
-                        refused.push((pending, refusal));
+                    InputOutcome::Rejected(rejection) => {
+                        refused.push((pending, rejection));
                         continue;
                     }
-                    Verdict::Held(id) => self.settle_holder(id, &pending).await?,
-                    Verdict::Unknown | Verdict::LeftOut => {
+                    InputOutcome::Conflict(id) => self.resolve_conflict(id, &pending).await?,
+                    InputOutcome::Unknown | InputOutcome::Missing => {
                         unknown.push(pending);
                         continue;
                     }
                 };
                 settled.push((pending.at, result));
             }
-            self.settle_refused(refused, &mut settled).await?;
+            self.resolve_rejected(refused, &mut settled).await?;
             if unknown.is_empty() {
                 return Ok(settled);
             }
@@ -137,32 +143,40 @@ impl Settling<'_> {
                 if let Some(error) = sent.unknown.take() {
                     return Err(error.into());
                 }
-                let left_out = || Err(Refusal::new("HubSpot's answers leave this record out"));
+                let left_out = || Err(Rejection::new("HubSpot's answers leave this record out"));
                 settled.extend(unknown.into_iter().map(|pending| (pending.at, left_out())));
                 return Ok(settled);
             }
-            sent = self.look_for(unknown, &mut settled).await?;
+            sent = self.find_unknown(unknown, &mut settled).await?;
         }
         Ok(settled)
     }
 
-    /// A ticket that is there is never changed.
-    async fn settle_holder(&self, id: ObjectId, pending: &Pending) -> Result<Result<Written, Refusal>, TargetError> {
-        match &self.plan.matched {
-            Match::Once(_) => Ok(Ok(Written::new(id, How::Unchanged))),
+    /// An existing ticket is never changed.
+    async fn resolve_conflict(
+        &self,
+        id: ObjectId,
+        pending: &PendingInput,
+    ) -> Result<Result<WrittenRecord, Rejection>, TargetError> {
+        match &self.plan.match_by {
+            MatchBy::DeliveryKey(_) => Ok(Ok(WrittenRecord::new(id, WriteAction::Unchanged))),
             _ => self.update_one(id, pending).await,
         }
     }
 
     /// Looks for records that may have been created, and sends those again that were not.
-    async fn look_for(&self, unknown: Vec<Pending>, settled: &mut Vec<Settled>) -> Result<Sent, TargetError> {
+    async fn find_unknown(
+        &self,
+        unknown: Vec<PendingInput>,
+        settled: &mut Vec<RecordOutcome>,
+    ) -> Result<BatchResult, TargetError> {
         let (context, plan) = (self.context, self.plan);
         let ready: Vec<_> = unknown.iter().map(|pending| &self.groups[pending.at].lines[0]).collect();
         let mut found = find(context, plan, &ready).await?;
-        if plan.matched == Match::DealName {
+        if plan.match_by == MatchBy::DealName {
             let created = find_created(context, plan, &ready).await?;
             for (found, created) in found.iter_mut().zip(created) {
-                if matches!(found, Found::Absent) {
+                if matches!(found, Lookup::Absent) {
                     *found = created;
                 }
             }
@@ -170,9 +184,9 @@ impl Settling<'_> {
         let mut again = Vec::new();
         for (pending, found) in unknown.into_iter().zip(found) {
             let result = match found {
-                Found::Stored(stored) => Ok(Written::new(stored.id, How::Created)),
-                Found::Unsure(refusal) => Err(refusal),
-                Found::Absent => {
+                Lookup::Found(stored) => Ok(WrittenRecord::new(stored.id, WriteAction::Created)),
+                Lookup::Unknown(rejection) => Err(rejection),
+                Lookup::Absent => {
                     again.push(pending);
                     continue;
                 }
@@ -180,26 +194,26 @@ impl Settling<'_> {
             settled.push((pending.at, result));
         }
         if again.is_empty() {
-            return Ok(Sent::default());
+            return Ok(BatchResult::default());
         }
-        send(context, &plan.object_type, creation(plan), again).await
+        send(context, &plan.object_type, create_operation(plan), again).await
     }
 
     /// Of deals that are refused, those that another writer created in the meantime are updated.
-    async fn settle_refused(
+    async fn resolve_rejected(
         &self,
-        refused: Vec<(Pending, Refusal)>,
-        settled: &mut Vec<Settled>,
+        refused: Vec<(PendingInput, Rejection)>,
+        settled: &mut Vec<RecordOutcome>,
     ) -> Result<(), TargetError> {
-        let mut found = vec![Found::Absent; refused.len()];
-        if self.plan.matched == Match::DealName && !refused.is_empty() {
+        let mut found = vec![Lookup::Absent; refused.len()];
+        if self.plan.match_by == MatchBy::DealName && !refused.is_empty() {
             let ready: Vec<_> = refused.iter().map(|(pending, _)| &self.groups[pending.at].lines[0]).collect();
             found = find_created(self.context, self.plan, &ready).await?;
         }
-        for ((pending, refusal), found) in refused.into_iter().zip(found) {
+        for ((pending, rejection), found) in refused.into_iter().zip(found) {
             let result = match found {
-                Found::Stored(stored) => self.update_found(&stored, &pending).await?,
-                _ => Err(self.explained(&pending, refusal).await?),
+                Lookup::Found(stored) => self.update_found(&stored, &pending).await?,
+                _ => Err(self.explained(&pending, rejection).await?),
             };
             settled.push((pending.at, result));
         }
@@ -207,7 +221,11 @@ impl Settling<'_> {
     }
 
     /// Writes what differs to a deal that another writer created.
-    async fn update_found(&self, stored: &Stored, pending: &Pending) -> Result<Result<Written, Refusal>, TargetError> {
+    async fn update_found(
+        &self,
+        stored: &StoredRecord,
+        pending: &PendingInput,
+    ) -> Result<Result<WrittenRecord, Rejection>, TargetError> {
         let same = |name: &str, new: &str| {
             let old = stored.properties.get(name).and_then(Option::as_deref);
             is_same(self.plan.definitions.by_name.get(name), old, new)
@@ -215,25 +233,25 @@ impl Settling<'_> {
         let mut differing = pending.clone();
         differing.properties.retain(|name, new| !same(name, new));
         // A stage that the line does not name is only for new deals.
-        let wanted = &self.groups[pending.at].properties;
-        differing.properties.retain(|name, _| wanted.contains_key(name));
+        let desired = &self.groups[pending.at].properties;
+        differing.properties.retain(|name, _| desired.contains_key(name));
         self.update_one(stored.id, &differing).await
     }
 
     fn written(
         &self,
         id: ObjectId,
-        how: How,
-        pending: &Pending,
-        answered: &BTreeMap<String, Option<String>>,
-    ) -> Written {
-        let mut written = Written::new(id, how);
+        action: WriteAction,
+        pending: &PendingInput,
+        returned: &BTreeMap<String, Option<String>>,
+    ) -> WrittenRecord {
+        let mut written = WrittenRecord::new(id, action);
         for (name, sent) in &pending.properties {
-            match answered.get(name) {
+            match returned.get(name) {
                 Some(now) => written.kept.extend(self.kept(pending.at, name, sent, now.as_deref())),
                 // HubSpot may leave out what has no value.
                 None if sent.is_empty() => {}
-                None => drop(written.untold.insert(name.clone(), sent.clone())),
+                None => drop(written.unconfirmed.insert(name.clone(), sent.clone())),
             }
         }
         written
@@ -254,13 +272,14 @@ impl Settling<'_> {
         })
     }
 
-    /// Reads the values back that answers leave out.
-    async fn read_untold(&self, settled: &mut [Settled]) -> Result<(), TargetError> {
-        let untold = settled.iter().filter_map(|(_, result)| result.as_ref().ok()).filter(|one| !one.untold.is_empty());
+    /// Reads back the values that responses leave out.
+    async fn read_unconfirmed(&self, settled: &mut [RecordOutcome]) -> Result<(), TargetError> {
+        let unconfirmed =
+            settled.iter().filter_map(|(_, result)| result.as_ref().ok()).filter(|one| !one.unconfirmed.is_empty());
         let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
-        for one in untold {
+        for one in unconfirmed {
             ids.insert(one.id.to_string());
-            names.extend(one.untold.keys().cloned());
+            names.extend(one.unconfirmed.keys().cloned());
         }
         if ids.is_empty() {
             return Ok(());
@@ -271,7 +290,7 @@ impl Settling<'_> {
         for (at, result) in settled {
             let Ok(written) = result else { continue };
             let Some(now) = now.get(&written.id) else { continue };
-            for (name, sent) in std::mem::take(&mut written.untold) {
+            for (name, sent) in std::mem::take(&mut written.unconfirmed) {
                 let now = now.get(&name).and_then(Option::as_deref);
                 written.kept.extend(self.kept(*at, &name, &sent, now));
             }
@@ -279,14 +298,14 @@ impl Settling<'_> {
         Ok(())
     }
 
-    /// A refusal that names both records where they want one unique value.
-    async fn explained(&self, pending: &Pending, refusal: Refusal) -> Result<Refusal, TargetError> {
-        let Some((holder, property)) = holder(&refusal.reason) else { return Ok(refusal) };
+    /// A rejection that names both records where two have one unique value.
+    async fn explained(&self, pending: &PendingInput, rejection: Rejection) -> Result<Rejection, TargetError> {
+        let Some((holder, property)) = holder(&rejection.reason) else { return Ok(rejection) };
         let of = &self.plan.object_type;
-        let key = self.groups[pending.at].lines[0].wanted.key.clone().unwrap_or_default();
-        let found_by = match &self.plan.matched {
-            Match::Unique(name) => name.as_str(),
-            Match::Domain(_) => "domain",
+        let key = self.groups[pending.at].lines[0].desired.key.clone().unwrap_or_default();
+        let found_by = match &self.plan.match_by {
+            MatchBy::UniqueProperty(name) => name.as_str(),
+            MatchBy::CompanyDomain(_) => "domain",
             _ => "hs_object_id",
         };
         let theirs = self.context.client.get_object(of, holder, found_by).await?;
@@ -296,8 +315,8 @@ impl Settling<'_> {
             "{property} {value:?} belongs to {of} {} ({found_by} {theirs:?}), which is not the record that this line is \
              about ({found_by} {key:?}); HubSpot says: {}",
             shown(holder),
-            refusal.reason
+            rejection.reason
         );
-        Ok(Refusal { reason, ..refusal })
+        Ok(Rejection { reason, ..rejection })
     }
 }

@@ -6,12 +6,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::cli::Arguments;
-use super::definitions::Definitions;
+use super::definitions::PropertyDefinitions;
 use super::delivery::ORDER;
-use super::exit::TargetError;
-use super::plan::{Match, StreamPlan, object_type_of};
-use super::portal::{DELIVERY_KEY, DOUBLE_DEALS, Session, definition_scope};
-use super::portal_rules::{PortalRules, RulesAnswer};
+use super::error::TargetError;
+use super::plan::{MatchBy, StreamPlan, object_type_of};
+use super::portal_rules::{PortalRules, PortalRulesResult};
+use super::session::{DELIVERY_KEY, DOUBLE_DEALS, TargetSession, definition_scope};
 use crate::client::{ClientError, ObjectType};
 use crate::config::{TargetConfig, UnknownFields};
 
@@ -21,7 +21,7 @@ struct Findings {
     report: String,
     /// Scopes that the token lacks.
     missing: BTreeSet<String>,
-    /// What the config says that the portal does not have.
+    /// Config entries that the portal has no counterpart for.
     faults: Vec<String>,
 }
 
@@ -29,8 +29,8 @@ struct Findings {
 /// then ends as a run would: with what is missing.
 ///
 /// A write of nothing shows whether the token may: HubSpot asks for the scope before it looks at the body.
-pub(super) async fn connection(arguments: &Arguments) -> Result<(), TargetError> {
-    let session = Session::open(arguments).await?;
+pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
+    let session = TargetSession::open(arguments).await?;
     let mut findings = Findings::default();
     let account_type = session.account_type.as_ref().map_or_else(String::new, |one| format!(", {one}"));
     findings.say(&format!("portal {}{account_type}", session.portal_id));
@@ -78,7 +78,7 @@ impl Findings {
         writeln!(self.report, "{line}").expect("writing to a String does not fail");
     }
 
-    /// Tells what became of a call; true: the token may.
+    /// Reports the result of a call; none where the token may not.
     fn permitted<T>(
         &mut self,
         what: &str,
@@ -100,7 +100,7 @@ impl Findings {
         Ok(None)
     }
 
-    /// Tells what became of a call that a run goes on without.
+    /// Reports the result of a call that a run can do without.
     fn advised(&mut self, what: &str, result: Result<(), ClientError>, scope: &str) -> Result<(), TargetError> {
         let scopes = match result {
             Ok(()) => {
@@ -117,7 +117,7 @@ impl Findings {
 
     async fn object_type(
         &mut self,
-        session: &Session,
+        session: &TargetSession,
         arguments: &Arguments,
         object_type: &ObjectType,
     ) -> Result<(), TargetError> {
@@ -126,7 +126,7 @@ impl Findings {
             "tickets" => "tickets".to_owned(),
             of => format!("crm.{area}.{of}.{may}"),
         };
-        let found = Definitions::read(client, object_type).await;
+        let found = PropertyDefinitions::read(client, object_type).await;
         let definitions =
             self.permitted(&format!("properties {object_type}"), found, ("ok", &scope("schemas", "read")))?;
         let found = client.has_no_objects(object_type).await;
@@ -139,9 +139,9 @@ impl Findings {
         self.permitted(&format!("write {object_type}"), written, ("ok", &scope("objects", "write")))?;
         let Some(definitions) = definitions else { return Ok(()) };
         match PortalRules::read(client, object_type).await? {
-            RulesAnswer::Read(rules) => self.say(&format!("rules {object_type}: {}", rules.in_words())),
-            RulesAnswer::NotTold(reason) => self.say(&format!("rules {object_type}: not checked: {reason}")),
-            RulesAnswer::None => {}
+            PortalRulesResult::Read(rules) => self.say(&format!("rules {object_type}: {}", rules.in_words())),
+            PortalRulesResult::Unavailable(reason) => self.say(&format!("rules {object_type}: not checked: {reason}")),
+            PortalRulesResult::NotSupported => {}
         }
         let definitions = Arc::new(definitions);
         let mut key = None;
@@ -154,7 +154,7 @@ impl Findings {
             match StreamPlan::new(&stream, object_type.clone(), keys, definitions.clone(), &session.config) {
                 Ok(plan) => {
                     // Deals are found without it.
-                    let is_needed = plan.matched != Match::DealName;
+                    let is_needed = plan.match_by != MatchBy::DealName;
                     key = plan.created_with().map(|name| (name.to_owned(), is_needed)).or(key);
                 }
                 Err(reason) => self.faults.push(format!("stream {stream:?}: {reason}")),
@@ -167,8 +167,14 @@ impl Findings {
         Ok(())
     }
 
-    /// Tells of properties in the config that the portal does not have.
-    fn mapping(&mut self, session: &Session, stream: &str, object_type: &ObjectType, definitions: &Definitions) {
+    /// Reports properties in the config that the portal does not have.
+    fn mapping(
+        &mut self,
+        session: &TargetSession,
+        stream: &str,
+        object_type: &ObjectType,
+        definitions: &PropertyDefinitions,
+    ) {
         let config = &session.config;
         let Some(entry) = config.streams.get(stream).and_then(Option::as_ref) else { return };
         for (field, name) in entry.properties.iter().filter_map(|(field, name)| Some((field, name.as_ref()?))) {
@@ -185,12 +191,12 @@ impl Findings {
         }
     }
 
-    /// Tells whether the unique property for delivery keys is there or can be made.
+    /// Reports whether the unique property for delivery keys exists or can be created.
     async fn key(
         &mut self,
-        session: &Session,
+        session: &TargetSession,
         object_type: &ObjectType,
-        definitions: &Definitions,
+        definitions: &PropertyDefinitions,
         (name, is_needed): (&str, bool),
     ) -> Result<(), TargetError> {
         let what = format!("{object_type} property {name}");

@@ -7,7 +7,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use serde_json::{Map, Value};
 
 use super::input::{InputError, Line, LineFault};
-use super::lines::{PhysicalLines, PlainStream, Sink, not_utf8};
+use super::lines::{LineSink, PhysicalLines, PlainStream, not_utf8};
 use super::wording::quoted;
 
 /// What separates cells, where the header shows which: commas, Excel's semicolons in half of Europe, tabs.
@@ -40,7 +40,7 @@ pub(super) fn read<R: BufRead>(
     physical: &mut PhysicalLines<R>,
     stream: &PlainStream,
     delimiter: Option<u8>,
-    sink: &mut Sink<'_>,
+    sink: &mut LineSink<'_>,
 ) {
     let mut rows = Rows { physical, again: VecDeque::new() };
     let mut table = match rows.table(stream, delimiter) {
@@ -230,22 +230,22 @@ struct Quotes {
     open: bool,
     /// The last byte was a mark that may close the cell or be the first of two.
     closing: bool,
-    /// Something stands in the cell already.
+    /// The cell already has a character.
     within: bool,
 }
 
 impl Quotes {
     fn read(&mut self, bytes: &[u8], delimiter: u8) {
         for byte in bytes {
-            let mark = *byte == b'"';
+            let lookup_by = *byte == b'"';
             if self.closing {
                 self.closing = false;
-                if mark {
+                if lookup_by {
                     continue;
                 }
                 self.open = false;
             }
-            match (self.open, mark) {
+            match (self.open, lookup_by) {
                 (true, true) => self.closing = true,
                 (true, false) => {}
                 (false, true) if !self.within => (self.open, self.within) = (true, true),
@@ -268,7 +268,7 @@ fn named_delimiter(bytes: &[u8]) -> Option<u8> {
     }
 }
 
-/// The one delimiter that stands in the header outside quotation marks.
+/// The one delimiter that occurs in the header outside quotation marks.
 fn found_delimiter(bytes: &[u8]) -> Result<u8, String> {
     let mut inside = false;
     let mut found = Vec::new();
@@ -291,12 +291,12 @@ fn found_delimiter(bytes: &[u8]) -> Result<u8, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::target_hubspot::lines::{Format, read};
+    use crate::target_hubspot::lines::{InputFormat, read};
 
     fn all(input: &[u8]) -> Vec<Result<Line, InputError>> {
         let stream = PlainStream { name: "c".to_owned(), key_properties: Vec::new() };
         let mut all = Vec::new();
-        read(input, &Format::Table(stream, None), &mut |line| {
+        read(input, &InputFormat::Table(stream, None), &mut |line| {
             all.push(line);
             true
         });

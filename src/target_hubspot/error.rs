@@ -20,7 +20,7 @@ pub(super) enum TargetError {
     Client(#[from] ClientError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
-    #[error("{0}{rest}", rest = .0.what_became_of_the_rest())]
+    #[error("{0}{rest}", rest = .0.delivered_before())]
     Input(#[from] InputError),
     #[error("stream {stream:?}: {reason}")]
     Stream { stream: String, reason: String },

@@ -6,13 +6,13 @@ use super::value::whole_number;
 
 /// Years that HubSpot and every client can hold.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-/// What is said of a text that is neither.
+/// The error of a text that is none.
 const TAKES_INSTANT: &str = "is no date and time; write it such as 2024-02-29T13:45:00Z or 2024-02-29 13:45:00+01:00";
 const TAKES_DATE: &str = "is no date; write it as YYYY-MM-DD, such as 2024-02-29";
 
 /// A date and time as it is written; without a time of day it is midnight.
 #[derive(Debug, Clone, Copy)]
-struct Written {
+struct WrittenRecord {
     local: NaiveDateTime,
     /// None: the text names no zone.
     offset: Option<FixedOffset>,
@@ -41,7 +41,7 @@ pub(super) fn date(text: &str) -> Result<NaiveDate, String> {
     Some(written.local.date()).filter(|date| YEARS.contains(&date.year())).ok_or_else(|| TAKES_DATE.to_owned())
 }
 
-fn written(text: &str, takes: &str) -> Result<Written, String> {
+fn written(text: &str, takes: &str) -> Result<WrittenRecord, String> {
     // Programs write great floats with an exponent.
     let whole = text.contains(['e', 'E']).then(|| whole_number(text)).flatten();
     let text = whole.as_deref().unwrap_or(text);
@@ -54,7 +54,7 @@ fn written(text: &str, takes: &str) -> Result<Written, String> {
     let (day, rest) = text.split_at_checked(10).ok_or_else(unreadable)?;
     let day = calendar_date(day).ok_or_else(unreadable)?;
     let Some(first) = rest.chars().next() else {
-        return Ok(Written { local: day.and_time(NaiveTime::MIN), offset: None });
+        return Ok(WrittenRecord { local: day.and_time(NaiveTime::MIN), offset: None });
     };
     if !matches!(first, 'T' | 't' | ' ') {
         return Err(unreadable());
@@ -63,7 +63,7 @@ fn written(text: &str, takes: &str) -> Result<Written, String> {
     let end = rest.find(|one: char| !one.is_ascii_digit() && !":.,".contains(one)).unwrap_or(rest.len());
     let (time, zone) = rest.split_at(end);
     let local = day.and_time(time_of_day(time).ok_or_else(unreadable)?);
-    Ok(Written { local, offset: zone_offset(zone.trim())? })
+    Ok(WrittenRecord { local, offset: zone_offset(zone.trim())? })
 }
 
 /// `YYYY-MM-DD`.
@@ -124,7 +124,7 @@ fn zone_offset(zone: &str) -> Result<Option<FixedOffset>, String> {
 
 /// Seconds (10 digits, maybe with a fraction), milliseconds (12 or 13), microseconds (16) or nanoseconds (19) since
 /// 1970. Any other number of digits could be two of them, or a year.
-fn epoch(text: &str) -> Result<Written, String> {
+fn epoch(text: &str) -> Result<WrittenRecord, String> {
     let unclear = || {
         "is not clear as a time: epoch seconds have 10 digits, epoch milliseconds 13; or write it such as \
          2024-02-29T13:45:00Z"
@@ -147,7 +147,7 @@ fn epoch(text: &str) -> Result<Written, String> {
         _ => return Err(unclear()),
     };
     let instant = DateTime::UNIX_EPOCH.checked_add_signed(if negative { -since } else { since }).ok_or_else(unclear)?;
-    Ok(Written { local: instant.naive_utc(), offset: None })
+    Ok(WrittenRecord { local: instant.naive_utc(), offset: None })
 }
 
 #[cfg(test)]

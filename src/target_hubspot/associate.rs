@@ -6,140 +6,142 @@ use futures_util::future::try_join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::breaker::kind_of;
-use super::chunk::{Link, is_fake};
-use super::exit::TargetError;
+use super::error::TargetError;
 use super::lookups::REQUESTS_AT_ONCE;
-use super::writing::{Refusal, is_about_inputs};
+use super::write_step::{AssociationLink, is_placeholder};
+use super::writing::{Rejection, is_about_inputs};
 use crate::client::{Client, ClientError, MAX_ASSOCIATIONS, NewAssociation, ObjectId, ObjectType};
 
 /// How often associations are sent that HubSpot fails on.
 const MAX_TRIES: u32 = 4;
-/// A refused batch with fewer associations says nothing of the others.
-const LEAST_PROBED: usize = 100;
-/// Associations of a refused batch that tell whether the reason is common to all: as many as stop a run of records.
+/// A refused batch with fewer associations is not probed.
+const MIN_PROBED: usize = 100;
+/// Associations of a refused batch that are sent alone, to see whether the reason is common to all: as
+/// many as stop a run of records.
 const PROBES: usize = 9;
 
 /// A record and the associations that it is to have.
 #[derive(Debug)]
-pub(super) struct Unlinked<'l> {
+pub(super) struct PendingAssociations<'l> {
     pub(super) id: ObjectId,
-    pub(super) links: &'l [Link],
+    pub(super) links: &'l [AssociationLink],
     /// Some of them may be there: the record is not new, or they were sent with it.
     pub(super) may_have: bool,
 }
 
-/// What became of associations.
+/// The outcomes of associations.
 #[derive(Debug, Default)]
-pub(super) struct Linked {
-    /// How many were made of each record, by the record's place.
-    pub(super) made: BTreeMap<usize, u64>,
-    /// The records that some of theirs are missing of, likewise.
-    pub(super) refused: BTreeMap<usize, Refusal>,
+pub(super) struct AssociationOutcomes {
+    /// How many were created for each record, by the record's place.
+    pub(super) created: BTreeMap<usize, u64>,
+    /// Records with missing associations, by their place, and why.
+    pub(super) refused: BTreeMap<usize, Rejection>,
 }
 
-impl Linked {
-    /// Adds what became of other associations.
+impl AssociationOutcomes {
+    /// Adds the outcomes of other associations.
     pub(super) fn add(&mut self, other: Self) {
-        for (place, made) in other.made {
-            *self.made.entry(place).or_default() += made;
+        for (place, created) in other.created {
+            *self.created.entry(place).or_default() += created;
         }
         self.refused.extend(other.refused);
     }
 }
 
-/// The associations to make between two types, and the place of the record that wants each.
-type Wanted = BTreeMap<NewAssociation, usize>;
+/// The associations to create between two types, and the place of the record that each belongs to.
+type MissingAssociations = BTreeMap<NewAssociation, usize>;
 
-/// Makes the associations that records of one type want and do not have. Making one again would change nothing; asking
-/// what is there first leaves the portal's history alone.
+/// Creates the associations that records of one type lack. Creating one again would change nothing; reading
+/// the existing ones first leaves the portal's history alone.
 ///
 /// # Errors
-/// What is about none of the records.
-pub(super) async fn link(
+/// Errors that concern no single record.
+pub(super) async fn associate(
     client: &Client,
     from: &ObjectType,
-    records: Vec<(usize, Unlinked<'_>)>,
-) -> Result<Linked, TargetError> {
+    records: Vec<(usize, PendingAssociations<'_>)>,
+) -> Result<AssociationOutcomes, TargetError> {
     let records = records.as_slice();
-    let of_types = try_join_all(targets(records).into_iter().map(|to| link_to(client, from, to, records))).await?;
-    let mut linked = Linked::default();
+    let of_types =
+        try_join_all(targets(records).into_iter().map(|to| associate_type(client, from, to, records))).await?;
+    let mut associated_outcomes = AssociationOutcomes::default();
     for of_type in of_types {
-        linked.add(of_type);
+        associated_outcomes.add(of_type);
     }
-    Ok(linked)
+    Ok(associated_outcomes)
 }
 
-fn targets<'l>(records: &[(usize, Unlinked<'l>)]) -> BTreeSet<&'l ObjectType> {
+fn targets<'l>(records: &[(usize, PendingAssociations<'l>)]) -> BTreeSet<&'l ObjectType> {
     records.iter().flat_map(|(_, one)| one.links).map(|link| &link.to).collect()
 }
 
-/// The associations that [`link`] would make of each record.
+/// The associations that [`associate`] would make of each record.
 ///
 /// # Errors
 /// Any [`ClientError`].
-pub(super) async fn would_link(
+pub(super) async fn preview_associations(
     client: &Client,
     from: &ObjectType,
-    records: &[(usize, Unlinked<'_>)],
-) -> Result<BTreeMap<usize, Vec<Link>>, ClientError> {
-    let mut would: BTreeMap<usize, Vec<Link>> = BTreeMap::new();
+    records: &[(usize, PendingAssociations<'_>)],
+) -> Result<BTreeMap<usize, Vec<AssociationLink>>, ClientError> {
+    let mut would: BTreeMap<usize, Vec<AssociationLink>> = BTreeMap::new();
     for to in targets(records) {
         for (one, place) in missing(client, from, to, records).await? {
             let NewAssociation { to: id, category, type_id, .. } = one;
-            would.entry(place).or_default().push(Link { to: to.clone(), id, category, type_id });
+            would.entry(place).or_default().push(AssociationLink { to: to.clone(), id, category, type_id });
         }
     }
     Ok(would)
 }
 
-async fn link_to(
+async fn associate_type(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
-    records: &[(usize, Unlinked<'_>)],
-) -> Result<Linked, TargetError> {
+    records: &[(usize, PendingAssociations<'_>)],
+) -> Result<AssociationOutcomes, TargetError> {
     let missing = missing(client, from, to, records).await?;
     let inputs: Vec<NewAssociation> = missing.keys().cloned().collect();
-    let outcomes: Vec<Made> = stream::iter(inputs.chunks(MAX_ASSOCIATIONS))
-        .map(async |inputs: &[NewAssociation]| make(client, from, to, inputs.to_vec()).await)
+    let outcomes: Vec<CreateOutcomes> = stream::iter(inputs.chunks(MAX_ASSOCIATIONS))
+        .map(async |inputs: &[NewAssociation]| create(client, from, to, inputs.to_vec()).await)
         .buffer_unordered(REQUESTS_AT_ONCE)
         .try_collect()
         .await?;
-    let mut linked = Linked::default();
+    let mut associated_outcomes = AssociationOutcomes::default();
     for (one, outcome) in outcomes.into_iter().flatten() {
         match outcome {
-            Ok(()) => *linked.made.entry(missing[&one]).or_default() += 1,
-            Err(refusal) => drop(linked.refused.insert(missing[&one], refusal)),
+            Ok(()) => *associated_outcomes.created.entry(missing[&one]).or_default() += 1,
+            Err(rejection) => drop(associated_outcomes.refused.insert(missing[&one], rejection)),
         }
     }
-    Ok(linked)
+    Ok(associated_outcomes)
 }
 
-/// Which of the wanted associations are not there.
+/// Which of the wanted associations are not existing.
 async fn missing(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
-    records: &[(usize, Unlinked<'_>)],
-) -> Result<Wanted, ClientError> {
-    let mut wanted = Wanted::new();
+    records: &[(usize, PendingAssociations<'_>)],
+) -> Result<MissingAssociations, ClientError> {
+    let mut wanted = MissingAssociations::new();
     let mut asked: BTreeSet<ObjectId> = BTreeSet::new();
     for (place, one) in records {
         for link in one.links.iter().filter(|link| link.to == *to) {
             let (category, type_id) = (link.category.clone(), link.type_id);
             wanted.insert(NewAssociation { from: one.id, to: link.id, category, type_id }, *place);
-            if one.may_have && !is_fake(one.id) {
+            if one.may_have && !is_placeholder(one.id) {
                 asked.insert(one.id);
             }
         }
     }
-    for there in there(client, from, to, asked).await? {
-        wanted.remove(&there);
+    for one in existing(client, from, to, asked).await? {
+        wanted.remove(&one);
     }
     Ok(wanted)
 }
 
-async fn there(
+async fn existing(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
@@ -151,28 +153,28 @@ async fn there(
         .buffer_unordered(REQUESTS_AT_ONCE)
         .try_collect()
         .await?;
-    let mut there = HashSet::new();
+    let mut existing = HashSet::new();
     for found in found {
-        there.extend(found.links.iter().map(|link| {
+        existing.extend(found.links.iter().map(|link| {
             let of_type = &found.types[usize::try_from(link.association_type).expect("an index")];
             let (category, type_id) = (of_type.category.clone(), of_type.type_id);
             NewAssociation { from: link.from, to: link.to, category, type_id }
         }));
     }
-    Ok(there)
+    Ok(existing)
 }
 
-/// What became of each association.
-type Made = Vec<(NewAssociation, Result<(), Refusal>)>;
+/// The outcome of each association.
+type CreateOutcomes = Vec<(NewAssociation, Result<(), Rejection>)>;
 
-/// Makes associations; a batch that is refused as a whole is halved until the bad one stands alone.
-async fn make(
+/// Creates associations; a batch that is refused as a whole is halved until the bad one is alone.
+async fn create(
     client: &Client,
     from: &ObjectType,
     to: &ObjectType,
     inputs: Vec<NewAssociation>,
-) -> Result<Made, TargetError> {
-    let mut made = Vec::with_capacity(inputs.len());
+) -> Result<CreateOutcomes, TargetError> {
+    let mut created = Vec::with_capacity(inputs.len());
     let mut left_out = Vec::new();
     let mut waiting = vec![(inputs, 0)];
     let mut is_probed = false;
@@ -181,13 +183,13 @@ async fn make(
             Ok(outcome) => outcome,
             Err(error) => {
                 let Some(reason) = is_about_inputs(&error) else { return Err(error.into()) };
-                if !std::mem::replace(&mut is_probed, true) && batch.len() >= LEAST_PROBED {
+                if !std::mem::replace(&mut is_probed, true) && batch.len() >= MIN_PROBED {
                     probe(client, from, to, &batch).await?;
                 }
                 if batch.len() == 1 {
-                    made.extend(batch.into_iter().map(|one| {
-                        let refusal = unassociated(to, &one, Refusal::of(reason));
-                        (one, Err(refusal))
+                    created.extend(batch.into_iter().map(|one| {
+                        let rejection = unassociated(to, &one, Rejection::of(reason));
+                        (one, Err(rejection))
                     }));
                 } else {
                     let second = batch.split_off(batch.len() / 2);
@@ -201,7 +203,7 @@ async fn make(
         let mut again = Vec::new();
         for one in batch {
             if done.contains(&(one.from, one.to)) {
-                made.push((one, Ok(())));
+                created.push((one, Ok(())));
                 continue;
             }
             let names = |id: ObjectId, text: &str| text.parse() == Ok(id.0);
@@ -213,8 +215,8 @@ async fn make(
             match error.or_else(nameless) {
                 Some(error) if error.is_transient() && tries < MAX_TRIES => again.push(one),
                 Some(error) => {
-                    let refusal = unassociated(to, &one, Refusal::of_error(error, &outcome.correlation_id));
-                    made.push((one, Err(refusal)));
+                    let rejection = unassociated(to, &one, Rejection::of_error(error, &outcome.correlation_id));
+                    created.push((one, Err(rejection)));
                 }
                 None => left_out.push(one),
             }
@@ -224,19 +226,19 @@ async fn make(
             waiting.push((again, tries + 1));
         }
     }
-    // What the answers leave out may have been made.
-    let there = there(client, from, to, left_out.iter().map(|one| one.from).collect()).await?;
-    made.extend(left_out.into_iter().map(|one| {
-        let outcome = match there.contains(&one) {
+    // What the answers leave out may have been created.
+    let existing = existing(client, from, to, left_out.iter().map(|one| one.from).collect()).await?;
+    created.extend(left_out.into_iter().map(|one| {
+        let outcome = match existing.contains(&one) {
             true => Ok(()),
-            false => Err(unassociated(to, &one, Refusal::new("HubSpot dropped the association without a reason"))),
+            false => Err(unassociated(to, &one, Rejection::new("HubSpot dropped the association without a reason"))),
         };
         (one, outcome)
     }));
-    Ok(made)
+    Ok(created)
 }
 
-/// Makes some associations of a refused batch alone, far apart from each other.
+/// Creates some associations of a refused batch alone, far apart from each other.
 ///
 /// # Errors
 /// When HubSpot refuses each of them for one reason, which then is about none of them.
@@ -251,7 +253,7 @@ async fn probe(
         match client.batch_create_associations(from, to, std::slice::from_ref(one)).await {
             Ok(_) => return Ok(()),
             Err(error) => match is_about_inputs(&error) {
-                Some(reason) => reasons.push(Refusal::of(reason).reason),
+                Some(reason) => reasons.push(Rejection::of(reason).reason),
                 None => return Err(error.into()),
             },
         }
@@ -267,7 +269,7 @@ async fn probe(
 }
 
 /// Why a record that is written lacks one of its associations.
-fn unassociated(to: &ObjectType, one: &NewAssociation, refusal: Refusal) -> Refusal {
-    let reason = format!("it is written, but not associated with {to} {}: {}", one.to, refusal.reason);
-    Refusal { reason, ..refusal }
+fn unassociated(to: &ObjectType, one: &NewAssociation, rejection: Rejection) -> Rejection {
+    let reason = format!("it is written, but not associated with {to} {}: {}", one.to, rejection.reason);
+    Rejection { reason, ..rejection }
 }
