@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::write_step::WriteAction;
 use crate::client::CallStatsSnapshot;
+use crate::log;
 
 /// Counts of one stream.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +86,7 @@ impl DeliverySummary {
             }
             tracing::info!("{line}");
             let records = counts.records();
-            let metric =
-                json!({"type": "counter", "metric": "record_count", "value": records, "tags": {"stream": stream}});
-            tracing::info!("METRIC: {metric}");
+            log::metric("counter", "record_count", &records.into(), &json!({"stream": stream}));
         }
         for ((stream, field), lines) in &self.empty_references {
             tracing::warn!(

@@ -27,6 +27,26 @@ fn version_and_about_need_no_config() {
 }
 
 #[test]
+fn metrics_are_written_in_plain_and_in_structured_form() {
+    let portal = empty();
+    let target = Target::of(&portal);
+    let messages = [schema("contacts", &["email"]), record("contacts", contact("a@b.example"))];
+    let plain = target.deliver(&messages).succeeded();
+    let metric = r#"METRIC: {"type":"counter","metric":"record_count","value":1,"tags":{"stream":"contacts"}}"#;
+    assert!(plain.stderr.contains(metric), "{}", plain.stderr);
+    let config = target.path("logging.yaml");
+    std::fs::write(&config, "formatters: {structured: {(): singer_sdk.logging.StructuredFormatter}}").expect("a file");
+    std::fs::write(target.path("input.jsonl"), lines(&messages)).expect("a file");
+    let mut command = target.command(&[]);
+    command.env("SINGER_SDK_LOG_CONFIG", &config);
+    command.stdin(std::fs::File::open(target.path("input.jsonl")).expect("the input"));
+    let structured = target.finish(command).succeeded();
+    let logged = structured.stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let metrics: Vec<Value> = logged.filter(|line| line["message"] == "METRIC").collect();
+    assert_eq!((&metrics[0]["metric_info"]["value"], &metrics[0]["stream_name"]), (&json!(1), &json!("contacts")));
+}
+
+#[test]
 fn test_tells_what_may_be_written() {
     let portal = empty();
     let mut target = Target::of(&portal);
@@ -76,8 +96,8 @@ fn test_names_the_scope_that_keeps_deals_from_being_created_twice_and_a_run_goes
     let objects = ["contacts", "deals"].map(|of| ["read", "write"].map(|may| format!("crm.objects.{of}.{may}")));
     let mut scopes: Vec<&str> = objects.iter().flatten().map(String::as_str).collect();
     scopes.extend(["oauth", "crm.schemas.contacts.read", "crm.schemas.deals.read"]);
-    portal.add_token("no schemas", &scopes);
-    target.set("access_token", json!("no schemas"));
+    portal.add_token("no_schemas", &scopes);
+    target.set("access_token", json!("no_schemas"));
     let tested = target.finish(target.command(&["--test", "--stream", "deals"])).succeeded();
     let says = "deals property tap_delivery_key: not needed, but advised: add the scope crm.schemas.deals.write";
     assert!(tested.text().contains(says) && tested.text().contains("lock_path"), "{}", tested.text());
