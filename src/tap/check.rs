@@ -34,7 +34,7 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
         Some(usage) => {
             let left = usage.limit.saturating_sub(usage.used);
             let resets_at = usage.resets_at.or_else(|| session.client.quota_resets_at());
-            let resets_at = resets_at.map_or_else(String::new, |at| format!(", anew from {}", format_instant(at)));
+            let resets_at = resets_at.map_or_else(String::new, |at| format!(", resets at {}", format_instant(at)));
             format!("{left} of {} API calls left today{resets_at}", usage.limit)
         }
         None => "no daily quota told, as for OAuth apps, which have none".to_owned(),

@@ -1,7 +1,7 @@
 //! `--tenants DIR`: many portals in one process, each with a config, state, output command and log of its own.
 //!
-//! A tenant is a folder with a `config.json`. A bounded number run at once, each on a thread of its own; who has waited
-//! longest comes first, and no tenant's failure stops another.
+//! A tenant is a folder with a `config.json`. A bounded number run at once, each on a thread of its own; the least recently
+//! run comes first, and no tenant's failure stops another.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -87,7 +87,7 @@ pub(super) fn run(folder: &Path, arguments: &Arguments, stop: &StopSignal) -> Re
     }
 }
 
-/// The tenants of a folder, who has waited longest first; those that never ran are first of all.
+/// The tenants of a folder, the least recently run first; those that never ran are first of all.
 fn find(folder: &Path) -> Result<Vec<Tenant>, TapError> {
     let unreadable = |source| TapError::Tenants { folder: folder.to_owned(), source };
     let mut tenants = Vec::new();

@@ -50,7 +50,7 @@ pub(super) enum TargetError {
     Output(#[source] io::Error),
     #[error("the runtime cannot be started: {0}")]
     Runtime(#[source] io::Error),
-    #[error("the program broke down; the lines on stderr that begin with \"thread\" say where")]
+    #[error("the program panicked; the lines on stderr that begin with \"thread\" say where")]
     Panicked,
     #[error("stopped by SIGINT; deliver again from the last STATE that was written")]
     Interrupted,
