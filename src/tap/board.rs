@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::overview::Ended;
+use super::overview::TenantOutcome;
 use crate::client::Client;
 use crate::extraction::SummaryHandle;
 use crate::log;
@@ -75,7 +75,7 @@ impl Board {
     }
 
     /// Counts a tenant that is through.
-    pub(super) fn ended(&self, ended: &Ended) {
+    pub(super) fn ended(&self, ended: &TenantOutcome) {
         *lock(&self.standing).ended.entry(ended.status()).or_default() += 1;
     }
 

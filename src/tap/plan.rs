@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::cli::Arguments;
+use super::cli::TapArguments;
 use crate::about::AboutFormat;
 use crate::client::{DailyUsage, ObjectType};
 use crate::extraction::{AssociationCost, Calls, Estimate};
@@ -27,7 +27,7 @@ struct Outlook {
 }
 
 /// Writes the plan of the run that these arguments would make.
-pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
+pub(super) async fn write(arguments: &TapArguments) -> Result<(), TapError> {
     let session = arguments.session()?;
     let Prepared { run, .. } = prepare(&session, arguments.assignment()?).await?;
     let client = &session.client;

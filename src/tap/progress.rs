@@ -33,12 +33,12 @@ enum Display {
 }
 
 /// The display of a run under way.
-pub(super) struct Progress {
+pub(super) struct ProgressView {
     display: Display,
     shown: Option<JoinHandle<()>>,
 }
 
-impl Progress {
+impl ProgressView {
     /// Begins to show; with the rows to come, how many are left and for how long.
     pub(super) fn start(summary: &SummaryHandle, client: &Arc<Client>, expected: Option<u64>) -> Self {
         let style = log::style();

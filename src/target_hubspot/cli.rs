@@ -12,7 +12,7 @@ use crate::exit;
 /// and tickets with their associations. STATE goes to stdout once everything before it is in HubSpot.
 #[derive(Debug, Parser)]
 #[command(name = "target-hubspot", disable_version_flag = true)]
-pub(super) struct Arguments {
+pub(super) struct TargetArguments {
     /// Settings: a JSON file, or ENV for environment variables and .env; may be repeated, a later one wins
     #[arg(long, short, value_name = "FILE|ENV")]
     pub(super) config: Vec<String>,
@@ -54,7 +54,7 @@ pub(super) struct Arguments {
     pub(super) version: bool,
 }
 
-impl Arguments {
+impl TargetArguments {
     /// The form that stdin has.
     pub(super) fn format(&self) -> InputFormat {
         let Some(name) = &self.stream else { return InputFormat::Singer };

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::cli::Arguments;
+use super::cli::TargetArguments;
 use super::definitions::PropertyDefinitions;
 use super::delivery::ORDER;
 use super::error::TargetError;
@@ -29,7 +29,7 @@ struct Findings {
 /// then ends as a run would: with what is missing.
 ///
 /// A write of nothing shows whether the token may: HubSpot asks for the scope before it looks at the body.
-pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
+pub(super) async fn run(arguments: &TargetArguments) -> Result<(), TargetError> {
     let session = TargetSession::open(arguments).await?;
     let mut findings = Findings::default();
     let account_type = session.account_type.as_ref().map_or_else(String::new, |one| format!(", {one}"));
@@ -51,7 +51,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
 
 /// The object types that a run may write: that of --stream, else all but those whose own stream is left out and that no
 /// other stream is mapped to.
-fn types(arguments: &Arguments, config: &TargetConfig) -> Result<Vec<ObjectType>, TargetError> {
+fn types(arguments: &TargetArguments, config: &TargetConfig) -> Result<Vec<ObjectType>, TargetError> {
     if let Some(stream) = &arguments.stream {
         let of_stream = |reason| TargetError::Stream { stream: stream.clone(), reason };
         let left_out = || of_stream("the config leaves it out (streams)".to_owned());
@@ -62,7 +62,7 @@ fn types(arguments: &Arguments, config: &TargetConfig) -> Result<Vec<ObjectType>
 }
 
 /// The streams that are written as a type: those of the config, and the one of the type's own name.
-fn streams(arguments: &Arguments, config: &TargetConfig, object_type: &ObjectType) -> Vec<String> {
+fn streams(arguments: &TargetArguments, config: &TargetConfig, object_type: &ObjectType) -> Vec<String> {
     let own = object_type.as_str();
     let configured = config.streams.keys().map(String::as_str).filter(|stream| *stream != own);
     let named: Vec<&str> = match &arguments.stream {
@@ -118,7 +118,7 @@ impl Findings {
     async fn object_type(
         &mut self,
         session: &TargetSession,
-        arguments: &Arguments,
+        arguments: &TargetArguments,
         object_type: &ObjectType,
     ) -> Result<(), TargetError> {
         let client = &session.client;

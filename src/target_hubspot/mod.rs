@@ -41,7 +41,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
-use cli::Arguments;
+use cli::TargetArguments;
 use error::TargetError;
 
 use crate::about::{Plugin, Program};
@@ -91,7 +91,7 @@ pub fn check_input(form: InputForm, input: &[u8]) -> Result<Vec<u64>, String> {
 
 /// Runs the target with the process's arguments; returns the exit code.
 pub fn run() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match TargetArguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return cli::report(&error),
     };
@@ -106,7 +106,7 @@ pub fn run() -> u8 {
     }
 }
 
-fn dispatch(arguments: &Arguments) -> Result<(), TargetError> {
+fn dispatch(arguments: &TargetArguments) -> Result<(), TargetError> {
     let program = Program {
         name: "target-hubspot",
         description: "Singer target for HubSpot: writes contacts, companies, deals and tickets with their associations",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
-use super::cli::Arguments;
+use super::cli::TargetArguments;
 use super::delivery::Delivery;
 use super::error::TargetError;
 use super::input::{InputError, Line, lines};
@@ -17,7 +17,7 @@ use crate::session::{Stop, StopSignal};
 const MAX_LINGER: Duration = Duration::from_secs(1);
 
 /// Delivers stdin.
-pub(super) async fn run(arguments: &Arguments) -> Result<(), TargetError> {
+pub(super) async fn run(arguments: &TargetArguments) -> Result<(), TargetError> {
     let stop = StopSignal::listen().map_err(TargetError::Runtime)?;
     let session = tokio::select! {
         biased;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cli::Arguments;
+use super::cli::TargetArguments;
 use super::error::TargetError;
 use crate::client::{Client, ClientError, Connection, NewProperty, ObjectType};
 use crate::config::{ConfigSource, LoadedTarget, TargetConfig, load_target};
@@ -29,7 +29,7 @@ pub(super) struct TargetSession {
 
 impl TargetSession {
     /// Loads the config and asks which portal the token belongs to; nothing is written before that is known.
-    pub(super) async fn open(arguments: &Arguments) -> Result<Self, TargetError> {
+    pub(super) async fn open(arguments: &TargetArguments) -> Result<Self, TargetError> {
         let sources: Vec<ConfigSource> = arguments.config.iter().map(|source| source.as_str().into()).collect();
         let LoadedTarget { connection, target, warnings } = load_target(&sources)?;
         for warning in &warnings {
