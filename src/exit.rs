@@ -18,8 +18,8 @@ pub const INCOMPLETE: u8 = 5;
 /// The daily quota is used up, or what is left of it is kept for other apps: run again after midnight in the portal's time
 /// zone.
 pub const QUOTA: u8 = 6;
-/// Nobody took the messages (closed pipe, failed target), or a disk is full: look at the target or make room, then run
-/// again with the last state.
+/// Stdout was closed or not writable (closed pipe, failed target), or a disk is full: look at the target or make room,
+/// then run again with the last state.
 pub const OUTPUT: u8 = 7;
 /// Another run of the same portal is under way: let it end.
 pub const LOCKED: u8 = 8;

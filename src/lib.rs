@@ -3,7 +3,7 @@
 //!
 //! Data flows, and modules import, in one direction: [`disk`], [`config`], [`catalog`], [`state`] → [`client`] → [`property`],
 //! [`discovery`] → [`extraction`] → [`exit`] → [`session`] → [`messages`] → [`stdout`] → [`about`], [`log`] → the faces
-//! [`tap`] | [`airbyte`] | [`target`] | [`target_pg`].
+//! [`tap`] | [`airbyte`] | [`target_hubspot`] | [`target_pg`].
 
 pub mod about;
 pub mod airbyte;
@@ -21,5 +21,5 @@ pub mod session;
 pub mod state;
 pub mod stdout;
 pub mod tap;
-pub mod target;
+pub mod target_hubspot;
 pub mod target_pg;

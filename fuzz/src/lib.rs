@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state, target};
+use tap_hubspot_tickets::{catalog, client, config, discovery, extraction, state, target_hubspot};
 
 /// A function that takes any bytes.
 pub type Target = fn(&[u8]);
@@ -85,26 +85,26 @@ pub fn associations(bytes: &[u8]) {
 
 /// Singer messages for `target-hubspot`.
 pub fn singer(bytes: &[u8]) {
-    input(target::InputForm::Singer, bytes);
+    input(target_hubspot::InputForm::Singer, bytes);
 }
 
 /// JSON objects for `target-hubspot --stream`: each line is taken or rejected once.
 pub fn records(bytes: &[u8]) {
     let blank = |line: &&[u8]| !line.trim_ascii().is_empty();
     let lines = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).split(|byte| *byte == b'\n').filter(blank).count();
-    if let Some(numbers) = input(target::InputForm::Records, bytes) {
+    if let Some(numbers) = input(target_hubspot::InputForm::Records, bytes) {
         assert_eq!(numbers.len(), lines);
     }
 }
 
 /// A CSV file for `target-hubspot --stream --csv`.
 pub fn csv(bytes: &[u8]) {
-    input(target::InputForm::Csv, bytes);
+    input(target_hubspot::InputForm::Csv, bytes);
 }
 
 /// Reads to the end. No line is told twice, all in their order; what ends a run is told in a sentence.
-fn input(form: target::InputForm, bytes: &[u8]) -> Option<Vec<u64>> {
-    match target::check_input(form, bytes) {
+fn input(form: target_hubspot::InputForm, bytes: &[u8]) -> Option<Vec<u64>> {
+    match target_hubspot::check_input(form, bytes) {
         Ok(numbers) => {
             assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
             Some(numbers)

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 /// Airbyte source for HubSpot tickets: reads a portal and writes Airbyte's messages to stdout.
 #[derive(Debug, Parser)]
 #[command(name = "source-hubspot-tickets", version)]
-pub(super) struct Arguments {
+pub(super) struct SourceArguments {
     #[command(subcommand)]
     pub(super) command: Command,
 

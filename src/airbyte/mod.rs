@@ -17,14 +17,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use clap::Parser;
 
-use crate::client::runtime;
-use crate::session::{Session, StopSignal, TapError};
+use crate::session::{Session, StopSignal, TapError, runtime};
 
-use cli::{Arguments, Command};
+use cli::{Command, SourceArguments};
 
 /// Runs the source with the process's arguments; returns the exit code: 0, or 1 after a TRACE ERROR that tells why.
 pub fn run() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match SourceArguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return failure::report_arguments(&error),
     };

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tap_hubspot_tickets::target::run().into()
+    tap_hubspot_tickets::target_hubspot::run().into()
 }

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use percent_encoding::percent_decode_str;
 
-use super::associations::{Answered, Associations, batch, read_answer, read_record};
+use super::associations::{AssociationResponse, Associations, batch, parse_response, read_record};
 use super::request::{Endpoint, Request, encode};
 use super::{Client, ClientError, ObjectId, ObjectType};
 
@@ -55,8 +55,8 @@ struct BatchSize {
     is_final: bool,
 }
 
-/// One call under way.
-struct Reading<'c> {
+/// One call in progress.
+struct AssociationRead<'c> {
     client: &'c Client,
     from: &'c ObjectType,
     to: &'c ObjectType,
@@ -114,7 +114,7 @@ impl Client {
         ids: &[ObjectId],
     ) -> Result<Associations, ClientError> {
         let inputs: Vec<Input> = ids.iter().map(|id| Input { id: *id, after: None, open: 0 }).collect();
-        let mut reading = Reading {
+        let mut read = AssociationRead {
             client: self,
             from,
             to,
@@ -125,16 +125,16 @@ impl Client {
             refused: Vec::new(),
             refused_size: None,
         };
-        reading.enqueue(inputs, self.association_batches.size());
-        reading.run().await?;
-        if !reading.refused.is_empty() {
-            let ids: Vec<String> = reading.refused.iter().map(ToString::to_string).collect();
+        read.enqueue(inputs, self.association_batches.size());
+        read.run().await?;
+        if !read.refused.is_empty() {
+            let ids: Vec<String> = read.refused.iter().map(ToString::to_string).collect();
             tracing::warn!(
                 "HubSpot refuses to read the {to} of {from} {}; they count as records without {to}",
                 ids.join(", ")
             );
         }
-        Ok(Associations { refused: reading.refused, ..reading.found })
+        Ok(Associations { refused: read.refused, ..read.found })
     }
 
     /// Asks for the associations of one id that need not exist, to see whether they can be read.
@@ -152,10 +152,15 @@ impl Client {
         }
     }
 
-    async fn read_batch(&self, from: &ObjectType, to: &ObjectType, asked: &[Input]) -> Result<Answered, ClientError> {
+    async fn read_batch(
+        &self,
+        from: &ObjectType,
+        to: &ObjectType,
+        asked: &[Input],
+    ) -> Result<AssociationResponse, ClientError> {
         let url = format!("{}/batch/read", self.paths.associations(from, to));
         let request = Request::post_json(Endpoint::Associations, url, batch(asked));
-        self.call(request, |body| read_answer(&body)).await
+        self.call(request, |body| parse_response(&body)).await
     }
 
     /// All associations of one record, by the endpoint of that record; none where there is no such record.
@@ -206,12 +211,12 @@ impl Client {
     }
 }
 
-impl Reading<'_> {
+impl AssociationRead<'_> {
     async fn run(&mut self) -> Result<(), ClientError> {
         loop {
             while let Some(asked) = self.batches.pop() {
                 match self.client.read_batch(self.from, self.to, &asked).await {
-                    Ok(answered) => self.account(asked, answered),
+                    Ok(response) => self.account(asked, response),
                     Err(error) => self.split(asked, error)?,
                 }
             }
@@ -229,8 +234,8 @@ impl Reading<'_> {
     }
 
     /// Takes what an answer says of each input.
-    fn account(&mut self, asked: Vec<Input>, answered: Answered) {
-        let Answered { found, named, cursors, absent, is_clean } = answered;
+    fn account(&mut self, asked: Vec<Input>, response: AssociationResponse) {
+        let AssociationResponse { found, named, cursors, absent, is_clean } = response;
         let batches = &self.client.association_batches;
         batches.succeeded();
         if !absent.is_empty() {

@@ -111,7 +111,7 @@ struct TypeOfOne<'a> {
 
 /// What an answer says of the records that were asked for.
 #[derive(Debug, Default)]
-pub(super) struct Answered {
+pub(super) struct AssociationResponse {
     pub(super) found: Associations,
     /// Records that the answer has a result of.
     pub(super) named: HashSet<ObjectId>,
@@ -183,27 +183,27 @@ pub(super) fn batch(inputs: &[Input]) -> Vec<u8> {
 /// # Errors
 /// When it is none.
 pub fn decode_associations(body: &Bytes) -> Result<Associations, Malformed> {
-    read_answer(body).map(|answered| answered.found)
+    parse_response(body).map(|response| response.found)
 }
 
 /// What the answer to a batch read says.
-pub(super) fn read_answer(body: &Bytes) -> Result<Answered, Malformed> {
+pub(super) fn parse_response(body: &Bytes) -> Result<AssociationResponse, Malformed> {
     let page: Page<'_> = serde_json::from_slice(body).map_err(|error| Malformed::json(&error))?;
-    let mut answered = Answered { is_clean: true, ..Answered::default() };
+    let mut response = AssociationResponse { is_clean: true, ..AssociationResponse::default() };
     for error in page.errors.into_iter().flatten() {
         match documented_absence(error) {
-            ids if ids.is_empty() => answered.is_clean = false,
-            ids => answered.absent.extend(ids),
+            ids if ids.is_empty() => response.is_clean = false,
+            ids => response.absent.extend(ids),
         }
     }
     for FromOne { from, to, paging } in page.results {
-        answered.named.insert(from.id);
+        response.named.insert(from.id);
         if let Some(after) = paging.and_then(|paging| paging.after()) {
-            answered.cursors.push((from.id, after));
+            response.cursors.push((from.id, after));
         }
-        answered.found.push(from.id, to);
+        response.found.push(from.id, to);
     }
-    Ok(answered)
+    Ok(response)
 }
 
 /// The associations on a page of one record's own endpoint, and the cursor of the next page.
@@ -226,27 +226,27 @@ fn documented_absence(error: &RawValue) -> Vec<ObjectId> {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Answered {
-        read_answer(&Bytes::copy_from_slice(body.as_bytes())).expect(body)
+    fn read(body: &str) -> AssociationResponse {
+        parse_response(&Bytes::copy_from_slice(body.as_bytes())).expect(body)
     }
 
     #[test]
     fn an_absence_counts_only_where_the_answer_says_so_of_the_record() {
         let absent = r#"{"category":"OBJECT_NOT_FOUND","subCategory":"crm.associations.NO_ASSOCIATIONS_FOUND","context":{"fromObjectId":["3",4]}}"#;
         let failed = r#"{"category":"INTERNAL_ERROR","context":{"fromObjectId":["5"]}}"#;
-        let answered = read(&format!(r#"{{"results":[],"errors":[{absent},{failed},7],"numErrors":3}}"#));
-        assert_eq!(answered.absent, HashSet::from([ObjectId(3), ObjectId(4)]));
-        assert!(!answered.is_clean);
+        let response = read(&format!(r#"{{"results":[],"errors":[{absent},{failed},7],"numErrors":3}}"#));
+        assert_eq!(response.absent, HashSet::from([ObjectId(3), ObjectId(4)]));
+        assert!(!response.is_clean);
         assert!(read(r#"{"results":[{"from":{"id":"1"}}],"errors":null}"#).is_clean);
     }
 
     #[test]
     fn results_and_cursors_belong_to_their_records() {
-        let answered = read(
+        let response = read(
             r#"{"results":[{"from":{"id":"1"},"to":[{"toObjectId":2}],"paging":{"next":{"after":"9"}}},{"from":{"id":"8"},"to":[{"toObjectId":"7"}]}]}"#,
         );
-        assert_eq!(answered.cursors, [(ObjectId(1), "9".to_owned())]);
-        assert_eq!(answered.named.len(), 2);
-        assert_eq!(answered.found.of(&HashSet::from([ObjectId(1)])).links.len(), 1);
+        assert_eq!(response.cursors, [(ObjectId(1), "9".to_owned())]);
+        assert_eq!(response.named.len(), 2);
+        assert_eq!(response.found.of(&HashSet::from([ObjectId(1)])).links.len(), 1);
     }
 }

@@ -5,35 +5,35 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::LimitHeaders;
 use super::request::Pool;
+use super::response::LimitHeaders;
 
 /// The window of HubSpot's burst limit.
 const WINDOW: Duration = Duration::from_secs(10);
 /// What a private app of a free or Starter portal may send per window: the least there is, until headers say more.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
-const LEAST_GENERAL: u32 = 100;
+const MIN_GENERAL: u32 = 100;
 /// The general limit from which on a portal is Professional or Enterprise.
 const PROFESSIONAL_GENERAL: u32 = 190;
-/// The greatest limit that HubSpot sells; who sets more talks to a sandbox.
+/// The greatest limit that HubSpot sells; a greater setting is for a sandbox.
 const MAX_GENERAL: u32 = 250;
-/// Association calls per window: Free and Starter, then Professional and Enterprise; told by no header.
+/// Association calls per window: Free and Starter, then Professional and Enterprise; reported by no header.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
-const LEAST_ASSOCIATIONS: u32 = 100;
+const MIN_ASSOCIATIONS: u32 = 100;
 const PROFESSIONAL_ASSOCIATIONS: u32 = 150;
 /// Searches per window: five a second, for all apps of the account together.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
 const SEARCHES: u32 = 50;
 /// Requests for tokens per window: far more than a run sends, so that a 429 alone slows them down.
 const TOKENS: u32 = 100;
-/// No more requests than this at once, however much room the share leaves.
+/// At most this many requests at once, however much room the share leaves.
 const MAX_BURST: f64 = 10.0;
-/// After a 429 the pool goes on at this part of its rate, since somebody else uses the limit too.
+/// After a 429 the pool continues at this part of its rate, since other apps use the limit too.
 const SLOWDOWN: f64 = 0.8;
-/// And never at less than one in so many of the requests it may send alone.
-const MOST_SLOWDOWN: u32 = 10;
-/// From then on it takes this much less time for a request with each second, until it is as fast as it may be: what others
-/// leave changes all the time.
+/// The rate never falls below one part in this many of the full rate.
+const MAX_SLOWDOWN: u32 = 10;
+/// After a slowdown the interval shrinks by this factor each second, down to its minimum: what other apps leave free
+/// changes all the time.
 const SPEEDUP: f64 = 0.98;
 
 /// The pools of one portal.
@@ -42,46 +42,46 @@ pub(super) struct Budget {
     share: f64,
     /// The user's own limit, which headers do not change.
     fixed: bool,
-    general: Mutex<Spread>,
-    associations: Mutex<Spread>,
-    search: Mutex<Spread>,
-    tokens: Mutex<Spread>,
+    general: Mutex<Limiter>,
+    associations: Mutex<Limiter>,
+    search: Mutex<Limiter>,
+    tokens: Mutex<Limiter>,
 }
 
 /// Evenly spread grants (the generic cell rate algorithm): a grant each `interval`, and at most `burst` of them early.
 #[derive(Debug)]
-struct Spread {
+struct Limiter {
     limit: u32,
-    /// Between two grants when nobody else uses the limit.
-    least_interval: Duration,
+    /// Between two grants at the full rate.
+    min_interval: Duration,
     interval: Duration,
-    /// When it was slowed down or sped up last.
-    paced: Instant,
+    /// When the interval was changed last.
+    last_adjusted: Instant,
     /// Until when nothing is sent.
     paused: Instant,
     burst: Duration,
     /// When the next grant is due.
     due: Instant,
-    /// How long grants were due before anybody wanted them.
-    unused: Duration,
+    /// How long a grant was due while no request was waiting for it.
+    idle_time: Duration,
 }
 
 impl Budget {
     pub(super) fn new(requests_per_10s: Option<u32>, share: f64) -> Self {
-        let general = requests_per_10s.unwrap_or(LEAST_GENERAL);
-        // Who sets a rate above HubSpot's (against a sandbox) means it for everything.
+        let general = requests_per_10s.unwrap_or(MIN_GENERAL);
+        // A setting above HubSpot's limits (for a sandbox) holds for every pool.
         let unreal = requests_per_10s.filter(|limit| *limit > MAX_GENERAL);
-        let associations = unreal.unwrap_or(LEAST_ASSOCIATIONS);
-        let mut search = Spread::new(unreal.unwrap_or(SEARCHES), share);
+        let associations = unreal.unwrap_or(MIN_ASSOCIATIONS);
+        let mut search = Limiter::new(unreal.unwrap_or(SEARCHES), share);
         // The limit is one per second: ten seconds' spare room must not be used in one of them.
         search.burst = Duration::ZERO;
         Self {
             share,
             fixed: requests_per_10s.is_some(),
-            general: Mutex::new(Spread::new(general, share)),
-            associations: Mutex::new(Spread::new(associations, share)),
+            general: Mutex::new(Limiter::new(general, share)),
+            associations: Mutex::new(Limiter::new(associations, share)),
             search: Mutex::new(search),
-            tokens: Mutex::new(Spread::new(unreal.unwrap_or(TOKENS), share)),
+            tokens: Mutex::new(Limiter::new(unreal.unwrap_or(TOKENS), share)),
         }
     }
 
@@ -98,32 +98,32 @@ impl Budget {
     /// Waits until a request of the pool may be sent.
     pub(super) async fn acquire(&self, pool: Pool) {
         loop {
-            let granted = lock(self.spread(pool)).grant(Instant::now());
+            let granted = lock(self.limiter(pool)).grant(Instant::now());
             let Some(at) = granted else { return };
             sleep_until(at).await;
-            // A grant from before a pause is none any more.
-            if lock(self.spread(pool)).paused <= Instant::now() {
+            // A pause that began meanwhile voids the grant.
+            if lock(self.limiter(pool)).paused <= Instant::now() {
                 return;
             }
         }
     }
 
-    /// How long the general pool had room for a request that nobody wanted to send.
-    pub(super) fn unused(&self) -> Duration {
-        lock(&self.general).unused
+    /// How long the general pool had room for a request while none was waiting.
+    pub(super) fn idle_time(&self) -> Duration {
+        lock(&self.general).idle_time
     }
 
     /// Keeps the whole pool from sending for a while, and slower afterwards.
     pub(super) fn pause(&self, pool: Pool, pause: Duration) {
-        let mut spread = lock(self.spread(pool));
+        let mut limiter = lock(self.limiter(pool));
         let until = Instant::now() + pause;
-        // Requests that were in flight together are refused together: that is one reason, not several.
-        if Instant::now() >= spread.paused {
-            spread.interval = spread.interval.div_f64(SLOWDOWN).min(spread.least_interval * MOST_SLOWDOWN);
-            spread.paced = until;
+        // Requests that were in flight together are refused together: that is one slowdown, not several.
+        if Instant::now() >= limiter.paused {
+            limiter.interval = limiter.interval.div_f64(SLOWDOWN).min(limiter.min_interval * MAX_SLOWDOWN);
+            limiter.last_adjusted = until;
         }
-        spread.paused = spread.paused.max(until);
-        spread.due = spread.due.max(until + spread.burst);
+        limiter.paused = limiter.paused.max(until);
+        limiter.due = limiter.due.max(until + limiter.burst);
     }
 
     /// Takes over what the headers of an answer say of the limits.
@@ -134,12 +134,12 @@ impl Budget {
         // Whole requests; a limit is far below 2^32.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by the clamp")]
         let limit = per_10s.clamp(1.0, 1e6) as u32;
-        let associations = if limit >= PROFESSIONAL_GENERAL { PROFESSIONAL_ASSOCIATIONS } else { LEAST_ASSOCIATIONS };
+        let associations = if limit >= PROFESSIONAL_GENERAL { PROFESSIONAL_ASSOCIATIONS } else { MIN_ASSOCIATIONS };
         lock(&self.general).change(limit, self.share);
         lock(&self.associations).change(associations, self.share);
     }
 
-    fn spread(&self, pool: Pool) -> &Mutex<Spread> {
+    fn limiter(&self, pool: Pool) -> &Mutex<Limiter> {
         match pool {
             Pool::General => &self.general,
             Pool::Associations => &self.associations,
@@ -149,31 +149,31 @@ impl Budget {
     }
 }
 
-impl Spread {
+impl Limiter {
     fn new(limit: u32, share: f64) -> Self {
         let now = Instant::now();
-        let mut spread = Self {
+        let mut limiter = Self {
             limit: 0,
-            least_interval: WINDOW,
+            min_interval: WINDOW,
             interval: WINDOW,
-            paced: now,
+            last_adjusted: now,
             paused: now,
             burst: Duration::ZERO,
             due: now,
-            unused: Duration::ZERO,
+            idle_time: Duration::ZERO,
         };
-        spread.change(limit, share);
-        spread
+        limiter.change(limit, share);
+        limiter
     }
 
     /// Takes the next grant; it is valid from the instant returned, or at once.
     fn grant(&mut self, now: Instant) -> Option<Instant> {
         let at = self.due.checked_sub(self.burst).filter(|at| *at > now);
-        self.unused += now.saturating_duration_since(self.due);
+        self.idle_time += now.saturating_duration_since(self.due);
         self.due = self.due.max(now) + self.interval;
-        if self.interval > self.least_interval && now >= self.paced + Duration::from_secs(1) {
-            self.paced = now;
-            self.interval = self.interval.mul_f64(SPEEDUP).max(self.least_interval);
+        if self.interval > self.min_interval && now >= self.last_adjusted + Duration::from_secs(1) {
+            self.last_adjusted = now;
+            self.interval = self.interval.mul_f64(SPEEDUP).max(self.min_interval);
         }
         at
     }
@@ -184,16 +184,16 @@ impl Spread {
             return;
         }
         self.limit = limit;
-        self.least_interval = WINDOW.div_f64(f64::from(limit) * share);
-        self.interval = self.least_interval;
+        self.min_interval = WINDOW.div_f64(f64::from(limit) * share);
+        self.interval = self.min_interval;
         // What the share leaves free may be used at once without ever passing the limit in any window.
         let spare = (f64::from(limit) * (1.0 - share)).clamp(0.0, MAX_BURST).floor();
         self.burst = self.interval.mul_f64(spare);
     }
 }
 
-fn lock(spread: &Mutex<Spread>) -> MutexGuard<'_, Spread> {
-    spread.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(limiter: &Mutex<Limiter>) -> MutexGuard<'_, Limiter> {
+    limiter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use thiserror::Error;
 
-use super::answer::{Answer, ErrorBody};
 use super::meaning::Meaning;
 use super::objects::Malformed;
 use super::request::{Endpoint, Request};
+use super::response::{ErrorBody, Response};
 use super::retry::Limit;
 use super::scopes::scope_of;
 
-/// A call that failed for good.
+/// Why a call failed, after all its tries.
 #[derive(Debug, Error)]
 pub enum ClientError {
     /// The client cannot be made.
@@ -61,7 +61,7 @@ pub enum ClientError {
     /// The day's calls are used up.
     #[error(
         "the portal's daily limit of API calls is reached; run again after midnight in the portal's time zone{at} ({detail})",
-        at = told(*resume_at)
+        at = at_instant(*resume_at)
     )]
     DailyLimit {
         /// HubSpot's words, with the correlation id.
@@ -69,10 +69,10 @@ pub enum ClientError {
         /// When the limit is reset, where that is known.
         resume_at: Option<DateTime<Utc>>,
     },
-    /// What is left of the day is kept for others.
+    /// Only the calls that `daily_reserve` keeps for other apps are left today.
     #[error(
         "{left} of the portal's {limit} API calls a day are left, which daily_reserve keeps for other apps; run again after midnight in the portal's time zone{at}",
-        at = told(*resume_at)
+        at = at_instant(*resume_at)
     )]
     DailyReserve {
         /// Calls left today.
@@ -90,7 +90,7 @@ pub enum ClientError {
         /// HubSpot's words, with the correlation id.
         detail: String,
     },
-    /// The portal is in another data centre than the one that answers.
+    /// The portal is in another data centre than the one that responds.
     #[error(
         "HubSpot looks for this portal in the wrong data centre (488, {endpoint}, {tries} tries): {detail}; try again later, and if it lasts {hint}",
         hint = other_host(hublet.as_deref())
@@ -105,7 +105,7 @@ pub enum ClientError {
         /// How often it was sent.
         tries: u32,
     },
-    /// An answer that sends the request elsewhere, to the last try.
+    /// Every try was redirected.
     #[error(
         "{endpoint} is redirected to {target} ({status}, {tries} tries), which HubSpot does not do: look at the proxy or gateway between, or set api_base_url to HubSpot's own host"
     )]
@@ -119,7 +119,7 @@ pub enum ClientError {
         /// How often it was sent.
         tries: u32,
     },
-    /// Any other answer that repeating does not change.
+    /// Any other error response that a repeat does not change.
     #[error("HubSpot answered {status} to {endpoint}: {detail}")]
     Refused {
         /// The endpoint.
@@ -129,9 +129,9 @@ pub enum ClientError {
         /// HubSpot's words, with the correlation id.
         detail: String,
         /// HubSpot's own name for the reason, and the id that its support asks for.
-        reason: Box<Reason>,
+        reason: Box<RefusalReason>,
     },
-    /// Answers that say "later", to the last try.
+    /// Every try got a response that asks to try later.
     #[error("HubSpot kept answering {status} to {endpoint} ({tries} tries): {detail}")]
     Failing {
         /// The endpoint.
@@ -143,7 +143,7 @@ pub enum ClientError {
         /// How often it was sent.
         tries: u32,
     },
-    /// No whole answer, to the last try.
+    /// No try got a whole response.
     #[error("{host} gave no whole answer to {endpoint} ({tries} tries): {reason}")]
     Unreachable {
         /// The endpoint.
@@ -152,12 +152,12 @@ pub enum ClientError {
         host: String,
         /// What the transport says.
         reason: String,
-        /// Whether it left at all, so that the host had a part in the failure.
+        /// Whether the request was sent, so that the host may have caused the failure.
         is_sent: bool,
         /// How often it was sent.
         tries: u32,
     },
-    /// A success that makes no sense, to the last try.
+    /// Every try got a success whose body is not what HubSpot documents.
     #[error("the answer to {endpoint} is not what HubSpot documents ({tries} tries): {reason}")]
     Malformed {
         /// The endpoint.
@@ -172,11 +172,11 @@ pub enum ClientError {
 /// What is wrong with the credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialFault {
-    /// The access token has had its time.
+    /// The access token has expired.
     Expired,
     /// HubSpot does not know the access token: it never did, or it was revoked or rotated.
     Unknown,
-    /// A token that the OAuth grant has just brought is refused.
+    /// A token that the OAuth grant has just returned is refused.
     NewTokenRefused,
     /// The refresh token was revoked, or is not this app's.
     RefreshToken,
@@ -230,7 +230,7 @@ impl CredentialFault {
 }
 
 /// `, at 2026-01-02T05:00:00Z`.
-fn told(resume_at: Option<DateTime<Utc>>) -> String {
+fn at_instant(resume_at: Option<DateTime<Utc>>) -> String {
     resume_at.map_or_else(String::new, |at| format!(", at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)))
 }
 
@@ -252,7 +252,7 @@ fn other_host(hublet: Option<&str>) -> String {
 
 /// Why HubSpot refused, in its own terms.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reason {
+pub struct RefusalReason {
     /// The words alone.
     pub message: String,
     /// `VALIDATION_ERROR`, `CONFLICT`, …; empty where the answer has none.
@@ -266,30 +266,30 @@ const MAX_SHOWN: usize = 200;
 
 impl ClientError {
     /// The error of an answer that is no success.
-    pub(super) fn refused(request: &Request, answer: &Answer, oauth: bool) -> Self {
-        let (endpoint, status) = (request.endpoint.label(), answer.status);
-        let body = answer.error_body().unwrap_or_default();
-        let words = body.words().map_or_else(|| unspoken(&answer.body), str::to_owned);
+    pub(super) fn refused(request: &Request, response: &Response, oauth: bool) -> Self {
+        let (endpoint, status) = (request.endpoint.label(), response.status);
+        let body = response.error_body().unwrap_or_default();
+        let words = body.words().map_or_else(|| wordless(&response.body), str::to_owned);
         let detail = match body.correlation_id() {
             Some(id) => format!("{}; correlationId {id}", words.trim_end_matches('.')),
             None => words.trim_end_matches('.').to_owned(),
         };
-        match answer.meaning(request.endpoint) {
+        match response.meaning(request.endpoint) {
             Meaning::GrantRefused => Self::Unauthorized { detail, fault: CredentialFault::of_grant(body.status()) },
             Meaning::Unauthorized => Self::Unauthorized { detail, fault: CredentialFault::of(body.category(), oauth) },
             Meaning::Denied => Self::denied(request, &body, detail),
-            Meaning::Limited if answer.limit() == Limit::Daily => Self::DailyLimit { detail, resume_at: None },
-            Meaning::Limited | Meaning::Passing => Self::Failing { endpoint, status, detail, tries: 1 },
-            Meaning::Migrating => Self::Migrating { wait: answer.retry_after(), detail },
+            Meaning::Limited if response.limit() == Limit::Daily => Self::DailyLimit { detail, resume_at: None },
+            Meaning::Limited | Meaning::Transient => Self::Failing { endpoint, status, detail, tries: 1 },
+            Meaning::Migrating => Self::Migrating { wait: response.retry_after(), detail },
             Meaning::OtherDataCentre => {
                 Self::OtherDataCentre { endpoint, hublet: body.correct_hublet(), detail, tries: 1 }
             }
             Meaning::Redirect => {
-                let target = answer.location.clone().unwrap_or_else(|| "an address that it does not name".to_owned());
+                let target = response.location.clone().unwrap_or_else(|| "an address that it does not name".to_owned());
                 Self::Redirected { endpoint, status, target, tries: 1 }
             }
             Meaning::TooLarge | Meaning::Refused => {
-                let reason = Box::new(Reason {
+                let reason = Box::new(RefusalReason {
                     message: words,
                     category: body.category().to_owned(),
                     correlation_id: body.correlation_id().unwrap_or_default().to_owned(),
@@ -299,7 +299,7 @@ impl ClientError {
         }
     }
 
-    /// What the token may not: read some properties, or use the endpoint.
+    /// The error of a 403: the token may not read some properties, or may not use the endpoint.
     fn denied(request: &Request, body: &ErrorBody, detail: String) -> Self {
         let endpoint = request.endpoint.label();
         let properties = body.denied_properties(request);
@@ -317,22 +317,22 @@ impl ClientError {
         Self::Malformed { endpoint: request.endpoint.label(), reason: malformed.0, tries: 1 }
     }
 
-    /// Of an answer that was taken and then contradicts what is known.
+    /// The error of a response that decodes and contradicts what is known.
     pub(super) fn unusable(endpoint: Endpoint, reason: String) -> Self {
         Self::Malformed { endpoint: endpoint.label(), reason, tries: 1 }
     }
 
-    /// Of a list that leads back to where it has been.
+    /// The error of a list whose cursor leads back to a page that was read.
     pub fn circle(cursor: &str) -> Self {
         Self::unusable(Endpoint::List, format!("its pages lead back to {cursor}"))
     }
 
-    /// Of records that no answer mentions, however they are asked for.
+    /// The error of records that no response mentions, however they are asked for.
     pub fn silent(count: usize, object_type: &str) -> Self {
         Self::unusable(Endpoint::BatchRead, format!("it says nothing about {count} {object_type} that exist"))
     }
 
-    /// The error with the number of tries it took, and when the daily quota begins anew.
+    /// The error with the number of tries it took, and when the daily quota is reset.
     pub(super) fn after(mut self, sent: u32, quota_resets_at: Option<DateTime<Utc>>) -> Self {
         match &mut self {
             Self::DailyLimit { resume_at, .. } => *resume_at = quota_resets_at,
@@ -346,7 +346,7 @@ impl ClientError {
         self
     }
 
-    /// The status code, for the few callers to whom one means something.
+    /// The status code, where there is one.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } | Self::Failing { status, .. } | Self::Redirected { status, .. } => {
@@ -358,8 +358,8 @@ impl ClientError {
         }
     }
 
-    /// Whether every other request would end the same way, so that nothing else is to be tried in this run: the token, the
-    /// quota or the portal itself is at fault.
+    /// Whether every other request would fail in the same way, because of the token, the quota or the portal itself: the
+    /// run ends.
     pub fn ends_all(&self) -> bool {
         match self {
             Self::Setup { .. }
@@ -399,7 +399,7 @@ impl ClientError {
         }
     }
 
-    /// Whether a smaller answer may come where this one did not.
+    /// Whether a request for less may succeed where this one failed.
     pub fn may_be_of_size(&self) -> bool {
         match self {
             Self::Refused { status, .. } => *status == 413,
@@ -409,7 +409,7 @@ impl ClientError {
         }
     }
 
-    /// From when on a run of the same portal can succeed, where the error is one of time and that is known.
+    /// When a run of the same portal can succeed, where the error passes with time and the instant is known.
     pub fn resume_at(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::DailyLimit { resume_at, .. } | Self::DailyReserve { resume_at, .. } => *resume_at,
@@ -417,7 +417,7 @@ impl ClientError {
         }
     }
 
-    /// Whether what was asked for may have been done all the same.
+    /// Whether HubSpot may have carried out the request all the same.
     pub fn is_unknown_outcome(&self) -> bool {
         matches!(
             self,
@@ -463,8 +463,8 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
     sentence
 }
 
-/// What is told of an answer without HubSpot's words.
-fn unspoken(body: &[u8]) -> String {
+/// Describes a response without HubSpot's words.
+fn wordless(body: &[u8]) -> String {
     match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => "no body".to_owned(),
         // What was to be JSON may hold a customer's values.

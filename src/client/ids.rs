@@ -66,7 +66,7 @@ impl ObjectType {
     pub const TICKETS: Self = Self(Cow::Borrowed("tickets"));
 
     /// The type that a user names: a standard one by plural, singular or id in any case, another one by its name or id.
-    pub fn named(name: &str) -> Self {
+    pub fn parse(name: &str) -> Self {
         let lower = name.trim().to_ascii_lowercase();
         match STANDARD.iter().find(|(plural, singular, id)| [*plural, *singular, *id].contains(&lower.as_str())) {
             Some((plural, _, _)) => Self(Cow::Borrowed(plural)),
@@ -102,9 +102,9 @@ mod tests {
     #[test]
     fn object_types_have_one_name() {
         for name in ["company", "COMPANIES", "0-2", " Companies "] {
-            assert_eq!(ObjectType::named(name), ObjectType::COMPANIES);
+            assert_eq!(ObjectType::parse(name), ObjectType::COMPANIES);
         }
-        assert_eq!(ObjectType::named("p123_Pets").as_str(), "p123_pets");
+        assert_eq!(ObjectType::parse("p123_Pets").as_str(), "p123_pets");
     }
 
     #[test]

@@ -1,30 +1,28 @@
 //! HubSpot's API: one HTTP path with budgets, tokens and retries, and a typed function for each endpoint used.
 
 mod account;
-mod answer;
 mod association_reads;
-mod association_writes;
 mod associations;
 mod budget;
 mod buffer;
+mod call_stats;
+mod daily_reserve;
 mod denied;
 mod error;
 mod ids;
-mod ledger;
 mod lenient;
 mod meaning;
 mod metadata;
 mod objects;
 mod request;
-mod reserve;
+mod response;
 mod retry;
-mod runtime;
 mod scopes;
 mod search;
 mod token;
 mod token_cache;
 mod validations;
-mod writes;
+mod write;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -39,28 +37,29 @@ use tokio::sync::watch;
 use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
-pub use association_writes::{AssociationOutcome, MAX_ASSOCIATIONS, NewAssociation};
 pub use associations::{AssociationType, Associations, Link, decode_associations};
 pub use buffer::Buffer;
-pub use error::{ClientError, CredentialFault, Reason};
+pub use call_stats::{CallStats, CallStatsSnapshot};
+pub use error::{ClientError, CredentialFault, RefusalReason};
 pub use ids::{ObjectId, ObjectType, PageCursor};
-pub use ledger::{Ledger, Tally};
 pub use metadata::{Owner, Pipeline, Property, Stage, decode_properties};
 pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
 pub use request::Endpoint;
-pub use runtime::runtime;
-pub use search::{Criterion, Found, Search};
+pub use search::{SearchFilter, SearchHit, SearchPage};
 pub use validations::{PropertyValidation, ValidationRule};
-pub use writes::{BatchOutcome, InlineAssociation, NewProperty, ObjectInput, StoredObject, ValuesRead, WriteError};
+pub use write::{
+    AssociationOutcome, BatchOutcome, InlineAssociation, MAX_ASSOCIATIONS, NewAssociation, NewProperty, ObjectInput,
+    StoredObject, ValuesRead, WriteError,
+};
 
-use answer::Answer;
 use association_reads::AssociationBatches;
 use budget::Budget;
+use daily_reserve::{DailyReserve, InFlightRequest};
 use denied::DeniedProperties;
 use request::{Paths, Request};
-use reserve::{Reserve, UnderWay};
-use retry::{Decision, Failure, RetryPolicy, Tries};
-use search::SearchPage;
+use response::Response;
+use retry::{RequestFailure, RetryDecision, RetryPolicy, RetryState};
+use search::SearchPageSize;
 use token::Tokens;
 
 /// How to reach a portal, and how hard to try.
@@ -70,13 +69,13 @@ pub struct Connection {
     pub base_url: String,
     /// `YYYY-MM`, or `v3`.
     pub api_version: String,
-    /// As whom.
+    /// The token or OAuth grant.
     pub credentials: Credentials,
     /// Where OAuth tokens are kept across runs.
     pub token_cache: Option<PathBuf>,
     /// The User-Agent header.
     pub user_agent: String,
-    /// After which a request without a complete answer has failed.
+    /// A request without a complete response has failed after this long.
     pub request_timeout: Duration,
     /// Requests per ten seconds of the general pool; none: learned from the headers.
     pub requests_per_10s: Option<u32>,
@@ -98,15 +97,15 @@ pub struct Client {
     budget: Budget,
     tokens: Tokens,
     retry: RetryPolicy,
-    ledger: Ledger,
+    call_stats: CallStats,
     denied: DeniedProperties,
     association_batches: AssociationBatches,
-    search_page: SearchPage,
+    search_page_size: SearchPageSize,
     /// The latest `Date` header, in epoch seconds; 0 before the first answer.
     server_seconds: AtomicI64,
-    /// A drift between the clocks was told.
-    has_drifted: AtomicBool,
-    reserve: Reserve,
+    /// A drift between the clocks was logged.
+    is_drift_logged: AtomicBool,
+    daily_reserve: DailyReserve,
     /// The portal's offset from UTC in milliseconds; [`UNKNOWN`] until the account is read.
     utc_offset_millis: AtomicI64,
 }
@@ -114,16 +113,16 @@ pub struct Client {
 /// Connections that are kept for the next requests: as many as HubSpot's quota takes at a second of latency. Each may keep
 /// nearly half a megabyte.
 const MAX_IDLE_CONNECTIONS: usize = 16;
-/// No pause between two questions about the same records is longer.
+/// No pause between two requests for the same records is longer.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// No offset from UTC.
 const UNKNOWN: i64 = i64::MIN;
-/// A clock of HubSpot that is further ahead of this machine's is told.
+/// A warning says so when HubSpot's clock is further ahead of this machine's.
 const MAX_DRIFT: TimeDelta = TimeDelta::minutes(5);
 const DAY_MILLIS: i64 = 24 * 3_600_000;
 
 impl Client {
-    /// A client that has not spoken yet.
+    /// A client that has sent no request yet.
     ///
     /// # Errors
     /// When TLS cannot be set up, a setting is no header or the token cache cannot be used.
@@ -144,13 +143,13 @@ impl Client {
             budget: Budget::new(connection.requests_per_10s, connection.rate_limit_share),
             tokens: Tokens::new(connection.credentials, connection.token_cache)?,
             retry: RetryPolicy { attempts: connection.retry_attempts, delay: connection.retry_delay },
-            ledger: Ledger::default(),
+            call_stats: CallStats::default(),
             denied: DeniedProperties::default(),
             association_batches: AssociationBatches::default(),
-            search_page: SearchPage::default(),
+            search_page_size: SearchPageSize::default(),
             server_seconds: AtomicI64::new(0),
-            has_drifted: AtomicBool::new(false),
-            reserve: Reserve::new(connection.daily_reserve),
+            is_drift_logged: AtomicBool::new(false),
+            daily_reserve: DailyReserve::new(connection.daily_reserve),
             utc_offset_millis: AtomicI64::new(UNKNOWN),
         })
     }
@@ -175,7 +174,7 @@ impl Client {
     fn learn_date(&self, date: DateTime<Utc>) {
         self.server_seconds.store(date.timestamp(), Ordering::Relaxed);
         let drift = date - Utc::now();
-        if drift > MAX_DRIFT && !self.has_drifted.swap(true, Ordering::Relaxed) {
+        if drift > MAX_DRIFT && !self.is_drift_logged.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "HubSpot's clock is {} s ahead of this machine's; what is read ends at the earlier of both",
                 drift.num_seconds()
@@ -199,12 +198,12 @@ impl Client {
         self.budget.limits().map(|limit| limit * self.budget.share())
     }
 
-    /// Tells of refresh tokens that HubSpot hands out in place of the one given; none without an OAuth grant.
+    /// Receives the refresh tokens that HubSpot hands out in place of the configured one; none without an OAuth grant.
     pub fn rotations(&self) -> Option<watch::Receiver<Option<SecretString>>> {
         self.tokens.rotations()
     }
 
-    /// When the daily quota begins anew: the next midnight in the portal's time zone, up to an hour off on the night when
+    /// When the daily quota is reset: the next midnight in the portal's time zone, up to an hour off on the night when
     /// its clocks change. None before the account was read.
     pub fn quota_resets_at(&self) -> Option<DateTime<Utc>> {
         let offset = self.utc_offset_millis.load(Ordering::Relaxed);
@@ -217,95 +216,95 @@ impl Client {
     }
 
     /// What was called, how often, and what is left.
-    pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub fn call_stats(&self) -> &CallStats {
+        &self.call_stats
     }
 
-    /// How long the general pool has had room for a request that nobody wanted to send, since the beginning.
-    pub fn unused(&self) -> Duration {
-        self.budget.unused()
+    /// How long the general pool has had room for a request while none was waiting, since the client was made.
+    pub fn idle_time(&self) -> Duration {
+        self.budget.idle_time()
     }
 
-    /// Sends a request until it has a good answer, and decodes it; the one path that every call takes.
+    /// Sends a request until it succeeds or the retry policy gives up, and decodes the response; every call takes this path.
     ///
-    /// An answer that `decode` refuses counts as a passing failure, since proxies do answer 200 with something else.
+    /// An answer that `decode` refuses counts as a transient failure, since proxies do answer 200 with something else.
     async fn call<T>(
         &self,
         request: Request,
         decode: impl Fn(Bytes) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
-        self.call_whole(request, |answer| decode(answer.body)).await
+        self.call_with_response(request, |response| decode(response.body)).await
     }
 
-    /// The same, for those who need more of an answer than its body.
-    async fn call_whole<T>(
+    /// As [`Client::call`]; `decode` gets the whole response, not only its body.
+    async fn call_with_response<T>(
         &self,
         request: Request,
-        decode: impl Fn(Answer) -> Result<T, Malformed>,
+        decode: impl Fn(Response) -> Result<T, Malformed>,
     ) -> Result<T, ClientError> {
-        let mut tries = Tries::default();
+        let mut state = RetryState::default();
         loop {
             self.budget.acquire(request.endpoint.pool()).await;
-            let under_way = self.spare_reserve(request.endpoint).await?;
+            let in_flight = self.check_daily_reserve(request.endpoint).await?;
             // Taken after the budget's wait, or it could expire during it.
             let bearer = match request.endpoint {
                 Endpoint::Token => None,
                 _ => Some(Box::pin(self.tokens.bearer(self)).await?),
             };
             let exchanged = self.exchange(&request, bearer.as_ref()).await;
-            drop(under_way);
+            drop(in_flight);
             let (failure, error) = match exchanged {
-                Ok(answer) if answer.is_success() => match decode(answer) {
+                Ok(response) if response.is_success() => match decode(response) {
                     Ok(decoded) => return Ok(decoded),
-                    Err(malformed) => (Failure::Malformed, ClientError::malformed(&request, malformed)),
+                    Err(malformed) => (RequestFailure::Malformed, ClientError::malformed(&request, malformed)),
                 },
-                Ok(answer) => {
-                    let error = ClientError::refused(&request, &answer, self.tokens.can_renew());
-                    (answer.failure(request.endpoint), error)
+                Ok(response) => {
+                    let error = ClientError::refused(&request, &response, self.tokens.can_renew());
+                    (response.failure(request.endpoint), error)
                 }
                 Err((failure, error)) => (failure, error),
             };
-            // The token was renewed while the request was under way: that says nothing about the new one.
+            // The token was renewed while the request was in flight: its 401 says nothing about the new one.
             if failure.is_unauthorized() && bearer.as_ref().is_some_and(|bearer| self.tokens.is_replaced(bearer)) {
                 continue;
             }
-            match self.retry.decide(&failure, &mut tries, request.endpoint.is_idempotent(), self.tokens.can_renew()) {
-                Decision::Again(wait) => {
+            match self.retry.decide(&failure, &mut state, request.endpoint.is_idempotent(), self.tokens.can_renew()) {
+                RetryDecision::Retry(wait) => {
                     tracing::debug!(endpoint = request.endpoint.label(), ?wait, %error, "sending again");
-                    self.ledger.count_retry();
+                    self.call_stats.count_retry();
                     tokio::time::sleep(wait).await;
                 }
-                Decision::PausePool(pause) => {
+                RetryDecision::PausePool(pause) => {
                     tracing::debug!(endpoint = request.endpoint.label(), ?pause, "rate limited");
-                    self.ledger.count_rate_limited();
+                    self.call_stats.count_rate_limited();
                     self.budget.pause(request.endpoint.pool(), pause);
                 }
-                Decision::RenewToken => {
+                RetryDecision::RenewToken => {
                     let generation = bearer.map_or(0, |bearer| bearer.generation);
                     Box::pin(self.tokens.renew(self, generation)).await?;
                 }
-                Decision::GiveUp => return Err(error.after(tries.sent(), self.quota_resets_at())),
+                RetryDecision::GiveUp => return Err(error.after(state.sent(), self.quota_resets_at())),
             }
         }
     }
 
-    /// Refuses a request that would use up what is left to others, where HubSpot tells how much that is.
-    async fn spare_reserve(&self, endpoint: Endpoint) -> Result<Option<UnderWay<'_>>, ClientError> {
-        // What is left is told by these, and new tokens count nowhere.
+    /// Refuses a request that would use calls of `daily_reserve`, where HubSpot reports how many calls are left.
+    async fn check_daily_reserve(&self, endpoint: Endpoint) -> Result<Option<InFlightRequest<'_>>, ClientError> {
+        // These report what is left, and token requests do not count against the quota.
         if matches!(endpoint, Endpoint::Account | Endpoint::DailyUsage | Endpoint::Token) {
             return Ok(None);
         }
         let refused = |(left, limit)| ClientError::DailyReserve { left, limit, resume_at: self.quota_resets_at() };
-        self.reserve.leave(|| self.ledger.daily()).await.map(Some).map_err(refused)
+        self.daily_reserve.acquire(|| self.call_stats.daily()).await.map(Some).map_err(refused)
     }
 
-    /// Sends a request once and reads its whole answer.
+    /// Sends a request once and reads its whole response.
     async fn exchange(
         &self,
         request: &Request,
         bearer: Option<&token::Bearer>,
-    ) -> Result<Answer, (Failure, ClientError)> {
-        self.ledger.count(request.endpoint);
+    ) -> Result<Response, (RequestFailure, ClientError)> {
+        self.call_stats.count(request.endpoint);
         let mut builder = self.http.request(request.method.clone(), &request.url);
         if let Some(bearer) = bearer {
             builder = builder.header(reqwest::header::AUTHORIZATION, bearer.header());
@@ -313,12 +312,13 @@ impl Client {
         if let Some((content_type, body)) = &request.body {
             builder = builder.header(reqwest::header::CONTENT_TYPE, *content_type).body(body.clone());
         }
-        let answer = Answer::read(builder).await.map_err(|failed| (failed.failure(), failed.into_error(request)))?;
-        if let Some(date) = answer.date {
+        let response =
+            Response::read(builder).await.map_err(|failed| (failed.failure(), failed.into_error(request)))?;
+        if let Some(date) = response.date {
             self.learn_date(date);
         }
-        self.budget.learn(request.endpoint.pool(), &answer.limits);
-        self.ledger.learn(&answer.limits);
-        Ok(answer)
+        self.budget.learn(request.endpoint.pool(), &response.limits);
+        self.call_stats.learn(&response.limits);
+        Ok(response)
     }
 }

@@ -143,7 +143,7 @@ impl Request {
         let is_date = |segment: &&&str| segment.len() == 7 && segment.as_bytes()[4] == b'-';
         let names = segments[area + 1..].iter().skip_while(is_date);
         let count = if segments[area] == "associations" { 2 } else { 1 };
-        names.take(count).map(|name| ObjectType::named(name)).collect()
+        names.take(count).map(|name| ObjectType::parse(name)).collect()
     }
 
     /// Whether it asks for a property of objects.

@@ -1,4 +1,4 @@
-//! The one decision whether a request is sent again.
+//! The decision whether a request is sent again.
 
 use std::time::Duration;
 
@@ -19,19 +19,19 @@ const MAX_RATE_LIMITED: u32 = 30;
 /// How hard to try.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryPolicy {
-    /// How often a request is sent again for passing failures; 429s have a count of their own.
+    /// How often a request is sent again after transient failures; 429s have a count of their own.
     pub(super) attempts: u32,
     /// The wait before the first repeat, doubled for each further one.
     pub(super) delay: Duration,
 }
 
-/// Why a try brought no good answer.
+/// Why a try failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The request never left.
+pub(super) enum RequestFailure {
+    /// The request was not sent.
     NotSent,
-    /// It may have arrived.
-    Broken,
+    /// It may have been received.
+    Interrupted,
     /// A success whose body is not what is documented.
     Malformed,
     /// An answer that is no success.
@@ -46,9 +46,9 @@ pub(super) enum Limit {
     Daily,
 }
 
-/// What was tried so far.
+/// The tries so far.
 #[derive(Debug, Default)]
-pub(super) struct Tries {
+pub(super) struct RetryState {
     failed: u32,
     rate_limited: u32,
     renewed: u32,
@@ -58,25 +58,25 @@ pub(super) struct Tries {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum RetryDecision {
     /// Send it again after a wait.
-    Again(Duration),
+    Retry(Duration),
     /// Hold the whole pool, then send it again.
     PausePool(Duration),
     /// Get a new access token, then send it again.
     RenewToken,
-    /// The failure stands.
+    /// Return the error.
     GiveUp,
 }
 
-impl Tries {
+impl RetryState {
     /// How often the request was sent.
     pub(super) fn sent(&self) -> u32 {
         self.failed + self.rate_limited + self.renewed + 1
     }
 }
 
-impl Failure {
+impl RequestFailure {
     /// Whether HubSpot refuses the token.
     pub(super) fn is_unauthorized(&self) -> bool {
         matches!(self, Self::Status { meaning: Meaning::Unauthorized, .. })
@@ -85,43 +85,51 @@ impl Failure {
 
 impl RetryPolicy {
     /// Decides on a failure: requests that were not sent or not carried out are always sent again, others only if idempotent.
-    pub(super) fn decide(&self, failure: &Failure, tries: &mut Tries, idempotent: bool, can_renew: bool) -> Decision {
+    pub(super) fn decide(
+        &self,
+        failure: &RequestFailure,
+        state: &mut RetryState,
+        idempotent: bool,
+        can_renew: bool,
+    ) -> RetryDecision {
         let (status, meaning, limit, retry_after) = match *failure {
-            Failure::NotSent => return self.again(tries, Duration::ZERO),
-            Failure::Broken | Failure::Malformed if idempotent => return self.again(tries, Duration::ZERO),
-            Failure::Broken | Failure::Malformed => return Decision::GiveUp,
-            Failure::Status { status, meaning, limit, retry_after } => (status, meaning, limit, retry_after),
-        };
-        let told = retry_after.unwrap_or_default();
-        match meaning {
-            Meaning::Limited => Self::rate_limited(limit, retry_after, tries),
-            Meaning::Unauthorized if can_renew && tries.renewed == 0 => {
-                tries.renewed += 1;
-                Decision::RenewToken
+            RequestFailure::NotSent => return self.retry(state, Duration::ZERO),
+            RequestFailure::Interrupted | RequestFailure::Malformed if idempotent => {
+                return self.retry(state, Duration::ZERO);
             }
-            Meaning::Unauthorized if !can_renew => self.once_again(tries),
-            Meaning::Redirect if idempotent => self.once_again(tries),
-            Meaning::Migrating if told <= MAX_MIGRATION_WAIT => self.again(tries, told),
-            Meaning::OtherDataCentre => self.again(tries, told.min(MAX_DELAY)),
-            Meaning::Passing if status == 423 => self.again(tries, told.max(LOCKED_DELAY)),
-            Meaning::Passing if idempotent => self.again(tries, told.min(MAX_DELAY)),
-            _ => Decision::GiveUp,
+            RequestFailure::Interrupted | RequestFailure::Malformed => return RetryDecision::GiveUp,
+            RequestFailure::Status { status, meaning, limit, retry_after } => (status, meaning, limit, retry_after),
+        };
+        let wait = retry_after.unwrap_or_default();
+        match meaning {
+            Meaning::Limited => Self::rate_limited(limit, retry_after, state),
+            Meaning::Unauthorized if can_renew && state.renewed == 0 => {
+                state.renewed += 1;
+                RetryDecision::RenewToken
+            }
+            Meaning::Unauthorized if !can_renew => self.retry_once(state),
+            Meaning::Redirect if idempotent => self.retry_once(state),
+            Meaning::Migrating if wait <= MAX_MIGRATION_WAIT => self.retry(state, wait),
+            Meaning::OtherDataCentre => self.retry(state, wait.min(MAX_DELAY)),
+            Meaning::Transient if status == 423 => self.retry(state, wait.max(LOCKED_DELAY)),
+            Meaning::Transient if idempotent => self.retry(state, wait.min(MAX_DELAY)),
+            _ => RetryDecision::GiveUp,
         }
     }
 
-    /// Sends a request again that another try may let through, and further ones will not.
-    fn once_again(&self, tries: &mut Tries) -> Decision {
-        match std::mem::replace(&mut tries.refused, true) {
-            true => Decision::GiveUp,
-            false => self.again(tries, Duration::ZERO),
+    /// Sends a request once more: a second try may succeed, further ones would not.
+    fn retry_once(&self, state: &mut RetryState) -> RetryDecision {
+        match std::mem::replace(&mut state.refused, true) {
+            true => RetryDecision::GiveUp,
+            false => self.retry(state, Duration::ZERO),
         }
     }
 
-    fn rate_limited(limit: Option<Limit>, retry_after: Option<Duration>, tries: &mut Tries) -> Decision {
-        let nth = tries.rate_limited;
-        tries.rate_limited += 1;
-        if limit == Some(Limit::Daily) || tries.rate_limited > MAX_RATE_LIMITED {
-            return Decision::GiveUp;
+    fn rate_limited(limit: Option<Limit>, retry_after: Option<Duration>, state: &mut RetryState) -> RetryDecision {
+        let nth = state.rate_limited;
+        state.rate_limited += 1;
+        if limit == Some(Limit::Daily) || state.rate_limited > MAX_RATE_LIMITED {
+            return RetryDecision::GiveUp;
         }
         // Retry-After is undocumented on 429 and mostly absent.
         let pause = retry_after.filter(|wait| *wait <= MAX_MIGRATION_WAIT).unwrap_or_else(|| match limit {
@@ -131,17 +139,17 @@ impl RetryPolicy {
             }
             _ => Duration::from_secs(u64::from(nth + 1).min(10)),
         });
-        Decision::PausePool(pause)
+        RetryDecision::PausePool(pause)
     }
 
-    fn again(&self, tries: &mut Tries, at_least: Duration) -> Decision {
-        if tries.failed >= self.attempts {
-            return Decision::GiveUp;
+    fn retry(&self, state: &mut RetryState, at_least: Duration) -> RetryDecision {
+        if state.failed >= self.attempts {
+            return RetryDecision::GiveUp;
         }
-        let doubled = self.delay.saturating_mul(1 << tries.failed.min(16)).min(MAX_DELAY);
-        tries.failed += 1;
+        let doubled = self.delay.saturating_mul(1 << state.failed.min(16)).min(MAX_DELAY);
+        state.failed += 1;
         // Up to a quarter more, so that workers which failed together do not come back together.
-        Decision::Again(doubled.mul_f64(1.0 + fastrand::f64() / 4.0).max(at_least))
+        RetryDecision::Retry(doubled.mul_f64(1.0 + fastrand::f64() / 4.0).max(at_least))
     }
 }
 
@@ -153,31 +161,31 @@ mod tests {
 
     const POLICY: RetryPolicy = RetryPolicy { attempts: 3, delay: Duration::from_secs(1) };
 
-    fn answered(status: u16, is_json: bool, retry_after: Option<u64>) -> Failure {
+    fn answered(status: u16, is_json: bool, retry_after: Option<u64>) -> RequestFailure {
         let meaning = meaning(Endpoint::List, status, is_json);
-        Failure::Status { status, meaning, limit: None, retry_after: retry_after.map(Duration::from_secs) }
+        RequestFailure::Status { status, meaning, limit: None, retry_after: retry_after.map(Duration::from_secs) }
     }
 
-    fn status(status: u16) -> Failure {
+    fn status(status: u16) -> RequestFailure {
         answered(status, true, None)
     }
 
-    fn html(status: u16) -> Failure {
+    fn html(status: u16) -> RequestFailure {
         answered(status, false, None)
     }
 
-    fn limited(limit: Limit) -> Failure {
-        Failure::Status { status: 429, meaning: Meaning::Limited, limit: Some(limit), retry_after: None }
+    fn limited(limit: Limit) -> RequestFailure {
+        RequestFailure::Status { status: 429, meaning: Meaning::Limited, limit: Some(limit), retry_after: None }
     }
 
     /// What is decided on the first and on the second failure of the kind.
-    fn decisions(failure: Failure, idempotent: bool, can_renew: bool) -> [&'static str; 2] {
-        let mut tries = Tries::default();
-        [(); 2].map(|()| match POLICY.decide(&failure, &mut tries, idempotent, can_renew) {
-            Decision::Again(_) => "again",
-            Decision::PausePool(_) => "pause",
-            Decision::RenewToken => "renew",
-            Decision::GiveUp => "give up",
+    fn decisions(failure: RequestFailure, idempotent: bool, can_renew: bool) -> [&'static str; 2] {
+        let mut state = RetryState::default();
+        [(); 2].map(|()| match POLICY.decide(&failure, &mut state, idempotent, can_renew) {
+            RetryDecision::Retry(_) => "again",
+            RetryDecision::PausePool(_) => "pause",
+            RetryDecision::RenewToken => "renew",
+            RetryDecision::GiveUp => "give up",
         })
     }
 
@@ -186,12 +194,12 @@ mod tests {
         let (again, once, never) = (["again", "again"], ["again", "give up"], ["give up", "give up"]);
         let (pause, renew) = (["pause", "pause"], ["renew", "give up"]);
         for (failure, idempotent, can_renew, expected) in [
-            (Failure::NotSent, true, false, again),
-            (Failure::NotSent, false, false, again),
-            (Failure::Broken, true, false, again),
-            (Failure::Broken, false, false, never),
-            (Failure::Malformed, true, false, again),
-            (Failure::Malformed, false, false, never),
+            (RequestFailure::NotSent, true, false, again),
+            (RequestFailure::NotSent, false, false, again),
+            (RequestFailure::Interrupted, true, false, again),
+            (RequestFailure::Interrupted, false, false, never),
+            (RequestFailure::Malformed, true, false, again),
+            (RequestFailure::Malformed, false, false, never),
             (status(307), true, true, once),
             (status(307), false, true, never),
             (status(400), true, true, never),
@@ -241,12 +249,12 @@ mod tests {
     #[test]
     fn tries_end() {
         for failure in [status(500), html(522), html(526), status(488), status(477)] {
-            let mut tries = Tries::default();
+            let mut state = RetryState::default();
             let mut waits = Vec::new();
-            while let Decision::Again(wait) = POLICY.decide(&failure, &mut tries, true, false) {
+            while let RetryDecision::Retry(wait) = POLICY.decide(&failure, &mut state, true, false) {
                 waits.push(wait);
             }
-            assert_eq!((tries.sent(), waits.len()), (4, 3), "{failure:?}");
+            assert_eq!((state.sent(), waits.len()), (4, 3), "{failure:?}");
             for (wait, least) in waits.iter().zip([1, 2, 4]) {
                 assert!((least..=least + 1).contains(&wait.as_secs()), "{waits:?}");
             }
@@ -257,15 +265,19 @@ mod tests {
     fn nothing_is_sent_again_where_the_settings_say_so() {
         let policy = RetryPolicy { attempts: 0, ..POLICY };
         for failure in [status(401), status(307), status(500), html(403), status(488)] {
-            assert_eq!(policy.decide(&failure, &mut Tries::default(), true, false), Decision::GiveUp, "{failure:?}");
+            assert_eq!(
+                policy.decide(&failure, &mut RetryState::default(), true, false),
+                RetryDecision::GiveUp,
+                "{failure:?}"
+            );
         }
     }
 
     #[test]
     fn retry_after_is_honoured() {
         assert_eq!(
-            POLICY.decide(&answered(503, true, Some(7)), &mut Tries::default(), true, false),
-            Decision::Again(Duration::from_secs(7))
+            POLICY.decide(&answered(503, true, Some(7)), &mut RetryState::default(), true, false),
+            RetryDecision::Retry(Duration::from_secs(7))
         );
     }
 }

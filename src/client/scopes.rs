@@ -88,8 +88,8 @@ mod tests {
                     "crm.objects.contacts.write",
                 ),
                 (Endpoint::CreateProperty, paths.properties(contacts), "crm.schemas.contacts.write"),
-                (Endpoint::List, paths.objects(&ObjectType::named("2-77")), "crm.objects.custom.read"),
-                (Endpoint::List, paths.objects(&ObjectType::named("notes")), "crm.objects.contacts.read"),
+                (Endpoint::List, paths.objects(&ObjectType::parse("2-77")), "crm.objects.custom.read"),
+                (Endpoint::List, paths.objects(&ObjectType::parse("notes")), "crm.objects.contacts.read"),
             ] {
                 assert_eq!(scope_of(&Request::get(endpoint, url.clone())).as_deref(), Some(scope), "{url}");
             }

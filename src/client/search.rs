@@ -19,7 +19,7 @@ const SMALL_PAGE: u32 = 100;
 
 /// One filter; all filters of a search hold together.
 #[derive(Debug, Clone, Copy)]
-pub struct Criterion<'c> {
+pub struct SearchFilter<'c> {
     /// The property.
     pub property: &'c str,
     /// `GTE`, `LT`, `GT`, …
@@ -28,28 +28,28 @@ pub struct Criterion<'c> {
     pub value: i64,
 }
 
-impl Criterion<'static> {
+impl SearchFilter<'static> {
     /// A filter of ids.
-    pub fn of_id(operator: &'static str, value: i64) -> Self {
+    pub fn by_id(operator: &'static str, value: i64) -> Self {
         Self { property: "hs_object_id", operator, value }
     }
 }
 
 /// The first page of a search, by ascending id.
 #[derive(Debug)]
-pub struct Search {
+pub struct SearchPage {
     /// All matches as the index counts them, also beyond the 10,000 that pages lead to. A hint: it has been seen too low
     /// and too high.
     pub total: u64,
     /// The records of the page, in the order of the answer.
-    pub found: Vec<Found>,
+    pub found: Vec<SearchHit>,
     /// Whether there may be a next page: this one is full, or names one.
     pub has_more: bool,
 }
 
 /// A record that a search found.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub struct Found {
+pub struct SearchHit {
     /// Its id.
     pub id: ObjectId,
     /// When it was modified, as the index has it; none where the answer does not tell.
@@ -58,25 +58,25 @@ pub struct Found {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct SearchResponse {
     #[serde(default, deserialize_with = "lenient")]
     total: Option<u64>,
-    results: Vec<Found>,
+    results: Vec<SearchHit>,
     #[serde(default, deserialize_with = "lenient")]
     paging: Option<Paging>,
 }
 
 /// The records that one search returns at most: HubSpot's maximum until the portal refuses it.
 #[derive(Debug)]
-pub(super) struct SearchPage(AtomicU32);
+pub(super) struct SearchPageSize(AtomicU32);
 
-impl Default for SearchPage {
+impl Default for SearchPageSize {
     fn default() -> Self {
         Self(AtomicU32::new(MAX_PAGE))
     }
 }
 
-impl Search {
+impl SearchPage {
     /// Whether the page holds all records that match, as far as the answer tells.
     pub fn is_complete(&self) -> bool {
         !self.has_more && self.total <= self.count()
@@ -97,9 +97,9 @@ impl Client {
     pub async fn search_objects(
         &self,
         object_type: &ObjectType,
-        criteria: &[Criterion<'_>],
-    ) -> Result<Search, ClientError> {
-        self.search(object_type, criteria, "ASCENDING").await
+        filters: &[SearchFilter<'_>],
+    ) -> Result<SearchPage, ClientError> {
+        self.search(object_type, filters, "ASCENDING").await
     }
 
     /// About the greatest id of all objects of a type, as the index has them and if it keeps to the order asked for; none
@@ -107,7 +107,7 @@ impl Client {
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub async fn greatest_id(&self, object_type: &ObjectType) -> Result<Option<ObjectId>, ClientError> {
+    pub async fn max_id(&self, object_type: &ObjectType) -> Result<Option<ObjectId>, ClientError> {
         let search = self.search(object_type, &[], "DESCENDING").await?;
         Ok(search.found.iter().map(|found| found.id).max())
     }
@@ -115,15 +115,15 @@ impl Client {
     async fn search(
         &self,
         object_type: &ObjectType,
-        criteria: &[Criterion<'_>],
+        filters: &[SearchFilter<'_>],
         direction: &str,
-    ) -> Result<Search, ClientError> {
-        let limit = self.search_page.0.load(Ordering::Relaxed);
-        match self.search_page(object_type, criteria, direction, limit).await {
+    ) -> Result<SearchPage, ClientError> {
+        let limit = self.search_page_size.0.load(Ordering::Relaxed);
+        match self.search_page(object_type, filters, direction, limit).await {
             Err(ClientError::Refused { status: 400 | 413, .. }) if limit > SMALL_PAGE => {
-                let search = self.search_page(object_type, criteria, direction, SMALL_PAGE).await?;
+                let search = self.search_page(object_type, filters, direction, SMALL_PAGE).await?;
                 tracing::info!("the search takes no pages of {limit}; reading {SMALL_PAGE} records a page");
-                self.search_page.0.store(SMALL_PAGE, Ordering::Relaxed);
+                self.search_page_size.0.store(SMALL_PAGE, Ordering::Relaxed);
                 Ok(search)
             }
             answer => answer,
@@ -133,11 +133,11 @@ impl Client {
     async fn search_page(
         &self,
         object_type: &ObjectType,
-        criteria: &[Criterion<'_>],
+        filters: &[SearchFilter<'_>],
         direction: &str,
         limit: u32,
-    ) -> Result<Search, ClientError> {
-        let filters: Vec<_> = criteria
+    ) -> Result<SearchPage, ClientError> {
+        let filters: Vec<_> = filters
             .iter()
             .map(|one| json!({"propertyName": one.property, "operator": one.operator, "value": one.value.to_string()}))
             .collect();
@@ -151,10 +151,10 @@ impl Client {
         });
         let url = format!("{}/search", self.paths.objects(object_type));
         let request = Request::post_json(Endpoint::Search, url, body.to_string().into_bytes());
-        let answer = self.call(request, |body: Bytes| decode::<Answer>(body)).await?;
+        let answer = self.call(request, |body: Bytes| decode::<SearchResponse>(body)).await?;
         let count = u64::try_from(answer.results.len()).unwrap_or(u64::MAX);
         let has_more = count >= u64::from(limit) || answer.paging.is_some_and(|paging| paging.after().is_some());
-        Ok(Search { total: answer.total.unwrap_or(count), found: answer.results, has_more })
+        Ok(SearchPage { total: answer.total.unwrap_or(count), found: answer.results, has_more })
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
             r#"{"total":null,"results":[{"id":1,"updatedAt":17}],"paging":null}"#,
             r#"{"total":"many","results":[{"id":"1"}],"paging":{"next":null}}"#,
         ] {
-            let answer: Answer = serde_json::from_str(body).expect(body);
+            let answer: SearchResponse = serde_json::from_str(body).expect(body);
             assert_eq!((answer.results[0].id, answer.results[0].updated_at), (ObjectId(1), None), "{body}");
             assert!(answer.paging.is_none_or(|paging| paging.after().is_none()), "{body}");
         }
@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn a_page_is_complete_when_neither_cursor_nor_count_contradicts_it() {
-        let found = Found { id: ObjectId(1), updated_at: None };
+        let found = SearchHit { id: ObjectId(1), updated_at: None };
         for (total, count, has_more, complete) in
             [(2, 2, false, true), (1, 2, false, true), (3, 2, false, false), (2, 2, true, false), (0, 0, false, true)]
         {
-            let search = Search { total, found: vec![found; count], has_more };
+            let search = SearchPage { total, found: vec![found; count], has_more };
             assert_eq!(search.is_complete(), complete, "{total} {count} {has_more}");
         }
     }

@@ -1,4 +1,4 @@
-//! The access token: given, or made from an OAuth grant and renewed in time.
+//! The access token: the configured one, or one of an OAuth grant, which is renewed in time.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,23 +22,23 @@ const MAX_MARGIN: Duration = Duration::from_secs(120);
 /// Where tokens come from.
 #[derive(Debug)]
 pub(super) enum Tokens {
-    Given(SecretString),
-    Granted {
+    Static(SecretString),
+    OAuth {
         client_id: String,
         client_secret: SecretString,
-        held: Box<Mutex<Held>>,
-        /// The latest refresh token that came in place of the one given.
+        state: Box<Mutex<OAuthState>>,
+        /// The latest refresh token that replaced the configured one.
         rotated: watch::Sender<Option<SecretString>>,
-        /// Which token is the current one.
+        /// The generation of the current token.
         generation: AtomicU64,
-        /// The portal that the grant is of; 0 until HubSpot has told.
+        /// The portal that the grant is of; 0 until HubSpot has named it.
         portal: AtomicU64,
     },
 }
 
-/// What an OAuth grant holds now.
+/// The tokens of an OAuth grant now.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct OAuthState {
     /// HubSpot may rotate it with each answer.
     refresh_token: SecretString,
     token: Option<Token>,
@@ -56,7 +56,7 @@ struct Token {
     renew_at: Instant,
 }
 
-/// A token to send, and which one it is.
+/// A token to send, and its generation.
 #[derive(Debug)]
 pub(super) struct Bearer {
     token: SecretString,
@@ -86,21 +86,21 @@ impl Bearer {
 }
 
 impl Tokens {
-    /// The source of a client's tokens; with a cache, those of the last run are gone on with.
+    /// The source of a client's tokens; with a cache, those of the last run are used again.
     ///
     /// # Errors
     /// When the cache cannot be used.
     pub(super) fn new(credentials: Credentials, cache: Option<PathBuf>) -> Result<Self, ClientError> {
         match credentials {
-            Credentials::AccessToken(token) => Ok(Self::Given(token)),
+            Credentials::AccessToken(token) => Ok(Self::Static(token)),
             Credentials::OAuth { client_id, client_secret, refresh_token } => {
                 let cache = cache.map(|path| TokenCache::new(path, &client_id, &refresh_token));
-                let held = Held::new(refresh_token, cache)?;
-                let portal = AtomicU64::new(held.portal.unwrap_or(0));
-                Ok(Self::Granted {
+                let state = OAuthState::new(refresh_token, cache)?;
+                let portal = AtomicU64::new(state.portal.unwrap_or(0));
+                Ok(Self::OAuth {
                     client_id,
                     client_secret,
-                    held: Box::new(Mutex::new(held)),
+                    state: Box::new(Mutex::new(state)),
                     rotated: watch::Sender::new(None),
                     generation: AtomicU64::new(0),
                     portal,
@@ -109,86 +109,86 @@ impl Tokens {
         }
     }
 
-    /// Tells of refresh tokens that come in place of the one given; none without a grant.
+    /// Receives refresh tokens that replace the configured one; none without a grant.
     pub(super) fn rotations(&self) -> Option<watch::Receiver<Option<SecretString>>> {
         match self {
-            Self::Given(_) => None,
-            Self::Granted { rotated, .. } => Some(rotated.subscribe()),
+            Self::Static(_) => None,
+            Self::OAuth { rotated, .. } => Some(rotated.subscribe()),
         }
     }
 
-    /// Whether a 401 can be cured.
+    /// Whether a new token can be had after a 401.
     pub(super) fn can_renew(&self) -> bool {
-        matches!(self, Self::Granted { .. })
+        matches!(self, Self::OAuth { .. })
     }
 
     /// Whether a newer token has taken the place of one since it was sent.
     pub(super) fn is_replaced(&self, bearer: &Bearer) -> bool {
         match self {
-            Self::Given(_) => false,
-            Self::Granted { generation, .. } => generation.load(Ordering::Acquire) != bearer.generation,
+            Self::Static(_) => false,
+            Self::OAuth { generation, .. } => generation.load(Ordering::Acquire) != bearer.generation,
         }
     }
 
-    /// The portal of an OAuth grant, as the token endpoint has told it.
+    /// The portal of an OAuth grant, as the token endpoint named it.
     pub(super) fn portal(&self) -> Option<u64> {
         match self {
-            Self::Given(_) => None,
-            Self::Granted { portal, .. } => Some(portal.load(Ordering::Acquire)).filter(|portal| *portal != 0),
+            Self::Static(_) => None,
+            Self::OAuth { portal, .. } => Some(portal.load(Ordering::Acquire)).filter(|portal| *portal != 0),
         }
     }
 
-    /// A token that is good for now.
+    /// A token that has not expired.
     pub(super) async fn bearer(&self, client: &Client) -> Result<Bearer, ClientError> {
         match self {
-            Self::Given(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
-            Self::Granted { client_id, client_secret, held, rotated, generation, portal } => {
-                let mut held = held.lock().await;
-                if held.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
-                    held.renew(client, client_id, client_secret, rotated).await?;
-                    generation.store(held.generation, Ordering::Release);
-                    portal.store(held.portal.unwrap_or(0), Ordering::Release);
+            Self::Static(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
+            Self::OAuth { client_id, client_secret, state, rotated, generation, portal } => {
+                let mut state = state.lock().await;
+                if state.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
+                    state.renew(client, client_id, client_secret, rotated).await?;
+                    generation.store(state.generation, Ordering::Release);
+                    portal.store(state.portal.unwrap_or(0), Ordering::Release);
                 }
-                let token = held.token.as_ref().expect("just renewed").value.clone();
-                Ok(Bearer { token, generation: held.generation })
+                let token = state.token.as_ref().expect("just renewed").value.clone();
+                Ok(Bearer { token, generation: state.generation })
             }
         }
     }
 
     /// Replaces the token of a generation that HubSpot refused; once, however many workers were refused with it.
     pub(super) async fn renew(&self, client: &Client, refused: u64) -> Result<(), ClientError> {
-        let Self::Granted { client_id, client_secret, held, rotated, generation, .. } = self else { return Ok(()) };
-        let mut held = held.lock().await;
-        if held.generation == refused {
-            held.renew(client, client_id, client_secret, rotated).await?;
-            generation.store(held.generation, Ordering::Release);
+        let Self::OAuth { client_id, client_secret, state, rotated, generation, .. } = self else { return Ok(()) };
+        let mut state = state.lock().await;
+        if state.generation == refused {
+            state.renew(client, client_id, client_secret, rotated).await?;
+            generation.store(state.generation, Ordering::Release);
         }
         Ok(())
     }
 }
 
-impl Held {
+impl OAuthState {
     fn new(refresh_token: SecretString, cache: Option<TokenCache>) -> Result<Self, ClientError> {
-        let kept = match &cache {
+        let stored = match &cache {
             Some(cache) => cache.read()?,
             None => None,
         };
-        let mut held =
+        let mut state =
             Self { refresh_token, token: None, generation: 0, cache: None, portal: None, cached_portal: None };
-        if let (Some(cache), Some(kept)) = (&cache, kept) {
-            if cache.is_of_grant(&kept) {
-                let life = (kept.expires_at - Utc::now()).to_std().unwrap_or_default();
-                // Of a kept token nobody knows how long its life was at first.
+        if let (Some(cache), Some(stored)) = (&cache, stored) {
+            if cache.is_of_grant(&stored) {
+                let life = (stored.expires_at - Utc::now()).to_std().unwrap_or_default();
+                // The original lifetime of a stored token is not known.
                 let renew_at = Instant::now() + life.saturating_sub(MAX_MARGIN);
-                held.token = Some(Token { value: kept.access_token, renew_at });
-                held.refresh_token = kept.refresh_token;
-                held.portal = kept.hub_id;
+                state.token = Some(Token { value: stored.access_token, renew_at });
+                state.refresh_token = stored.refresh_token;
+                state.portal = stored.hub_id;
             } else {
-                held.cached_portal = kept.hub_id;
+                state.cached_portal = stored.hub_id;
             }
         }
-        held.cache = cache;
-        Ok(held)
+        state.cache = cache;
+        Ok(state)
     }
 
     async fn renew(
@@ -196,7 +196,7 @@ impl Held {
         client: &Client,
         id: &str,
         secret: &SecretString,
-        told: &watch::Sender<Option<SecretString>>,
+        rotated: &watch::Sender<Option<SecretString>>,
     ) -> Result<(), ClientError> {
         // Secrets go into the body: a query ends up in logs.
         let form = format!(
@@ -217,7 +217,7 @@ impl Held {
         self.portal = grant.hub_id.or(self.portal);
         self.generation += 1;
         if refresh_token.expose_secret() != self.refresh_token.expose_secret() {
-            told.send_replace(Some(refresh_token.clone()));
+            rotated.send_replace(Some(refresh_token.clone()));
         }
         self.refresh_token = refresh_token;
         Ok(())

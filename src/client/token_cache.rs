@@ -20,19 +20,19 @@ const OWNER_ONLY: u32 = 0o600;
 #[derive(Debug)]
 pub(super) struct TokenCache {
     path: PathBuf,
-    /// A hash of the config's own client id and refresh token: another one there makes what is kept worthless.
+    /// A hash of the config's own client id and refresh token: with another hash in the file, its tokens are not used.
     grant: String,
 }
 
 /// What the file holds.
 #[derive(Debug, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredTokens {
     grant: String,
-    /// Whose tokens they are.
+    /// The portal of the tokens.
     pub(super) hub_id: Option<u64>,
     pub(super) refresh_token: SecretString,
     pub(super) access_token: SecretString,
-    /// Until when the access token is good.
+    /// When the access token expires.
     pub(super) expires_at: DateTime<Utc>,
 }
 
@@ -45,13 +45,13 @@ impl TokenCache {
         Self { path, grant: hex(&hash.finalize()) }
     }
 
-    /// What is kept; none when there is no file yet. Whether the file can be written shows here, too: a token that was
-    /// rotated and cannot be kept would be the last one.
+    /// The stored tokens; none when there is no file yet. This also checks that the file can be written: a rotated token
+    /// that cannot be stored would be lost.
     ///
     /// # Errors
     /// When the file cannot be read or written, or holds something else.
-    pub(super) fn read(&self) -> Result<Option<Kept>, ClientError> {
-        let kept = match fs::read(&self.path) {
+    pub(super) fn read(&self) -> Result<Option<StoredTokens>, ClientError> {
+        let stored = match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(self.unusable(error.to_string())),
             // The parser's own words would show what it stumbled over.
@@ -59,16 +59,16 @@ impl TokenCache {
                 self.unusable("it does not hold tokens of this tap; name another file or remove it".to_owned())
             })?),
         };
-        let beside = self.beside();
-        self.create(&beside)
-            .and_then(|_| fs::remove_file(&beside))
+        let temp_path = self.temp_path();
+        self.create(&temp_path)
+            .and_then(|_| fs::remove_file(&temp_path))
             .map_err(|error| self.unusable(error.to_string()))?;
-        Ok(kept)
+        Ok(stored)
     }
 
-    /// Whether what is kept descends from the config's own refresh token.
-    pub(super) fn is_of_grant(&self, kept: &Kept) -> bool {
-        kept.grant == self.grant
+    /// Whether the stored tokens descend from the config's own refresh token.
+    pub(super) fn is_of_grant(&self, stored: &StoredTokens) -> bool {
+        stored.grant == self.grant
     }
 
     /// Replaces the file in one step, so that a reader or a crash never sees half of it.
@@ -90,11 +90,11 @@ impl TokenCache {
             "expires_at": expires_at,
         })
         .to_string();
-        let beside = self.beside();
-        let written = self.create(&beside).and_then(|mut file| {
+        let temp_path = self.temp_path();
+        let written = self.create(&temp_path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
+            fs::rename(&temp_path, &self.path)?;
             // The name must survive a power failure as well as the bytes.
             File::open(folder_of(&self.path))?.sync_all()
         });
@@ -106,17 +106,17 @@ impl TokenCache {
         ClientError::TokenCache { path: self.path.clone(), reason }
     }
 
-    fn create(&self, beside: &Path) -> io::Result<File> {
+    fn create(&self, temp_path: &Path) -> io::Result<File> {
         // One that a crash left may have another mode.
-        match fs::remove_file(beside) {
+        match fs::remove_file(temp_path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(beside)
+        OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(temp_path)
     }
 
     /// A file of this process in the same folder, since only there a rename is one step.
-    fn beside(&self) -> PathBuf {
+    fn temp_path(&self) -> PathBuf {
         let mut name = self.path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
         self.path.with_file_name(name)

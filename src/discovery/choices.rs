@@ -118,7 +118,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 /// and without that about all.
 fn of_type<'p>(pattern: &'p str, stream: &str, default: Option<&str>) -> Option<&'p str> {
     match pattern.split_once('.') {
-        Some((object_type, name)) => (ObjectType::named(object_type).as_str() == stream).then_some(name),
+        Some((object_type, name)) => (ObjectType::parse(object_type).as_str() == stream).then_some(name),
         None => default.is_none_or(|default| default == stream).then_some(pattern),
     }
 }

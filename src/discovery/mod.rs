@@ -215,7 +215,7 @@ pub async fn discover(
     let contact_deals = async { if whole { discover_contact_deals(client).await } else { Ok(None) } };
     let others =
         join_all(OBJECT_STREAMS.into_iter().filter(|name| whole && *name != "tickets").map(|name| async move {
-            match client.list_properties(&ObjectType::named(name), "non_sensitive").await {
+            match client.list_properties(&ObjectType::parse(name), "non_sensitive").await {
                 Ok(properties) => Ok((name, properties, None)),
                 Err(error) => denied(name, Err(error)).map(|scope| (name, Vec::new(), scope)),
             }

@@ -81,7 +81,7 @@ impl Session {
 
 /// Definitions and records have scopes of their own.
 async fn check_objects(client: &Client, stream: &'static str) -> Result<Check, TapError> {
-    let object_type = ObjectType::named(stream);
+    let object_type = ObjectType::parse(stream);
     let records = client.probe_objects(&object_type);
     let (records, definitions) = join(records, client.list_properties(&object_type, "non_sensitive")).await;
     let scopes = format!("{}, {}", object_type.read_scope(), object_type.schema_scope());

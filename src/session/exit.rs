@@ -68,7 +68,7 @@ pub enum TapError {
         /// What there is.
         known: String,
     },
-    /// Nobody took the messages.
+    /// Stdout was closed or not writable.
     #[error("{}; the last STATE that arrived is safe to go on from", unwritten(.0))]
     Output(#[source] io::Error),
     /// The command that takes the messages failed.
@@ -129,7 +129,7 @@ pub enum TapError {
         names: String,
     },
     /// A part of the program panicked, which is a defect.
-    #[error("the program broke down; the lines on stderr that begin with \"thread\" say where")]
+    #[error("the program panicked; the lines on stderr that begin with \"thread\" say where")]
     Panicked,
     /// The process lacks what it needs to run.
     #[error("the runtime cannot be started: {0}")]

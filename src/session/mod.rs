@@ -8,6 +8,7 @@ mod lock;
 mod portal;
 mod prepare;
 mod report;
+mod runtime;
 mod stop;
 
 pub use access::{Check, Checked, Problem};
@@ -17,4 +18,5 @@ pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};
 pub use report::{Report, replace_file};
+pub use runtime::runtime;
 pub use stop::{Stop, StopSignal};

@@ -89,7 +89,7 @@ impl Session {
             retry_delay: config.retry_delay(),
         })?;
         let mut types: Vec<ObjectType> =
-            config.association_types().iter().map(|name| ObjectType::named(name)).collect();
+            config.association_types().iter().map(|name| ObjectType::parse(name)).collect();
         let mut seen = Vec::new();
         types.retain(|object_type| {
             !seen.contains(object_type) && {
@@ -235,7 +235,7 @@ impl Session {
         };
         let mut denied = Vec::new();
         for stream in OBJECT_STREAMS {
-            let object_type = ObjectType::named(stream);
+            let object_type = ObjectType::parse(stream);
             let follower = stream == "tickets" && catalog.selects("ticket_associations");
             if !(follower || catalog.selects(stream)) || is_shown(&object_type) {
                 continue;

@@ -145,7 +145,7 @@ impl Told {
 
     fn value(&self) -> Value {
         let summary = self.summary.now();
-        let tally = self.client.ledger().tally();
+        let tally = self.client.call_stats().snapshot();
         let head = self.head();
         let calls: Map<String, Value> =
             tally.calls.iter().map(|(endpoint, count)| (endpoint.label().to_owned(), (*count).into())).collect();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::overview::Ended;
+use super::overview::TenantOutcome;
 use crate::client::Client;
 use crate::extraction::SummaryHandle;
 use crate::log;
@@ -75,7 +75,7 @@ impl Board {
     }
 
     /// Counts a tenant that is through.
-    pub(super) fn ended(&self, ended: &Ended) {
+    pub(super) fn ended(&self, ended: &TenantOutcome) {
         *lock(&self.standing).ended.entry(ended.status()).or_default() += 1;
     }
 
@@ -125,7 +125,7 @@ impl Standing {
         let mut table = format!("{:width$}  {:>10}  {:>8}  {:>8}\n", "tenant", "records", "calls", "seconds");
         for (tenant, shown) in self.under_way.iter().take(MOST_ROWS) {
             let records: u64 = shown.summary.now().streams.iter().map(|(_, stream)| stream.records).sum();
-            let calls = shown.client.ledger().tally().total;
+            let calls = shown.client.call_stats().snapshot().total;
             let seconds = shown.begun.elapsed().as_secs();
             writeln!(table, "{tenant:width$}  {records:>10}  {calls:>8}  {seconds:>8}")
                 .expect("writing to a String does not fail");

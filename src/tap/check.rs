@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use tokio::sync::mpsc;
 
-use super::cli::{Arguments, TestMode};
+use super::cli::{TapArguments, TestMode};
 use super::sync::preamble;
 use crate::client::Account;
 use crate::extraction::{Bounds, Extracted, Records, SummaryHandle, extract};
@@ -17,7 +17,7 @@ use crate::session::{Check, Prepared, TapError, prepare};
 ///
 /// # Errors
 /// When something that is read by default cannot be read; the report is written all the same.
-pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
+pub(super) async fn connection(arguments: &TapArguments) -> Result<(), TapError> {
     let session = arguments.session()?;
     let checked = session.check_access().await?;
     let usage = session.client.daily_usage().await;
@@ -34,7 +34,7 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
         Some(usage) => {
             let left = usage.limit.saturating_sub(usage.used);
             let resets_at = usage.resets_at.or_else(|| session.client.quota_resets_at());
-            let resets_at = resets_at.map_or_else(String::new, |at| format!(", anew from {}", format_instant(at)));
+            let resets_at = resets_at.map_or_else(String::new, |at| format!(", resets at {}", format_instant(at)));
             format!("{left} of {} API calls left today{resets_at}", usage.limit)
         }
         None => "no daily quota told, as for OAuth apps, which have none".to_owned(),
@@ -45,7 +45,7 @@ pub(super) async fn connection(arguments: &Arguments) -> Result<(), TapError> {
 }
 
 /// `--test=schema` and `--test=records`: writes SCHEMA messages, and a record of each stream that has one.
-pub(super) async fn messages(arguments: &Arguments, mode: TestMode) -> Result<(), TapError> {
+pub(super) async fn messages(arguments: &TapArguments, mode: TestMode) -> Result<(), TapError> {
     let session = arguments.session()?;
     let Prepared { mut run, .. } = prepare(&session, arguments.assignment()?).await?;
     io::stdout().write_all(&preamble(&run.plan)?).map_err(TapError::Output)?;

@@ -17,7 +17,7 @@ use crate::state::{Incoming, read};
 /// Singer tap for HubSpot tickets: reads a portal and writes SCHEMA, RECORD and STATE messages to stdout.
 #[derive(Debug, Parser)]
 #[command(name = "tap-hubspot-tickets", disable_version_flag = true)]
-pub(super) struct Arguments {
+pub(super) struct TapArguments {
     /// Settings: a JSON file, or ENV for environment variables and .env; may be repeated, a later one wins
     #[arg(long, short, value_name = "FILE|ENV")]
     pub(super) config: Vec<String>,
@@ -111,7 +111,7 @@ pub(super) enum TestMode {
     Records,
 }
 
-impl Arguments {
+impl TapArguments {
     /// The config and the client made of it.
     pub(super) fn session(&self) -> Result<Session, TapError> {
         let sources: Vec<ConfigSource> = self.config.iter().map(|source| source.as_str().into()).collect();
@@ -145,14 +145,14 @@ impl Arguments {
 /// Writes the completions of a shell.
 pub(super) fn write_completions(shell: Shell) -> Result<(), TapError> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), env!("CARGO_PKG_NAME"), &mut script);
+    clap_complete::generate(shell, &mut TapArguments::command(), env!("CARGO_PKG_NAME"), &mut script);
     io::stdout().write_all(&script).map_err(TapError::Output)
 }
 
 /// Writes the man page.
 pub(super) fn write_man() -> Result<(), TapError> {
     let mut page = Vec::new();
-    let command = Arguments::command().version(env!("CARGO_PKG_VERSION"));
+    let command = TapArguments::command().version(env!("CARGO_PKG_VERSION"));
     clap_mangen::Man::new(command).render(&mut page).map_err(TapError::Output)?;
     io::stdout().write_all(&page).map_err(TapError::Output)
 }

@@ -17,12 +17,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use clap::Parser;
 
 use crate::about::{Plugin, Program};
-use crate::client::runtime;
 use crate::config::settings_schema;
 use crate::log;
-use crate::session::{StopSignal, TapError};
+use crate::session::{StopSignal, TapError, runtime};
 
-use cli::{Arguments, TestMode};
+use cli::{TapArguments, TestMode};
 
 /// What the tap can, in the words of Meltano's SDK.
 const CAPABILITIES: [&str; 6] = ["catalog", "discover", "state", "about", "activate-version", "structured-logging"];
@@ -39,7 +38,7 @@ the very name.";
 
 /// Runs the tap with the process's arguments; returns the exit code, of which [`TapError::exit_code`] holds the table.
 pub fn run() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match TapArguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return cli::report(&error),
     };
@@ -58,7 +57,7 @@ pub fn run() -> u8 {
     }
 }
 
-fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
+fn dispatch(arguments: &TapArguments) -> Result<(), TapError> {
     let program = Program {
         name: env!("CARGO_PKG_NAME"),
         description: env!("CARGO_PKG_DESCRIPTION"),
@@ -100,7 +99,7 @@ fn dispatch(arguments: &Arguments) -> Result<(), TapError> {
 }
 
 /// `--discover`: writes the catalog.
-async fn discover(arguments: &Arguments) -> Result<(), TapError> {
+async fn discover(arguments: &TapArguments) -> Result<(), TapError> {
     let session = arguments.session()?;
     let portal = session.discover(true).await?;
     let mut catalog = session.catalog_of(&portal);

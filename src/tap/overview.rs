@@ -14,7 +14,7 @@ const SHOWN: usize = 5;
 
 /// A tenant that is through.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct TenantOutcome {
     tenant: String,
     /// Its run report; none when it did not come to one.
     report: Option<Value>,
@@ -35,10 +35,10 @@ pub(super) struct Overview {
     at_once: usize,
     started_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
-    ended: Vec<Ended>,
+    ended: Vec<TenantOutcome>,
 }
 
-impl Ended {
+impl TenantOutcome {
     /// A tenant whose run came to an end.
     pub(super) fn of(tenant: &str, report: Option<Value>, outcome: Result<(), TapError>, elapsed: Duration) -> Self {
         let error = outcome.err();
@@ -96,7 +96,7 @@ impl Overview {
         Self { path, warned: false, all, at_once, started_at, finished_at: None, ended: Vec::with_capacity(all) }
     }
 
-    pub(super) fn add(&mut self, ended: Ended) {
+    pub(super) fn add(&mut self, ended: TenantOutcome) {
         match &ended.error {
             None => tracing::info!("{}: {}", ended.tenant, ended.status),
             // It is being run, which is all that is wanted.
@@ -129,7 +129,7 @@ impl Overview {
             // As it was called before.
             "skipped": self.count("locked"),
             "stopped": self.count("stopped"),
-            "ended": self.ended.iter().map(Ended::json).collect::<Vec<_>>(),
+            "ended": self.ended.iter().map(TenantOutcome::json).collect::<Vec<_>>(),
         });
         let text = format!("{report:#}\n");
         if let Err(error) = replace_file(&self.path, text.as_bytes())

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::cli::Arguments;
+use super::cli::TapArguments;
 use crate::about::AboutFormat;
 use crate::client::{DailyUsage, ObjectType};
 use crate::extraction::{AssociationCost, Calls, Estimate};
@@ -27,14 +27,14 @@ struct Outlook {
 }
 
 /// Writes the plan of the run that these arguments would make.
-pub(super) async fn write(arguments: &Arguments) -> Result<(), TapError> {
+pub(super) async fn write(arguments: &TapArguments) -> Result<(), TapError> {
     let session = arguments.session()?;
     let Prepared { run, .. } = prepare(&session, arguments.assignment()?).await?;
     let client = &session.client;
-    let prepared = client.ledger().tally().total;
+    let prepared = client.call_stats().snapshot().total;
     let mut types = session.associations.types.clone();
     types.extend(
-        OFFERED.map(ObjectType::named).into_iter().filter(|offered| !session.associations.types.contains(offered)),
+        OFFERED.map(ObjectType::parse).into_iter().filter(|offered| !session.associations.types.contains(offered)),
     );
     let outlook = Outlook {
         tenant: run.stamp.tenant_id.clone(),

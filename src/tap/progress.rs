@@ -10,7 +10,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::client::{Client, Tally};
+use crate::client::{CallStatsSnapshot, Client};
 use crate::extraction::{Summary, SummaryHandle};
 use crate::log;
 
@@ -33,12 +33,12 @@ enum Display {
 }
 
 /// The display of a run under way.
-pub(super) struct Progress {
+pub(super) struct ProgressView {
     display: Display,
     shown: Option<JoinHandle<()>>,
 }
 
-impl Progress {
+impl ProgressView {
     /// Begins to show; with the rows to come, how many are left and for how long.
     pub(super) fn start(summary: &SummaryHandle, client: &Arc<Client>, expected: Option<u64>) -> Self {
         let style = log::style();
@@ -107,7 +107,7 @@ async fn show(display: Display, summary: SummaryHandle, client: Arc<Client>) {
 
 /// How fast a run goes.
 fn pace(now: &Summary, client: &Client, started: Instant) -> String {
-    let calls = client.ledger().tally().total;
+    let calls = client.call_stats().snapshot().total;
     let records: u64 = now.streams.iter().map(|(_, stream)| stream.records).sum();
     let seconds = started.elapsed().as_secs_f64().max(1.0);
     #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
@@ -123,7 +123,7 @@ fn counted(summary: &Summary) -> u64 {
 }
 
 /// Tells what a run did: METRIC lines and sentences in a log, a table on a terminal, nothing to who wants quiet.
-pub(super) fn report(summary: &Summary, tally: &Tally, elapsed: Duration, succeeded: bool) {
+pub(super) fn report(summary: &Summary, tally: &CallStatsSnapshot, elapsed: Duration, succeeded: bool) {
     let style = log::style();
     if style.quiet {
         return;
@@ -176,7 +176,7 @@ fn table(summary: &Summary) -> String {
     table
 }
 
-fn tell_metrics(summary: &Summary, tally: &Tally, seconds: f64, succeeded: bool) {
+fn tell_metrics(summary: &Summary, tally: &CallStatsSnapshot, seconds: f64, succeeded: bool) {
     tell_records(summary);
     for (endpoint, count) in &tally.calls {
         log::metric("counter", "http_request_count", &json!(count), &json!({"endpoint": endpoint.label()}));

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::cli::Arguments;
+use super::cli::TapArguments;
 use super::output::OutputCommand;
-use super::progress::{Progress, report as tell};
+use super::progress::{ProgressView, report as tell};
 use crate::extraction::{Plan, Run, SummaryHandle};
 use crate::log;
 use crate::messages::{encode, encode_schema};
@@ -16,7 +16,7 @@ use crate::stdout::write_all;
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Syncs what is selected.
-pub(super) async fn run(arguments: &Arguments, stop: &StopSignal) -> Result<(), TapError> {
+pub(super) async fn run(arguments: &TapArguments, stop: &StopSignal) -> Result<(), TapError> {
     let session = arguments.session()?;
     let summary = SummaryHandle::default();
     let report = Report::begin(&session, &summary);
@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: &Arguments, stop: &StopSignal) -> Result<(), 
 
 async fn sync(
     session: &Session,
-    arguments: &Arguments,
+    arguments: &TapArguments,
     summary: &SummaryHandle,
     report: &Report,
     stop: &StopSignal,
@@ -40,7 +40,7 @@ async fn sync(
     }
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
     let expected = stop.unless_asked(async { Ok(expected(session, &run).await) }).await?;
-    let progress = Progress::start(summary, &session.client, expected);
+    let progress = ProgressView::start(summary, &session.client, expected);
     let outcome = match &arguments.output {
         None => write(session, run, summary, io::stdout(), stop, STOP_PATIENCE).await,
         Some(command) => {
@@ -50,7 +50,7 @@ async fn sync(
         }
     };
     progress.stop();
-    tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
+    tell(&summary.now(), &session.client.call_stats().snapshot(), started.elapsed(), outcome.is_ok());
     outcome
 }
 

@@ -1,7 +1,7 @@
 //! `--tenants DIR`: many portals in one process, each with a config, state, output command and log of its own.
 //!
-//! A tenant is a folder with a `config.json`. A bounded number run at once, each on a thread of its own; who has waited
-//! longest comes first, and no tenant's failure stops another.
+//! A tenant is a folder with a `config.json`. A bounded number run at once, each on a thread of its own; the least recently
+//! run comes first, and no tenant's failure stops another.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -15,9 +15,9 @@ use std::time::{Instant, SystemTime};
 use serde_json::Value;
 
 use super::board::Board;
-use super::cli::Arguments;
+use super::cli::TapArguments;
 use super::output::OutputCommand;
-use super::overview::{Ended, Overview};
+use super::overview::{Overview, TenantOutcome};
 use super::progress::{report as tell, tell_resume_at};
 use super::sync::is_empty;
 use crate::catalog::Catalog;
@@ -40,7 +40,7 @@ struct Tenant {
 }
 
 /// Runs all tenants of a folder.
-pub(super) fn run(folder: &Path, arguments: &Arguments, stop: &StopSignal) -> Result<(), TapError> {
+pub(super) fn run(folder: &Path, arguments: &TapArguments, stop: &StopSignal) -> Result<(), TapError> {
     let tenants = find(folder)?;
     let overview_path = arguments.report.clone().unwrap_or_else(|| folder.join("report.json"));
     let mut overview = Overview::new(overview_path, tenants.len(), arguments.at_once);
@@ -87,7 +87,7 @@ pub(super) fn run(folder: &Path, arguments: &Arguments, stop: &StopSignal) -> Re
     }
 }
 
-/// The tenants of a folder, who has waited longest first; those that never ran are first of all.
+/// The tenants of a folder, the least recently run first; those that never ran are first of all.
 fn find(folder: &Path) -> Result<Vec<Tenant>, TapError> {
     let unreadable = |source| TapError::Tenants { folder: folder.to_owned(), source };
     let mut tenants = Vec::new();
@@ -107,11 +107,11 @@ fn find(folder: &Path) -> Result<Vec<Tenant>, TapError> {
 }
 
 /// Runs one tenant to its end, however that comes.
-fn run_one(tenant: &Tenant, command: Option<&str>, board: &Board, stop: &StopSignal) -> Ended {
+fn run_one(tenant: &Tenant, command: Option<&str>, board: &Board, stop: &StopSignal) -> TenantOutcome {
     let started = Instant::now();
     let lock = match Lock::of_tenant(&tenant.folder, &tenant.name) {
         Ok(lock) => lock,
-        Err(error) => return Ended::of(&tenant.name, None, Err(error), started.elapsed()),
+        Err(error) => return TenantOutcome::of(&tenant.name, None, Err(error), started.elapsed()),
     };
     let path = tenant.folder.join("tap.log");
     let log = log::divert(&path);
@@ -133,7 +133,7 @@ fn run_one(tenant: &Tenant, command: Option<&str>, board: &Board, stop: &StopSig
         tracing::warn!("{}: {} cannot be written: {error}; lines are missing in it", tenant.name, path.display());
     }
     drop(lock);
-    Ended::of(&tenant.name, report, outcome, started.elapsed())
+    TenantOutcome::of(&tenant.name, report, outcome, started.elapsed())
 }
 
 async fn sync(
@@ -151,7 +151,7 @@ async fn sync(
     let report = Report::begin(&session, &summary);
     let started = Instant::now();
     let outcome = unbroken(load(tenant, command, &session, &summary, &report, stop)).await;
-    tell(&summary.now(), &session.client.ledger().tally(), started.elapsed(), outcome.is_ok());
+    tell(&summary.now(), &session.client.call_stats().snapshot(), started.elapsed(), outcome.is_ok());
     *told = Some(report.end(&outcome));
     outcome
 }

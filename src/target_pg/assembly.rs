@@ -12,12 +12,12 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{Activation, Batch, Filling};
-use super::input::{Block, InputError, lines};
+use super::input::{Block, LineError, lines};
 use super::message::{Message, Record, parse};
-use super::plan::Plan;
+use super::plan::TablePlan;
 use super::row::RowWriter;
 use super::settings::Settings;
-use super::stream_schema::{StreamSchema, unstorable};
+use super::stream_schema::{SingerSchema, unstorable};
 
 /// Bytes of rows after which a batch is written. Three batches at most are in memory: one that is put together, one
 /// that waits, one that is loaded.
@@ -32,12 +32,12 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 pub(super) enum Work {
     /// Make the table of a stream fit, and say how to load it.
     Prepare {
-        schema: StreamSchema,
-        reply: oneshot::Sender<Arc<Plan>>,
+        schema: SingerSchema,
+        reply: oneshot::Sender<Arc<TablePlan>>,
     },
     Load(Batch),
     /// End with this error, now that everything before it is loaded.
-    Fail(InputError),
+    Fail(LineError),
 }
 
 /// The loader has ended, for a reason that it knows.
@@ -46,12 +46,12 @@ struct LoaderGone;
 
 /// How reading ended early.
 enum Ending {
-    Input(InputError),
+    Input(LineError),
     LoaderGone,
 }
 
-impl From<InputError> for Ending {
-    fn from(error: InputError) -> Self {
+impl From<LineError> for Ending {
+    fn from(error: LineError) -> Self {
         Self::Input(error)
     }
 }
@@ -92,7 +92,7 @@ pub(super) struct Assembly {
 
 /// A stream whose SCHEMA came.
 struct Stream {
-    plan: Arc<Plan>,
+    plan: Arc<TablePlan>,
     /// As it was sent; the same one again changes nothing.
     schema: (Map<String, Value>, Vec<String>),
     /// Its place among the rows of the batch, if it has some.
@@ -140,7 +140,7 @@ impl Assembly {
             let until_due = self.began.map(|began| self.bounds.wait.saturating_sub(began.elapsed()));
             match blocks.recv_timeout(until_due.unwrap_or(STOP_POLL).min(STOP_POLL)) {
                 Ok(Block::Lines(block)) => self.take_block(&block)?,
-                Ok(Block::Broken(reason)) => return Err(InputError::Unreadable { line: self.line, reason }.into()),
+                Ok(Block::Broken(reason)) => return Err(LineError::Unreadable { line: self.line, reason }.into()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -167,7 +167,7 @@ impl Assembly {
     }
 
     fn take_line(&mut self, line: &[u8]) -> Result<(), Ending> {
-        let not_utf8 = |_| InputError::NotJson { line: self.line, reason: "it is not UTF-8".to_owned() };
+        let not_utf8 = |_| LineError::NotJson { line: self.line, reason: "it is not UTF-8".to_owned() };
         let text = std::str::from_utf8(line).map_err(not_utf8)?;
         match parse(self.line, text)? {
             Message::Record(record) => self.take_record(&record)?,
@@ -181,10 +181,10 @@ impl Assembly {
         Ok(())
     }
 
-    fn take_record(&mut self, record: &Record<'_>) -> Result<(), InputError> {
+    fn take_record(&mut self, record: &Record<'_>) -> Result<(), LineError> {
         let line = self.line;
         let Some(stream) = self.streams.get_mut(record.stream.as_ref()) else {
-            return Err(InputError::NoSchema { line, kind: "RECORD", stream: record.stream.clone().into_owned() });
+            return Err(LineError::NoSchema { line, kind: "RECORD", stream: record.stream.clone().into_owned() });
         };
         if self.began.is_none() {
             let stamps = self.writer.stamps();
@@ -222,8 +222,8 @@ impl Assembly {
             return Ok(());
         }
         let line = self.line;
-        let read = StreamSchema::read(&stream, &sent.0, &sent.1, &self.settings)
-            .map_err(|reason| InputError::Schema { line, stream: stream.clone(), reason })?;
+        let read = SingerSchema::read(&stream, &sent.0, &sent.1, &self.settings)
+            .map_err(|reason| LineError::Schema { line, stream: stream.clone(), reason })?;
         // Rows that are laid out by the old schema go by it.
         if self.streams.get(&stream).is_some_and(|known| known.place.is_some()) {
             self.flush()?;
@@ -250,7 +250,7 @@ impl Assembly {
             return Ok(());
         }
         let Some(known) = self.streams.get(&stream) else {
-            return Err(InputError::NoSchema { line: self.line, kind: "ACTIVATE_VERSION", stream }.into());
+            return Err(LineError::NoSchema { line: self.line, kind: "ACTIVATE_VERSION", stream }.into());
         };
         self.activations.push(Activation { plan: known.plan.clone(), version });
         // Records behind it are of the next version.

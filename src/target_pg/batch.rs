@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::plan::{Plan, Writing};
+use super::plan::{TablePlan, Writing};
 
 /// COPY sends its rows in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
@@ -24,14 +24,14 @@ pub(super) struct Batch {
 /// A version of a stream that is complete.
 #[derive(Debug)]
 pub(super) struct Activation {
-    pub(super) plan: Arc<Plan>,
+    pub(super) plan: Arc<TablePlan>,
     pub(super) version: i64,
 }
 
 /// Rows of one stream in the text form of COPY, of each key the last one.
 #[derive(Debug)]
 pub(super) struct StreamRows {
-    pub(super) plan: Arc<Plan>,
+    pub(super) plan: Arc<TablePlan>,
     /// Records that came, those that a later one of the same key replaced included.
     pub(super) records: u64,
     text: Bytes,
@@ -49,7 +49,7 @@ struct Row {
 /// Rows of one stream while they come.
 #[derive(Debug)]
 pub(super) struct Filling {
-    plan: Arc<Plan>,
+    plan: Arc<TablePlan>,
     /// What [`super::row::RowWriter`] writes into.
     pub(super) text: Vec<u8>,
     rows: Vec<Row>,
@@ -59,7 +59,7 @@ pub(super) struct Filling {
 
 impl Filling {
     /// None yet.
-    pub(super) fn new(plan: Arc<Plan>) -> Self {
+    pub(super) fn new(plan: Arc<TablePlan>) -> Self {
         Self { plan, text: Vec::new(), rows: Vec::new(), last: HashMap::new() }
     }
 
@@ -155,7 +155,7 @@ mod tests {
     use crate::target_pg::sql_type::{Kinds, SqlType};
     use crate::target_pg::table_name::TableName;
 
-    fn plan() -> Arc<Plan> {
+    fn plan() -> Arc<TablePlan> {
         let column = |name: &str, is_key| Column {
             name: name.to_owned(),
             sql_type: SqlType::Text,
@@ -164,7 +164,7 @@ mod tests {
             is_key,
         };
         let columns = vec![column("id", true), column("v", false)];
-        Arc::new(Plan::new("s".to_owned(), TableName::of_stream("s", "x"), columns, Writing::Upsert))
+        Arc::new(TablePlan::new("s".to_owned(), TableName::of_stream("s", "x"), columns, Writing::Upsert))
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::cli::Arguments;
-use super::connection::Connection;
+use super::cli::TargetPgArguments;
+use super::connection::PgConnection;
 use super::exit::LoadError;
 use super::refusal::ending;
 use super::run::configured;
@@ -15,16 +15,16 @@ use super::table_name::quoted;
 ///
 /// # Errors
 /// When the database cannot be reached, or a right is missing: the error names it.
-pub(super) async fn connection(arguments: &Arguments) -> Result<(), LoadError> {
+pub(super) async fn connection(arguments: &TargetPgArguments) -> Result<(), LoadError> {
     let (settings, address) = configured(arguments)?;
-    let connection = Connection::open(address).await?;
+    let connection = PgConnection::open(address).await?;
     let mut report = format!("{}\n", connection.place());
     let outcome = examine(&connection, &settings.default_target_schema, &mut report).await;
     io::stdout().write_all(report.as_bytes()).map_err(LoadError::Output)?;
     outcome
 }
 
-async fn examine(connection: &Connection, schema: &str, report: &mut String) -> Result<(), LoadError> {
+async fn examine(connection: &PgConnection, schema: &str, report: &mut String) -> Result<(), LoadError> {
     let place = connection.place();
     let of_postgres = |error: tokio_postgres::Error| ending(&error, &place);
     let client = connection.client();

@@ -12,7 +12,7 @@ use crate::log::LogFormat;
 /// Singer target for Postgres: loads SCHEMA, RECORD and STATE messages from stdin into tables.
 #[derive(Debug, Parser)]
 #[command(name = "target-pg", disable_version_flag = true)]
-pub(super) struct Arguments {
+pub(super) struct TargetPgArguments {
     /// Settings: a JSON file, or ENV for environment variables and .env; may be repeated, a later one wins
     #[arg(long, short, value_name = "FILE|ENV")]
     pub(super) config: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     pub(super) version: bool,
 }
 
-impl Arguments {
+impl TargetPgArguments {
     /// Where the settings come from.
     pub(super) fn sources(&self) -> Vec<ConfigSource> {
         self.config.iter().map(|source| source.as_str().into()).collect()

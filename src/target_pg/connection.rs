@@ -6,7 +6,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::address::Address;
 use super::exit::LoadError;
-use super::refusal::{Consequence, consequence, ending};
+use super::refusal::{RefusalConsequence, consequence, ending};
 
 /// How long a server may be away, as for a restart or a failover, before a run gives up.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,12 +29,12 @@ const SESSION: &str = "set session timezone = 'UTC'; set session datestyle = 'IS
          where pg_catalog.current_setting('synchronous_commit') = 'off'";
 
 /// A session with the database.
-pub(super) struct Connection {
+pub(super) struct PgConnection {
     address: Address,
     client: Client,
 }
 
-impl Connection {
+impl PgConnection {
     /// Connects; a server that is just starting is waited for a little.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ async fn connect_within(address: &Address, patience: Duration) -> Result<Client,
     loop {
         match connect(address).await? {
             Ok(client) => return Ok(client),
-            Err(error) if consequence(&error) == Consequence::Lost && begun.elapsed() + delay < patience => {
+            Err(error) if consequence(&error) == RefusalConsequence::Lost && begun.elapsed() + delay < patience => {
                 tracing::debug!("no connection yet: {error}");
                 tokio::time::sleep(delay).await;
                 delay = (2 * delay).min(LONGEST_DELAY);

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::input::InputError;
+use super::input::LineError;
 use crate::config::ConfigError;
 use crate::exit::{DEFECT, INTERRUPTED, OUTPUT, REFUSED, REJECTED, TERMINATED, UNAVAILABLE, USAGE};
 
@@ -17,7 +17,7 @@ pub(super) enum LoadError {
     #[error("{reason}")]
     Address { reason: String },
     #[error("{0}; what came before it is loaded, and the last STATE on stdout is safe to go on from")]
-    Input(#[from] InputError),
+    Input(#[from] LineError),
     /// A stream cannot be loaded into its table, whatever its rows.
     #[error("stream {stream:?}: {reason}")]
     Stream { stream: String, reason: String },

@@ -25,7 +25,7 @@ pub(super) enum Block {
 
 /// A line that cannot be loaded.
 #[derive(Debug, Error)]
-pub(super) enum InputError {
+pub(super) enum LineError {
     #[error("line {line} is not JSON: {reason}")]
     NotJson { line: u64, reason: String },
     #[error("line {line} is no Singer message: {reason}")]

@@ -7,8 +7,8 @@ use futures_util::SinkExt as _;
 use tokio_postgres::Error;
 
 use super::batch::{Activation, Batch, StreamRows};
-use super::connection::Connection;
-use super::refusal::{Consequence, consequence};
+use super::connection::PgConnection;
+use super::refusal::{RefusalConsequence, consequence};
 use super::table_name::literal;
 
 /// A transaction as Postgres numbers it.
@@ -24,7 +24,7 @@ pub(super) struct Failure {
 
 /// What a batch did besides writing its rows.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(super) struct LoadOutcome {
     /// Rows that ACTIVATE_VERSION marked or deleted.
     pub(super) deactivated: u64,
 }
@@ -33,7 +33,7 @@ pub(super) struct Loaded {
 ///
 /// # Errors
 /// Nothing of it is there then, except where the answer to the commit was lost: [`fate`] tells.
-pub(super) async fn load(connection: &Connection, batch: &Batch, hard_delete: bool) -> Result<Loaded, Failure> {
+pub(super) async fn load(connection: &PgConnection, batch: &Batch, hard_delete: bool) -> Result<LoadOutcome, Failure> {
     let mut transaction = None;
     match write(connection, batch, hard_delete, &mut transaction).await {
         Ok(loaded) => Ok(loaded),
@@ -46,11 +46,11 @@ pub(super) async fn load(connection: &Connection, batch: &Batch, hard_delete: bo
 }
 
 async fn write(
-    connection: &Connection,
+    connection: &PgConnection,
     batch: &Batch,
     hard_delete: bool,
     transaction: &mut Option<TransactionId>,
-) -> Result<Loaded, Error> {
+) -> Result<LoadOutcome, Error> {
     let stages = batch.streams.iter().enumerate();
     let created = stages.filter_map(|(place, rows)| rows.plan.create_stage(&stage(place)));
     let begin = ["begin".to_owned()].into_iter().chain(created).chain(["select txid_current()".to_owned()]);
@@ -58,7 +58,7 @@ async fn write(
     for (place, rows) in batch.streams.iter().enumerate() {
         copy(connection, rows, 0..rows.len(), &stage(place)).await?;
     }
-    let mut loaded = Loaded::default();
+    let mut loaded = LoadOutcome::default();
     for (place, rows) in batch.streams.iter().enumerate() {
         if let Some(merge) = rows.plan.merge(&stage(place)) {
             connection.run(&merge).await?;
@@ -81,7 +81,7 @@ pub(super) fn stage(place: usize) -> String {
 /// # Errors
 /// As Postgres has it.
 pub(super) async fn copy(
-    connection: &Connection,
+    connection: &PgConnection,
     rows: &StreamRows,
     range: std::ops::Range<usize>,
     stage: &str,
@@ -111,11 +111,11 @@ pub(super) enum Fate {
 ///
 /// # Errors
 /// When the connection that asks is lost, too.
-pub(super) async fn fate(connection: &Connection, transaction: &TransactionId) -> Result<Fate, Error> {
+pub(super) async fn fate(connection: &PgConnection, transaction: &TransactionId) -> Result<Fate, Error> {
     let status = match connection.run(&format!("select txid_status({transaction})")).await {
         Ok(status) => status,
         // After a crash the number may not have been given to any transaction yet.
-        Err(error) if error.as_db_error().is_some() && consequence(&error) == Consequence::Row => {
+        Err(error) if error.as_db_error().is_some() && consequence(&error) == RefusalConsequence::Row => {
             return Ok(Fate::RolledBack);
         }
         Err(error) => return Err(error),

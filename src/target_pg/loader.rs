@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::assembly::Work;
 use super::batch::Batch;
-use super::connection::Connection;
+use super::connection::PgConnection;
 use super::exit::LoadError;
-use super::load::{Failure, Fate, Loaded, TransactionId, fate, load};
-use super::plan::Plan;
-use super::refusal::{Consequence, consequence, ending, sentence};
+use super::load::{Failure, Fate, LoadOutcome, TransactionId, fate, load};
+use super::plan::TablePlan;
+use super::refusal::{RefusalConsequence, consequence, ending, sentence};
 use super::refused;
-use super::stream_schema::StreamSchema;
-use super::summary::Summary;
+use super::stream_schema::SingerSchema;
+use super::summary::LoadSummary;
 use super::table::{Unfit, prepare};
 
 /// How long one batch is tried again: a server may be away for two minutes, and more than once.
@@ -23,9 +23,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// Loads into one database.
 pub(super) struct Loader {
-    connection: Connection,
+    connection: PgConnection,
     hard_delete: bool,
-    pub(super) summary: Summary,
+    pub(super) summary: LoadSummary,
 }
 
 /// Attempts at one thing, and the waits between them.
@@ -36,8 +36,8 @@ struct Attempts {
 
 impl Loader {
     /// Loads over a connection.
-    pub(super) fn new(connection: Connection, hard_delete: bool) -> Self {
-        Self { connection, hard_delete, summary: Summary::default() }
+    pub(super) fn new(connection: PgConnection, hard_delete: bool) -> Self {
+        Self { connection, hard_delete, summary: LoadSummary::default() }
     }
 
     /// Carries out one work; gives the STATE that is true now.
@@ -64,7 +64,7 @@ impl Loader {
         }
     }
 
-    async fn prepare(&mut self, schema: &StreamSchema) -> Result<Plan, LoadError> {
+    async fn prepare(&mut self, schema: &SingerSchema) -> Result<TablePlan, LoadError> {
         let stream = &schema.stream;
         let mut attempts = Attempts::begin();
         loop {
@@ -74,8 +74,8 @@ impl Loader {
                 Err(Unfit::Postgres(error)) => error,
             };
             match consequence(&error) {
-                Consequence::Lost | Consequence::Conflict => self.recover(&error, &mut attempts).await?,
-                Consequence::Row | Consequence::Other => {
+                RefusalConsequence::Lost | RefusalConsequence::Conflict => self.recover(&error, &mut attempts).await?,
+                RefusalConsequence::Row | RefusalConsequence::Other => {
                     let reason = format!("Postgres refuses its table {}: {}", schema.table, sentence(&error));
                     return Err(LoadError::Stream { stream: stream.clone(), reason });
                 }
@@ -86,7 +86,7 @@ impl Loader {
 
     /// Loads a batch, again and again if need be. Rows of a key are written once more, whatever became of the attempt
     /// before: after a crash the number of its transaction may be another's. Only for rows without a key its word counts.
-    async fn load(&mut self, batch: &Batch) -> Result<Loaded, LoadError> {
+    async fn load(&mut self, batch: &Batch) -> Result<LoadOutcome, LoadError> {
         let mut attempts = Attempts::begin();
         loop {
             let Failure { error, transaction } = match load(&self.connection, batch, self.hard_delete).await {
@@ -94,16 +94,16 @@ impl Loader {
                 Err(failure) => failure,
             };
             match consequence(&error) {
-                Consequence::Lost | Consequence::Conflict => {
+                RefusalConsequence::Lost | RefusalConsequence::Conflict => {
                     self.recover(&error, &mut attempts).await?;
                     if let Some(transaction) = transaction
                         && self.was_committed(&transaction, &error, &mut attempts).await?
                         && batch.appends()
                     {
-                        return Ok(Loaded::default());
+                        return Ok(LoadOutcome::default());
                     }
                 }
-                Consequence::Row => return Err(self.refused(batch, error).await),
+                RefusalConsequence::Row => return Err(self.refused(batch, error).await),
                 _ => return Err(ending(&error, &self.connection.place())),
             }
         }
@@ -129,12 +129,12 @@ impl Loader {
     }
 
     async fn recover(&mut self, error: &tokio_postgres::Error, attempts: &mut Attempts) -> Result<(), LoadError> {
-        let may_pass = matches!(consequence(error), Consequence::Lost | Consequence::Conflict);
+        let may_pass = matches!(consequence(error), RefusalConsequence::Lost | RefusalConsequence::Conflict);
         if !may_pass || !attempts.wait().await {
             return Err(ending(error, &self.connection.place()));
         }
         tracing::warn!("{}; trying again", sentence(error));
-        if consequence(error) == Consequence::Lost {
+        if consequence(error) == RefusalConsequence::Lost {
             self.connection.reopen().await?;
         }
         Ok(())

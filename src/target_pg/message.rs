@@ -8,7 +8,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::input::InputError;
+use super::input::LineError;
 
 /// What a line says.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ fn null_too<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Ra
 ///
 /// # Errors
 /// When it is not JSON, or not what its type takes.
-pub(super) fn parse(line: u64, text: &str) -> Result<Message<'_>, InputError> {
-    let refuse = |reason: &str| InputError::NotAMessage { line, reason: reason.to_owned() };
+pub(super) fn parse(line: u64, text: &str) -> Result<Message<'_>, LineError> {
+    let refuse = |reason: &str| LineError::NotAMessage { line, reason: reason.to_owned() };
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| of_json(line, &error))?;
     let Some(Name(kind)) = envelope.kind else { return Err(refuse("it has no type")) };
     let stream = envelope.stream.map(|Name(stream)| stream);
@@ -85,16 +85,16 @@ pub(super) fn parse(line: u64, text: &str) -> Result<Message<'_>, InputError> {
             let version = envelope.version.ok_or_else(|| refuse("an ACTIVATE_VERSION needs a version"))?;
             Ok(Message::ActivateVersion { stream: stream?.into_owned(), version })
         }
-        _ => Err(InputError::UnknownType { line, found: kind.into_owned() }),
+        _ => Err(LineError::UnknownType { line, found: kind.into_owned() }),
     }
 }
 
-fn of_json(line: u64, error: &serde_json::Error) -> InputError {
+fn of_json(line: u64, error: &serde_json::Error) -> LineError {
     let reason = error.to_string();
     // The position is told as the line of the input, not as line 1 of itself.
     let reason = reason.split(" at line ").next().unwrap_or_default();
     let reason = format!("{reason} at character {}", error.column());
-    if error.is_data() { InputError::NotAMessage { line, reason } } else { InputError::NotJson { line, reason } }
+    if error.is_data() { LineError::NotAMessage { line, reason } } else { LineError::NotJson { line, reason } }
 }
 
 impl<'de: 'l, 'l> Deserialize<'de> for Fields<'l> {

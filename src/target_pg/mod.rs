@@ -37,7 +37,7 @@ mod widening;
 use clap::Parser;
 use tokio::runtime::Builder;
 
-use cli::Arguments;
+use cli::TargetPgArguments;
 use exit::LoadError;
 use settings::settings_schema;
 
@@ -57,7 +57,7 @@ const CAPABILITIES: [&str; 7] = [
 
 /// Runs the target with the process's arguments; returns the exit code.
 pub fn run() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match TargetPgArguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return cli::report(&error),
     };
@@ -74,7 +74,7 @@ pub fn run() -> u8 {
     }
 }
 
-fn dispatch(arguments: &Arguments) -> Result<(), LoadError> {
+fn dispatch(arguments: &TargetPgArguments) -> Result<(), LoadError> {
     let program = Program {
         name: "target-pg",
         description: "Singer target for Postgres: loads the streams of any tap into tables, by COPY, a batch in a transaction",

@@ -19,7 +19,7 @@ pub(super) enum Writing {
 
 /// How one stream is loaded.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct TablePlan {
     pub(super) stream: String,
     pub(super) table: TableName,
     pub(super) columns: Vec<Column>,
@@ -30,7 +30,7 @@ pub(super) struct Plan {
     places: HashMap<String, usize>,
 }
 
-impl Plan {
+impl TablePlan {
     /// Lays out a stream whose table is ready.
     pub(super) fn new(stream: String, table: TableName, columns: Vec<Column>, writing: Writing) -> Self {
         let keys = (0..columns.len()).filter(|place| columns[*place].is_key).collect();

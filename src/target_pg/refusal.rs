@@ -9,7 +9,7 @@ use super::exit::LoadError;
 
 /// What can be done about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Consequence {
+pub(super) enum RefusalConsequence {
     /// The connection or the server is gone: connect again and load the batch again.
     Lost,
     /// Another session was in the way: load the batch again.
@@ -27,49 +27,49 @@ pub(super) enum Consequence {
 }
 
 /// Classifies an error.
-pub(super) fn consequence(error: &tokio_postgres::Error) -> Consequence {
+pub(super) fn consequence(error: &tokio_postgres::Error) -> RefusalConsequence {
     if let Some(code) = error.code() {
         return of_code(code.code());
     }
     let of_io = error.source().and_then(|source| source.downcast_ref::<io::Error>()).map(io::Error::kind);
     match of_io {
         // What is wrong with a certificate arrives as one of these.
-        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => Consequence::Setting,
-        Some(_) => Consequence::Lost,
-        None if error.is_closed() => Consequence::Lost,
+        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => RefusalConsequence::Setting,
+        Some(_) => RefusalConsequence::Lost,
+        None if error.is_closed() => RefusalConsequence::Lost,
         None => of_text(&error.to_string()),
     }
 }
 
 /// Errors that `tokio_postgres` makes itself and gives no other mark.
-fn of_text(heading: &str) -> Consequence {
+fn of_text(heading: &str) -> RefusalConsequence {
     match heading {
-        text if text.contains("TLS") || text.contains("configuration") => Consequence::Setting,
-        text if text.contains("authentication") => Consequence::Denied,
+        text if text.contains("TLS") || text.contains("configuration") => RefusalConsequence::Setting,
+        text if text.contains("authentication") => RefusalConsequence::Denied,
         text if text.contains("connecting") || text.contains("timeout") || text.contains("timed out") => {
-            Consequence::Lost
+            RefusalConsequence::Lost
         }
-        _ => Consequence::Other,
+        _ => RefusalConsequence::Other,
     }
 }
 
 /// By the SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn of_code(code: &str) -> Consequence {
+fn of_code(code: &str) -> RefusalConsequence {
     match code {
         // Shutdown, crash, start-up, time-outs of idle sessions, no free connection.
-        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" | "53300" => Consequence::Lost,
+        "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04" | "53300" => RefusalConsequence::Lost,
         // Serialisation, deadlock, lock time-out, a cancelled statement.
-        "40001" | "40P01" | "55P03" | "57014" => Consequence::Conflict,
-        "42501" | "25006" => Consequence::Denied,
-        "53100" | "53200" | "53400" => Consequence::Full,
-        "3D000" => Consequence::Setting,
+        "40001" | "40P01" | "55P03" | "57014" => RefusalConsequence::Conflict,
+        "42501" | "25006" => RefusalConsequence::Denied,
+        "53100" | "53200" | "53400" => RefusalConsequence::Full,
+        "3D000" => RefusalConsequence::Setting,
         // Raised by a trigger, or by a view with a check.
-        "P0001" | "44000" | "21000" => Consequence::Row,
+        "P0001" | "44000" | "21000" => RefusalConsequence::Row,
         _ => match &code[..2] {
-            "08" => Consequence::Lost,
-            "28" => Consequence::Denied,
-            "22" | "23" | "54" => Consequence::Row,
-            _ => Consequence::Other,
+            "08" => RefusalConsequence::Lost,
+            "28" => RefusalConsequence::Denied,
+            "22" | "23" | "54" => RefusalConsequence::Row,
+            _ => RefusalConsequence::Other,
         },
     }
 }
@@ -78,11 +78,13 @@ fn of_code(code: &str) -> Consequence {
 pub(super) fn ending(error: &tokio_postgres::Error, place: &str) -> LoadError {
     let reason = sentence(error);
     match consequence(error) {
-        Consequence::Lost | Consequence::Conflict => LoadError::Unavailable { place: place.to_owned(), reason },
-        Consequence::Denied => LoadError::Denied { reason: advised(error, reason) },
-        Consequence::Full => LoadError::Full { reason },
-        Consequence::Setting => LoadError::Address { reason: format!("{place} cannot be used: {reason}") },
-        Consequence::Row | Consequence::Other => LoadError::Server { reason },
+        RefusalConsequence::Lost | RefusalConsequence::Conflict => {
+            LoadError::Unavailable { place: place.to_owned(), reason }
+        }
+        RefusalConsequence::Denied => LoadError::Denied { reason: advised(error, reason) },
+        RefusalConsequence::Full => LoadError::Full { reason },
+        RefusalConsequence::Setting => LoadError::Address { reason: format!("{place} cannot be used: {reason}") },
+        RefusalConsequence::Row | RefusalConsequence::Other => LoadError::Server { reason },
     }
 }
 
@@ -128,19 +130,19 @@ mod tests {
     #[test]
     fn a_sqlstate_says_what_can_be_done() {
         for (code, expected) in [
-            ("57P01", Consequence::Lost),
-            ("57P03", Consequence::Lost),
-            ("08006", Consequence::Lost),
-            ("40001", Consequence::Conflict),
-            ("40P01", Consequence::Conflict),
-            ("22P02", Consequence::Row),
-            ("23502", Consequence::Row),
-            ("54000", Consequence::Row),
-            ("42501", Consequence::Denied),
-            ("28P01", Consequence::Denied),
-            ("53100", Consequence::Full),
-            ("3D000", Consequence::Setting),
-            ("42601", Consequence::Other),
+            ("57P01", RefusalConsequence::Lost),
+            ("57P03", RefusalConsequence::Lost),
+            ("08006", RefusalConsequence::Lost),
+            ("40001", RefusalConsequence::Conflict),
+            ("40P01", RefusalConsequence::Conflict),
+            ("22P02", RefusalConsequence::Row),
+            ("23502", RefusalConsequence::Row),
+            ("54000", RefusalConsequence::Row),
+            ("42501", RefusalConsequence::Denied),
+            ("28P01", RefusalConsequence::Denied),
+            ("53100", RefusalConsequence::Full),
+            ("3D000", RefusalConsequence::Setting),
+            ("42601", RefusalConsequence::Other),
         ] {
             assert_eq!(of_code(code), expected, "{code}");
         }

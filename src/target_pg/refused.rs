@@ -3,17 +3,17 @@
 use std::ops::Range;
 
 use super::batch::{Batch, StreamRows};
-use super::connection::Connection;
+use super::connection::PgConnection;
 use super::exit::LoadError;
 use super::load::{copy, stage};
-use super::refusal::{Consequence, column, consequence, sentence};
+use super::refusal::{RefusalConsequence, column, consequence, sentence};
 
 /// Loads the streams of a batch one after the other in a transaction that is rolled back, and tells the first row that
 /// is refused; none when none is.
 ///
 /// # Errors
 /// When Postgres fails for another reason than a row.
-pub(super) async fn find(connection: &Connection, batch: &Batch) -> Result<Option<LoadError>, tokio_postgres::Error> {
+pub(super) async fn find(connection: &PgConnection, batch: &Batch) -> Result<Option<LoadError>, tokio_postgres::Error> {
     // Constraints that wait for the end of a transaction would not speak in one that is rolled back.
     connection.run("begin; set constraints all immediate").await?;
     let mut found = None;
@@ -28,7 +28,7 @@ pub(super) async fn find(connection: &Connection, batch: &Batch) -> Result<Optio
 }
 
 async fn halve(
-    connection: &Connection,
+    connection: &PgConnection,
     rows: &StreamRows,
     place: usize,
 ) -> Result<Option<LoadError>, tokio_postgres::Error> {
@@ -57,7 +57,7 @@ async fn halve(
 
 /// Loads some rows; they stay if they are taken.
 async fn attempt(
-    connection: &Connection,
+    connection: &PgConnection,
     rows: &StreamRows,
     range: Range<usize>,
     place: usize,
@@ -70,7 +70,7 @@ async fn attempt(
         }
         Err(error) => error,
     };
-    if consequence(&error) != Consequence::Row {
+    if consequence(&error) != RefusalConsequence::Row {
         return Err(error);
     }
     connection.run("rollback to savepoint rows").await?;
@@ -78,7 +78,7 @@ async fn attempt(
 }
 
 async fn write(
-    connection: &Connection,
+    connection: &PgConnection,
     rows: &StreamRows,
     range: Range<usize>,
     place: usize,
@@ -96,7 +96,7 @@ async fn write(
 
 /// The columns that an error is about: as it says, else those of the constraint that it names.
 async fn blamed_columns(
-    connection: &Connection,
+    connection: &PgConnection,
     error: &tokio_postgres::Error,
 ) -> Result<Vec<String>, tokio_postgres::Error> {
     let Some(refusal) = error.as_db_error() else { return Ok(Vec::new()) };

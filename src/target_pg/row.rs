@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::column::{Column, NULL, Source};
 use super::copy_text::Unstorable;
-use super::input::InputError;
+use super::input::LineError;
 use super::message::Record;
-use super::plan::Plan;
+use super::plan::TablePlan;
 use super::value::ValueError;
 
 /// How the text of an instant is written.
@@ -82,10 +82,10 @@ impl RowWriter {
         &mut self,
         line: u64,
         record: &'l Record<'l>,
-        plan: &Plan,
+        plan: &TablePlan,
         out: &mut Vec<u8>,
         key: &mut Vec<u8>,
-    ) -> Result<Undeclared<'l>, InputError> {
+    ) -> Result<Undeclared<'l>, LineError> {
         let mut values: Vec<Option<&str>> = vec![None; plan.columns.len()];
         let undeclared = lay_out(record, plan, &mut values);
         let begin = out.len();
@@ -152,7 +152,7 @@ impl RowWriter {
 }
 
 /// Puts the values of a record at the places of their columns; of a name that stands twice the last one counts.
-fn lay_out<'l>(record: &'l Record<'l>, plan: &Plan, values: &mut [Option<&'l str>]) -> Undeclared<'l> {
+fn lay_out<'l>(record: &'l Record<'l>, plan: &TablePlan, values: &mut [Option<&'l str>]) -> Undeclared<'l> {
     let (mut undeclared, mut guess) = (Vec::new(), 0);
     for (name, value) in &record.fields.0 {
         match plan.place(name, guess) {
@@ -167,13 +167,13 @@ fn lay_out<'l>(record: &'l Record<'l>, plan: &Plan, values: &mut [Option<&'l str
     undeclared
 }
 
-fn located(line: u64, column: &Column, value: Option<&str>, plan: &Plan, error: ValueError) -> InputError {
+fn located(line: u64, column: &Column, value: Option<&str>, plan: &TablePlan, error: ValueError) -> LineError {
     let (stream, name) = (plan.stream.clone(), column.name.clone());
     match value {
-        None if column.is_key => InputError::NoKey { line, stream, column: name },
+        None if column.is_key => LineError::NoKey { line, stream, column: name },
         _ if column.source == Source::ExtractedAt => {
-            InputError::Value { line, stream, column: "time_extracted".to_owned(), error }
+            LineError::Value { line, stream, column: "time_extracted".to_owned(), error }
         }
-        _ => InputError::Value { line, stream, column: name, error },
+        _ => LineError::Value { line, stream, column: name, error },
     }
 }

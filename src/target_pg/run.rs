@@ -12,8 +12,8 @@ use tokio::sync::mpsc;
 
 use super::address::Address;
 use super::assembly::{Assembly, QUEUE, Work};
-use super::cli::Arguments;
-use super::connection::Connection;
+use super::cli::TargetPgArguments;
+use super::connection::PgConnection;
 use super::exit::LoadError;
 use super::input::blocks;
 use super::loader::Loader;
@@ -26,7 +26,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When they cannot be used.
-pub(super) fn configured(arguments: &Arguments) -> Result<(Settings, Address), LoadError> {
+pub(super) fn configured(arguments: &TargetPgArguments) -> Result<(Settings, Address), LoadError> {
     let (settings, warnings) = Settings::load(&arguments.sources())?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -40,12 +40,12 @@ pub(super) fn configured(arguments: &Arguments) -> Result<(Settings, Address), L
 ///
 /// # Errors
 /// What ended it early. What was committed before stays, and its STATE is on stdout.
-pub(super) async fn run(arguments: &Arguments) -> Result<(), LoadError> {
+pub(super) async fn run(arguments: &TargetPgArguments) -> Result<(), LoadError> {
     let mut signals = Signals::listen()?;
     let (settings, address) = configured(arguments)?;
     let connection = tokio::select! {
         stopped = signals.next() => return Err(stopped),
-        connection = Connection::open(address) => connection?,
+        connection = PgConnection::open(address) => connection?,
     };
     tracing::info!("loading into {}", connection.place());
     let begun = Instant::now();

@@ -18,23 +18,23 @@ const ROW_HEADER_BYTES: usize = 24;
 
 /// A stream's table as the stream declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct StreamSchema {
+pub(super) struct SingerSchema {
     pub(super) stream: String,
     pub(super) table: TableName,
     /// The columns in their order, those that the program adds behind.
-    pub(super) properties: Vec<Property>,
+    pub(super) properties: Vec<SchemaProperty>,
     pub(super) keys: Vec<String>,
 }
 
 /// A column as the stream declares it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Property {
+pub(super) struct SchemaProperty {
     pub(super) name: String,
     pub(super) declared: Declared,
     pub(super) source: Source,
 }
 
-impl StreamSchema {
+impl SingerSchema {
     /// Reads what a SCHEMA message carries.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl StreamSchema {
             return Err("its schema has no properties".to_owned());
         };
         let base16 = settings.interpret_content_encoding;
-        let mut properties: Vec<Property> = declared
+        let mut properties: Vec<SchemaProperty> = declared
             .iter()
-            .map(|(name, schema)| Property {
+            .map(|(name, schema)| SchemaProperty {
                 name: name.clone(),
                 declared: Declared::of_schema(schema, base16),
                 source: Source::Property,
@@ -114,14 +114,14 @@ impl StreamSchema {
 }
 
 /// Adds the program's own columns, or takes those of the same name away.
-fn with_metadata(properties: &mut Vec<Property>, add: bool) {
+fn with_metadata(properties: &mut Vec<SchemaProperty>, add: bool) {
     if !add {
         properties.retain(|property| !METADATA.iter().any(|(name, ..)| *name == property.name));
         return;
     }
     for (name, source, sql_type) in METADATA {
         let kinds = if source == Source::Property { Kinds::STRING } else { Kinds::ANY };
-        let ours = Property { name: name.to_owned(), declared: Declared { sql_type, kinds }, source };
+        let ours = SchemaProperty { name: name.to_owned(), declared: Declared { sql_type, kinds }, source };
         match properties.iter_mut().find(|property| property.name == name) {
             Some(theirs) => *theirs = ours,
             None => properties.push(ours),
@@ -140,10 +140,10 @@ mod tests {
 
     use super::*;
 
-    fn read(schema: Value, keys: &[&str]) -> Result<StreamSchema, String> {
+    fn read(schema: Value, keys: &[&str]) -> Result<SingerSchema, String> {
         let settings: Settings = serde_json::from_value(json!({})).expect("settings");
         let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
-        StreamSchema::read("s", schema.as_object().expect("an object"), &keys, &settings)
+        SingerSchema::read("s", schema.as_object().expect("an object"), &keys, &settings)
     }
 
     fn wide(columns: usize, of: &str) -> Value {

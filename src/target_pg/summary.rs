@@ -6,12 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::batch::Batch;
-use super::load::Loaded;
+use super::load::LoadOutcome;
 use crate::log;
 
 /// Counts of a run.
 #[derive(Debug, Default)]
-pub(super) struct Summary {
+pub(super) struct LoadSummary {
     /// Records by stream.
     records: BTreeMap<String, u64>,
     batches: u64,
@@ -20,9 +20,9 @@ pub(super) struct Summary {
     loading: Duration,
 }
 
-impl Summary {
+impl LoadSummary {
     /// Counts a batch that is committed.
-    pub(super) fn count(&mut self, batch: &Batch, loaded: &Loaded, elapsed: Duration) {
+    pub(super) fn count(&mut self, batch: &Batch, loaded: &LoadOutcome, elapsed: Duration) {
         for rows in &batch.streams {
             *self.records.entry(rows.plan.stream.clone()).or_default() += rows.records;
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 use super::column::Column;
-use super::connection::Connection;
-use super::plan::{Plan, Writing};
+use super::connection::PgConnection;
+use super::plan::{TablePlan, Writing};
 use super::sql_type::SqlType;
-use super::stream_schema::{Property, StreamSchema};
+use super::stream_schema::{SchemaProperty, SingerSchema};
 use super::table_name::{TableName, quoted};
-use super::widening::{Fit, fit};
+use super::widening::{ValueFit, fit};
 
 /// Two runs that begin at once may both make a table; whoever comes second looks again.
 const ATTEMPTS: usize = 3;
@@ -35,7 +35,7 @@ impl From<tokio_postgres::Error> for Unfit {
 ///
 /// # Errors
 /// When a column cannot take what the stream declares, or Postgres refuses.
-pub(super) async fn prepare(connection: &Connection, schema: &StreamSchema) -> Result<Plan, Unfit> {
+pub(super) async fn prepare(connection: &PgConnection, schema: &SingerSchema) -> Result<TablePlan, Unfit> {
     let mut attempt = 1;
     loop {
         match try_prepare(connection.client(), schema).await {
@@ -49,7 +49,7 @@ fn is_there_already(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| THERE_ALREADY.contains(&code.code()))
 }
 
-async fn try_prepare(client: &Client, schema: &StreamSchema) -> Result<Plan, Unfit> {
+async fn try_prepare(client: &Client, schema: &SingerSchema) -> Result<TablePlan, Unfit> {
     let table = &schema.table;
     if let Some(name) = &table.schema {
         create_schema(client, name).await?;
@@ -76,7 +76,7 @@ async fn try_prepare(client: &Client, schema: &StreamSchema) -> Result<Plan, Unf
         false if has_unique_index(client, table, &schema.keys).await? => Writing::Upsert,
         false => Writing::UpdateAndInsert,
     };
-    let column = |property: &Property| Column {
+    let column = |property: &SchemaProperty| Column {
         name: property.name.clone(),
         sql_type: there.get(&property.name).cloned().unwrap_or(SqlType::Text),
         kinds: property.declared.kinds,
@@ -84,7 +84,7 @@ async fn try_prepare(client: &Client, schema: &StreamSchema) -> Result<Plan, Unf
         is_key: schema.keys.contains(&property.name),
     };
     let columns = schema.properties.iter().map(column).collect();
-    Ok(Plan::new(schema.stream.clone(), table.clone(), columns, writing))
+    Ok(TablePlan::new(schema.stream.clone(), table.clone(), columns, writing))
 }
 
 /// Creates a schema unless it is there: Postgres wants the right to create one even for `if not exists`.
@@ -118,8 +118,8 @@ async fn has_unique_index(client: &Client, table: &TableName, keys: &[String]) -
     Ok(client.query_one(sql, &[&table.to_string(), &keys]).await?.get(0))
 }
 
-fn create_table(schema: &StreamSchema) -> String {
-    let columns = schema.properties.iter().map(|Property { name, declared, .. }| {
+fn create_table(schema: &SingerSchema) -> String {
+    let columns = schema.properties.iter().map(|SchemaProperty { name, declared, .. }| {
         let not_null = if schema.keys.contains(name) { " not null" } else { "" };
         format!("{} {}{not_null}", quoted(name), declared.sql_type)
     });
@@ -129,20 +129,20 @@ fn create_table(schema: &StreamSchema) -> String {
 }
 
 /// The parts of an `alter table` that makes a table fit.
-fn changes(schema: &StreamSchema, there: &BTreeMap<String, SqlType>) -> Result<Vec<String>, String> {
+fn changes(schema: &SingerSchema, there: &BTreeMap<String, SqlType>) -> Result<Vec<String>, String> {
     let mut changes = Vec::new();
-    for Property { name, declared, .. } in &schema.properties {
+    for SchemaProperty { name, declared, .. } in &schema.properties {
         let (column, wanted) = (quoted(name), &declared.sql_type);
         let Some(existing) = there.get(name) else {
             changes.push(format!("add column {column} {wanted}"));
             continue;
         };
         match fit(existing, wanted) {
-            Fit::Keep => {}
-            Fit::Widen { to, using } => {
+            ValueFit::Keep => {}
+            ValueFit::Widen { to, using } => {
                 changes.push(format!("alter column {column} type {to} using {}", using.replace('$', &column)));
             }
-            Fit::Conflict => {
+            ValueFit::Conflict => {
                 return Err(format!(
                     "the column {name:?} of {} is {existing}, and the stream now has {wanted}, which it cannot hold \
                      without a loss; rename or drop the column, or give the property its old type in the tap's catalog",
@@ -160,10 +160,10 @@ mod tests {
 
     use super::*;
 
-    fn schema(properties: serde_json::Value) -> StreamSchema {
+    fn schema(properties: serde_json::Value) -> SingerSchema {
         let settings = serde_json::from_value(json!({"add_record_metadata": false})).expect("settings");
         let schema = json!({"properties": properties});
-        StreamSchema::read("s", schema.as_object().expect("an object"), &["id".to_owned()], &settings)
+        SingerSchema::read("s", schema.as_object().expect("an object"), &["id".to_owned()], &settings)
             .expect("a schema")
     }
 

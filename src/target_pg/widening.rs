@@ -4,7 +4,7 @@ use super::sql_type::SqlType;
 
 /// What becomes of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(super) enum ValueFit {
     /// It takes the values as it is.
     Keep,
     /// It gets this type; `using` is what becomes of its old values, `$` standing for the column.
@@ -14,29 +14,29 @@ pub(super) enum Fit {
 }
 
 /// Decides whether a column of the type `existing` takes values of the type `declared`.
-pub(super) fn fit(existing: &SqlType, declared: &SqlType) -> Fit {
+pub(super) fn fit(existing: &SqlType, declared: &SqlType) -> ValueFit {
     if holds(existing, declared) {
-        return Fit::Keep;
+        return ValueFit::Keep;
     }
     match (existing, declared) {
         (SqlType::Other(name), _) => fit_of_other(name, declared),
         (SqlType::Array(_) | SqlType::Json | SqlType::Jsonb, SqlType::Text) => {
-            Fit::Widen { to: SqlType::Text, using: "to_jsonb($)::text" }
+            ValueFit::Widen { to: SqlType::Text, using: "to_jsonb($)::text" }
         }
-        (SqlType::Bytea, SqlType::Text) => Fit::Widen { to: SqlType::Text, using: "encode($, 'hex')" },
-        (_, SqlType::Text) => Fit::Widen { to: SqlType::Text, using: "$::text" },
-        (SqlType::Bytea, _) => Fit::Conflict,
-        (_, SqlType::Jsonb) => Fit::Widen { to: SqlType::Jsonb, using: "to_jsonb($)" },
-        (SqlType::Date, SqlType::Timestamp) => Fit::Widen { to: SqlType::Timestamp, using: "$" },
+        (SqlType::Bytea, SqlType::Text) => ValueFit::Widen { to: SqlType::Text, using: "encode($, 'hex')" },
+        (_, SqlType::Text) => ValueFit::Widen { to: SqlType::Text, using: "$::text" },
+        (SqlType::Bytea, _) => ValueFit::Conflict,
+        (_, SqlType::Jsonb) => ValueFit::Widen { to: SqlType::Jsonb, using: "to_jsonb($)" },
+        (SqlType::Date, SqlType::Timestamp) => ValueFit::Widen { to: SqlType::Timestamp, using: "$" },
         // A list of numbers or texts that became a list of wider ones.
         (SqlType::Array(one), SqlType::Array(other)) if is_number(one) && is_number(other) => {
-            Fit::Widen { to: declared.clone(), using: "$" }
+            ValueFit::Widen { to: declared.clone(), using: "$" }
         }
         (SqlType::Array(one), SqlType::Array(other)) if **other == SqlType::Text && **one != SqlType::Bytea => {
-            Fit::Widen { to: declared.clone(), using: "$::text[]" }
+            ValueFit::Widen { to: declared.clone(), using: "$::text[]" }
         }
-        _ if is_number(existing) && is_number(declared) => Fit::Widen { to: declared.clone(), using: "$" },
-        _ => Fit::Conflict,
+        _ if is_number(existing) && is_number(declared) => ValueFit::Widen { to: declared.clone(), using: "$" },
+        _ => ValueFit::Conflict,
     }
 }
 
@@ -54,16 +54,16 @@ fn holds(existing: &SqlType, declared: &SqlType) -> bool {
 }
 
 /// A column that somebody else made. Where Postgres refuses what does not fit it, the column stays.
-fn fit_of_other(name: &str, declared: &SqlType) -> Fit {
+fn fit_of_other(name: &str, declared: &SqlType) -> ValueFit {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     match declared {
-        SqlType::Text if begins(&["character"]) => Fit::Widen { to: SqlType::Text, using: "$::text" },
-        SqlType::Text => Fit::Keep,
+        SqlType::Text if begins(&["character"]) => ValueFit::Widen { to: SqlType::Text, using: "$::text" },
+        SqlType::Text => ValueFit::Keep,
         // These round, and say nothing.
         _ if is_number(declared) && begins(&["numeric(", "double precision", "real"]) => {
-            Fit::Widen { to: SqlType::Numeric, using: "$::text::numeric" }
+            ValueFit::Widen { to: SqlType::Numeric, using: "$::text::numeric" }
         }
-        _ => Fit::Conflict,
+        _ => ValueFit::Conflict,
     }
 }
 
@@ -88,9 +88,9 @@ mod tests {
 
     fn said(existing: &str, declared: &str) -> String {
         match fit(&SqlType::of_postgres(existing), &SqlType::of_postgres(declared)) {
-            Fit::Keep => "keep".to_owned(),
-            Fit::Widen { to, .. } => format!("widen to {to}"),
-            Fit::Conflict => "conflict".to_owned(),
+            ValueFit::Keep => "keep".to_owned(),
+            ValueFit::Widen { to, .. } => format!("widen to {to}"),
+            ValueFit::Conflict => "conflict".to_owned(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The order in which modules may import, and the bounds that the sources keep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ const LAYERS: [&str; 14] = [
     "log",
 ];
 /// Stand behind all layers, side by side: none imports another.
-const FACES: [&str; 4] = ["airbyte", "tap", "target", "target_pg"];
+const FACES: [&str; 4] = ["airbyte", "tap", "target_hubspot", "target_pg"];
 /// Of a file of the product.
 const MAX_LINES: usize = 500;
 /// Of a file of the sandbox.
@@ -186,4 +186,44 @@ fn imports_are_found_in_every_form() {
     let source = Source { path: "messages.rs".into(), text: text.to_owned() };
     let expected = ["client", "config", "property", "state", "tap"].map(str::to_owned);
     assert_eq!(source.imports(), BTreeSet::from(expected));
+}
+
+/// Names that two public types share: none may be added.
+const SHARED_NAMES: [&str; 1] = ["Part"];
+
+/// The public types that a file defines outside its tests.
+fn public_types(text: &str) -> Vec<String> {
+    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let name_of = |line: &str| {
+        let rest = line.trim_start().strip_prefix("pub")?;
+        let rest = rest.strip_prefix('(').map_or(Some(rest), |scope| scope.split_once(')').map(|(_, rest)| rest))?;
+        let (kind, rest) = rest.trim_start().split_once(' ')?;
+        let name: String = rest.chars().take_while(|one| one.is_alphanumeric() || *one == '_').collect();
+        ["struct", "enum", "trait", "type"].contains(&kind).then_some(name)
+    };
+    code.lines().map(without_comment).filter_map(name_of).collect()
+}
+
+#[test]
+fn no_two_public_types_share_a_name() {
+    let mut files: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    let is_test = |path: &Path| path.ends_with("tests.rs") || path.iter().any(|part| part == "tests");
+    for source in sources() {
+        if is_test(&source.path) {
+            continue;
+        }
+        for name in public_types(&source.text) {
+            files.entry(name).or_default().push(source.path.clone());
+        }
+    }
+    assert!(files.len() > 150, "{} types", files.len());
+    files.retain(|name, files| files.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
+    assert!(files.is_empty(), "{files:?}");
+}
+
+#[test]
+fn public_types_are_found_in_every_form() {
+    let text = "pub struct A;\n    pub(super) enum B {\npub(in crate::x) type C<'a> = D;\npub(crate) trait E {\nstruct F;\n\
+        pub fn g() {}\n// pub struct H;\n\n#[cfg(test)]\nmod tests {\n    pub struct I;\n";
+    assert_eq!(public_types(text), ["A", "B", "C", "E"]);
 }

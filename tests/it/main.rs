@@ -42,7 +42,7 @@ mod storm;
 mod support;
 mod sweep;
 mod sync;
-mod target;
+mod target_hubspot;
 mod target_pg;
 mod targets;
 mod tenants;

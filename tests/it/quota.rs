@@ -98,7 +98,7 @@ fn the_test_of_the_connection_tells_what_is_left_whatever_is_reserved() {
     tap.set("daily_reserve", json!(0.9));
     let report = tap.run(&["--test"]).succeeded();
     assert!(
-        report.text().contains(" of 1000 API calls left today, anew from 2026-11-03T05:00:00"),
+        report.text().contains(" of 1000 API calls left today, resets at 2026-11-03T05:00:00"),
         "{}",
         report.text()
     );

@@ -130,7 +130,7 @@ fn each_tenant_goes_on_from_its_own_state() {
     assert_eq!(code, Some(0), "{report:#}");
     assert!(tickets(&tenants.of(1)).iter().any(|ticket| ticket["record"]["id"].as_str() == Some(&created)));
     assert!(tickets(&tenants.of(1)).len() < 10);
-    // Who has waited longest comes first.
+    // The least recently run comes first.
     let old = std::time::SystemTime::now() - Duration::from_secs(3600);
     fs::File::open(tenants.of(2).join("report.json")).and_then(|report| report.set_modified(old)).expect("a time");
     let mut paced = tenants.command(&["--at-once", "1"]).stdout(Stdio::null()).spawn().expect("the tap runs");

@@ -194,7 +194,7 @@ impl Plan {
         };
         self.warn_of_width(&columns);
         self.schemas.push(object_schema(definition, &fields, &columns));
-        let object_type = ObjectType::named(definition.name);
+        let object_type = ObjectType::parse(definition.name);
         let privacy = self.privacy.clone();
         self.objects.push(ObjectPlan {
             object_type,

@@ -49,7 +49,7 @@ impl Privacy {
     }
 
     fn apply_to(&self, definition: &Stream, entry: &mut CatalogEntry) {
-        let object_type = ObjectType::named(definition.name);
+        let object_type = ObjectType::parse(definition.name);
         let one_column = entry.schema["properties"]["properties"]["properties"].is_object();
         let pointer = if one_column { "/properties/properties/properties" } else { "/properties" };
         let mut schema = entry.schema.take();
@@ -86,7 +86,7 @@ impl Rule {
     fn new(text: &str) -> Self {
         match text.split_once('.') {
             Some((object_type, pattern)) => {
-                Self { object_type: Some(ObjectType::named(object_type)), pattern: WildMatch::new(pattern) }
+                Self { object_type: Some(ObjectType::parse(object_type)), pattern: WildMatch::new(pattern) }
             }
             None => Self { object_type: None, pattern: WildMatch::new(text) },
         }

@@ -33,7 +33,7 @@ pub(crate) fn property_columns(
     bookmark: Option<&Bookmark>,
     privacy: &Privacy,
 ) -> (Vec<PropertyColumn>, bool) {
-    let object_type = ObjectType::named(definition.name);
+    let object_type = ObjectType::parse(definition.name);
     let remembered: BTreeMap<&str, Kind> = bookmark
         .iter()
         .flat_map(|bookmark| &bookmark.types)

@@ -235,7 +235,7 @@ impl ObjectReader {
 
     /// About the greatest id of all live objects, as it was when it was asked for first; none when that cannot be told.
     pub(crate) async fn greatest_id(&self) -> Option<ObjectId> {
-        let ask = || async { self.client.greatest_id(&self.object_type).await.ok().flatten() };
+        let ask = || async { self.client.max_id(&self.object_type).await.ok().flatten() };
         *self.greatest.get_or_init(ask).await
     }
 

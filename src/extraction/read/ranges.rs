@@ -114,7 +114,7 @@ impl Ranges {
         let mut ranges: Vec<IdRange> = (0..).zip(parts).map(|(number, part)| IdRange::of(number, part)).collect();
         ranges.sort_by_key(|range| range.last_id);
         let (opened, next_number) = (ranges.len(), ranges.len() as u64);
-        let last_sample = (reader.client.unused(), Instant::now());
+        let last_sample = (reader.client.idle_time(), Instant::now());
         let (reader, guesses, cursor_support) = (Arc::clone(reader), Vec::new(), CursorSupport::Unknown);
         let rewound_to = None;
         let mut ranges = Self {
@@ -314,7 +314,7 @@ impl Ranges {
     /// How many more requests in flight the budget has room for.
     fn missing_readers(&mut self) -> usize {
         let (unused_before, at) = self.last_sample;
-        let (unused, elapsed) = (self.reader.client.unused(), at.elapsed());
+        let (unused, elapsed) = (self.reader.client.idle_time(), at.elapsed());
         if elapsed < SAMPLE_INTERVAL {
             return 0;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::client::{Client, ClientError, Criterion, ObjectId, ObjectType, Search};
+use crate::client::{Client, ClientError, ObjectId, ObjectType, SearchFilter, SearchPage};
 
 /// A window with more rows is read in slices side by side.
 const SLICE_ROWS: u64 = 2000;
@@ -55,12 +55,12 @@ pub(crate) fn modified_property(object_type: &ObjectType) -> &'static str {
 
 impl Searcher {
     /// The count of a window and its first page.
-    pub(crate) async fn first(&self, window: &Range<DateTime<Utc>>) -> Result<Search, ClientError> {
+    pub(crate) async fn first(&self, window: &Range<DateTime<Utc>>) -> Result<SearchPage, ClientError> {
         self.count(&(window.start.timestamp_millis()..window.end.timestamp_millis())).await
     }
 
     /// The same, in the search's own resolution.
-    pub(crate) async fn count(&self, window: &Millis) -> Result<Search, ClientError> {
+    pub(crate) async fn count(&self, window: &Millis) -> Result<SearchPage, ClientError> {
         self.page(window, 0).await
     }
 
@@ -68,7 +68,7 @@ impl Searcher {
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub(crate) async fn read(&self, window: Millis, first: Search) -> Result<WindowRows, ClientError> {
+    pub(crate) async fn read(&self, window: Millis, first: SearchPage) -> Result<WindowRows, ClientError> {
         let width = window.end - window.start;
         let slices = i64::try_from(first.total.div_ceil(SLICE_ROWS)).unwrap_or(i64::MAX).clamp(1, 64).min(width);
         if slices <= 1 {
@@ -90,7 +90,7 @@ impl Searcher {
     }
 
     /// Reads a slice until every id of the count was seen, or a last time.
-    async fn read_slice(&self, slice: Millis, first: Option<Search>) -> Result<WindowRows, ClientError> {
+    async fn read_slice(&self, slice: Millis, first: Option<SearchPage>) -> Result<WindowRows, ClientError> {
         let mut rows = WindowRows::default();
         let mut first = match first {
             Some(first) => Some(first),
@@ -121,7 +121,7 @@ impl Searcher {
     async fn page_through(
         &self,
         piece: &Millis,
-        first: Option<Search>,
+        first: Option<SearchPage>,
         rows: &mut WindowRows,
     ) -> Result<(), ClientError> {
         let mut bound = 0;
@@ -152,8 +152,8 @@ impl Searcher {
         let mut ranges: Vec<Range<i64>> = std::iter::once(0..MAX_ID).collect();
         while let Some(range) = ranges.pop() {
             let mut criteria = self.inside(piece).to_vec();
-            criteria.push(Criterion::of_id("GTE", range.start));
-            criteria.push(Criterion::of_id("LT", range.end));
+            criteria.push(SearchFilter::by_id("GTE", range.start));
+            criteria.push(SearchFilter::by_id("LT", range.end));
             let page = self.client.search_objects(&self.object_type, &criteria).await?;
             if page.is_complete() || range.end - range.start <= 1 {
                 rows.add(page.found.iter().map(|found| (found.id, found.updated_at)));
@@ -165,16 +165,16 @@ impl Searcher {
         Ok(())
     }
 
-    async fn page(&self, window: &Millis, after: u64) -> Result<Search, ClientError> {
+    async fn page(&self, window: &Millis, after: u64) -> Result<SearchPage, ClientError> {
         let mut criteria = self.inside(window).to_vec();
         if after > 0 {
-            criteria.push(Criterion::of_id("GT", i64::try_from(after).unwrap_or(MAX_ID)));
+            criteria.push(SearchFilter::by_id("GT", i64::try_from(after).unwrap_or(MAX_ID)));
         }
         self.client.search_objects(&self.object_type, &criteria).await
     }
 
-    fn inside(&self, window: &Millis) -> [Criterion<'static>; 2] {
-        let criterion = |operator, value| Criterion { property: self.property, operator, value };
+    fn inside(&self, window: &Millis) -> [SearchFilter<'static>; 2] {
+        let criterion = |operator, value| SearchFilter { property: self.property, operator, value };
         [criterion("GTE", window.start), criterion("LT", window.end)]
     }
 }

@@ -1,6 +1,6 @@
 //! What a run would read and what that would cost, told by counts of the search without reading a row.
 
-use crate::client::{Client, ClientError, Criterion, MAX_BATCH, ObjectType};
+use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, SearchFilter};
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::window::modified_property;
@@ -244,13 +244,13 @@ fn selection_grew(object: &ObjectPlan, bookmark: &Bookmark) -> bool {
 }
 
 /// The bounds that the settings put on the modified date.
-fn limits(object_type: &ObjectType, bounds: &Bounds) -> Vec<Criterion<'static>> {
+fn limits(object_type: &ObjectType, bounds: &Bounds) -> Vec<SearchFilter<'static>> {
     let property = modified_property(object_type);
     let since = bounds.since.map(|since| criterion(property, "GTE", since.timestamp_millis()));
     let until = bounds.until.map(|until| criterion(property, "LT", until.timestamp_millis()));
     since.into_iter().chain(until).collect()
 }
 
-fn criterion(property: &'static str, operator: &'static str, value: i64) -> Criterion<'static> {
-    Criterion { property, operator, value }
+fn criterion(property: &'static str, operator: &'static str, value: i64) -> SearchFilter<'static> {
+    SearchFilter { property, operator, value }
 }

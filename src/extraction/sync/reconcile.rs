@@ -4,7 +4,7 @@
 //! the ids are halved until the pages that differ are found; what the search names there is asked for by id, which is
 //! strongly consistent: it is written when it is live, and gone when it is not.
 
-use crate::client::{ClientError, Criterion, ObjectId, Search};
+use crate::client::{ClientError, ObjectId, SearchFilter, SearchPage};
 use crate::extraction::emit::Emitter;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::span::{IdSpan, NO_END};
@@ -90,8 +90,8 @@ impl ObjectSync<'_> {
     }
 
     /// The records above one id and up to another one, as the search has them.
-    async fn search_ids(&self, after: u64, last: u64) -> Result<Search, ClientError> {
-        let criterion = |operator, id| Criterion::of_id(operator, i64::try_from(id).unwrap_or(i64::MAX));
+    async fn search_ids(&self, after: u64, last: u64) -> Result<SearchPage, ClientError> {
+        let criterion = |operator, id| SearchFilter::by_id(operator, i64::try_from(id).unwrap_or(i64::MAX));
         let mut criteria = vec![criterion("GT", after)];
         if last != NO_END {
             criteria.push(criterion("LTE", last));
@@ -103,7 +103,7 @@ impl ObjectSync<'_> {
     async fn read_span(
         &self,
         span: IdSpan,
-        mut found: Search,
+        mut found: SearchPage,
         changes: &WindowSync<'_>,
         emitter: &mut Emitter<'_>,
     ) -> Result<(u64, u64), ExtractError> {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::client::{ClientError, ObjectId, Search};
+use crate::client::{ClientError, ObjectId, SearchPage};
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::BlockEncoder;
@@ -61,7 +61,7 @@ impl WindowSync<'_> {
         &self,
         since: DateTime<Utc>,
         until: DateTime<Utc>,
-        rest: Search,
+        rest: SearchPage,
         emitter: &mut Emitter<'_>,
     ) -> Result<WindowResult, ExtractError> {
         let (end, first) = self.fit(since.timestamp_millis(), until.timestamp_millis(), rest).await?;
@@ -75,7 +75,7 @@ impl WindowSync<'_> {
     }
 
     /// The end of a window that is not too large, guessed from the mean density, and its search.
-    async fn fit(&self, since: i64, until: i64, rest: Search) -> Result<(i64, Search), ClientError> {
+    async fn fit(&self, since: i64, until: i64, rest: SearchPage) -> Result<(i64, SearchPage), ClientError> {
         let (mut end, mut search) = (until, rest);
         while search.total > WINDOW_ROWS && end - since > 1 {
             let width = i128::from(end - since) * i128::from(WINDOW_ROWS) * 4 / 5 / i128::from(search.total);
