@@ -16,5 +16,5 @@ pub use exit::{Consequence, TapError};
 pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};
-pub use report::{Report, replace_file};
+pub use report::{Report, replace_file, replace_file_durably};
 pub use stop::{Stop, StopSignal};
