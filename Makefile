@@ -6,16 +6,21 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DENY_VERSION := 0.20.2
 DENY := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo test test-clients image image-postgres lint bench bench-loader bench-target advisories
+.PHONY: help demo demo-meltanolabs test test-clients image lint bench bench-loader bench-target advisories
 
 help: ## Show these lines
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 19
 
 demo: ## Load 5,000 tickets of a sandbox portal into a throw-away Postgres, change some, load again
-	@$(TOOLS)/clients.sh target-postgres postgres
+	@$(TOOLS)/postgres.sh programs >/dev/null 2>&1 || $(TOOLS)/clients.sh postgres
 	@[ -e $(TARGET)/quick ] || echo "Building the programs, which takes some minutes the first time."
 	@$(CARGO) build --profile quick --locked --quiet
-	@$(TARGET)/clients/target-postgres/bin/python $(TOOLS)/demo.py
+	@$(TOOLS)/demo.sh
+
+demo-meltanolabs: ## The same through the target-postgres of meltanolabs, to compare
+	@$(TOOLS)/clients.sh target-postgres postgres
+	@$(CARGO) build --profile quick --locked --quiet
+	@$(TOOLS)/demo.sh target-postgres
 
 test: ## Run the tests, those against a real Postgres, real Singer targets and HubSpot's own client included
 	$(TOOLS)/clients.sh
@@ -29,13 +34,10 @@ test-clients: ## Run what takes longer: Meltano, PyAirbyte, Airflow, the wheel, 
 	@rm -rf $(TARGET)/tmp/figures
 	$(CARGO) test --locked --test it -- --ignored
 	@echo; cat $(TARGET)/tmp/figures/*
-	@$(MAKE) --no-print-directory demo
+	@$(MAKE) --no-print-directory demo demo-meltanolabs
 
-image: ## Build the container image tap-hubspot-tickets
+image: ## Build the container image tap-hubspot-tickets, with the tap, target-pg and all other programs
 	@$(TOOLS)/image.sh build
-
-image-postgres: ## Build the container image tap-hubspot-tickets-postgres, which has target-postgres, too
-	@$(TOOLS)/image.sh build-postgres
 
 bench: ## Measure the tap against the sandbox: all benchmarks, or BENCH="idle quota"; BENCH=page writes docs/performance.*
 	@$(TOOLS)/clients.sh singer-io postgres

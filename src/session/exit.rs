@@ -80,7 +80,10 @@ pub enum TapError {
         said: String,
     },
     /// The command that takes the messages does not even start.
-    #[error("the output command cannot be started: {0}; it needs a shell (sh), which a container image may lack")]
+    #[error(
+        "the output command cannot be started: {0}; its program has to be on the PATH, and pipes, redirections and \
+         variables in it need a shell (sh)"
+    )]
     OutputUnstarted(#[source] io::Error),
     /// A file beside the messages that a run cannot do without.
     #[error("{path} cannot be used: {source}", path = path.display())]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::exit::TapError;
@@ -9,7 +10,15 @@ use super::exit::TapError;
 /// A lock of a portal or of a tenant's folder, held until this goes; the system takes it back from a process that dies.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Frees it also where a process that was started under it still has the file open.
+    fn drop(&mut self) {
+        // The end of this process frees it too.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -32,6 +41,30 @@ impl Lock {
     /// [`TapError::Locked`] when another process has it; [`TapError::File`] when its file cannot be used.
     pub fn of_tenant(folder: &Path, tenant: &str) -> Result<Self, TapError> {
         Self::of(folder.join("tap.lock"), format!("tenant {tenant}"), |path, source| TapError::File { path, source })
+    }
+
+    /// Takes the lock of a state file, which is a file beside it.
+    ///
+    /// # Errors
+    /// [`TapError::Locked`] when another process has it; [`TapError::File`] when its file cannot be used.
+    pub fn of_state(state: &Path) -> Result<Self, TapError> {
+        let mut path = state.as_os_str().to_owned();
+        path.push(".lock");
+        let of = format!("the state file {}", state.display());
+        Self::of(path.into(), of, |path, source| TapError::File { path, source }).map_err(|error| match error {
+            TapError::Locked { of, path, holder } => {
+                TapError::Locked { of, path, holder: format!("{holder}, or the output command that it ran,") }
+            }
+            error => error,
+        })
+    }
+
+    /// A second handle of its file: while a process has one, the lock is held, even when this process was killed.
+    ///
+    /// # Errors
+    /// When the process has too many files open.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.file.try_clone().map(OwnedFd::from)
     }
 
     /// Takes a lock by its file, which is made where it is missing; `of` is what runs under it, in words.
@@ -58,6 +91,6 @@ impl Lock {
             // The lock holds all the same; only its name for people is missing.
             tracing::warn!("the lock {} does not tell who holds it: {error}", path.display());
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }

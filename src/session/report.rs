@@ -218,6 +218,18 @@ fn instant(at: DateTime<Utc>) -> String {
 /// # Errors
 /// When the folder cannot be written to, or something is there that is no file.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, false)
+}
+
+/// The same, on the disk when it returns: after a power failure one of the two is there, whole.
+///
+/// # Errors
+/// The same.
+pub fn replace_file_durably(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, true)
+}
+
+fn replace(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(&path) {
         // A device, such as /dev/null, must not become a file.
@@ -230,11 +242,16 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
-    let written =
-        File::create(&beside).and_then(|mut file| file.write_all(content)).and_then(|()| fs::rename(&beside, &path));
+    let written = write_new(&beside, content, durably).and_then(|()| fs::rename(&beside, &path));
     if written.is_err() {
         // It is not there when it could not be made.
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+fn write_new(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    if durably { file.sync_data() } else { Ok(()) }
 }

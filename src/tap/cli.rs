@@ -58,8 +58,9 @@ pub(super) struct TapArguments {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "catalog", "state", "discover", "test", "plan"])]
     pub(super) tenants: Option<PathBuf>,
 
-    /// Shell command that takes the messages and prints the state, which --state then keeps; with --tenants it runs in the
-    /// tenant's folder, where a file named output wins, and without either it is target-postgres --config target.json
+    /// Program with its arguments, or line for the shell, that takes the messages and prints states, each of which --state
+    /// keeps at once; with --tenants it runs in the tenant's folder, where a file named output wins, and without either it is
+    /// target-postgres --config target.json
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["discover", "test", "plan"])]
     pub(super) output: Option<String>,
 

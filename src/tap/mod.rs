@@ -3,10 +3,12 @@
 mod board;
 mod check;
 mod cli;
+mod command;
 mod output;
 mod overview;
 mod plan;
 mod progress;
+mod state_file;
 mod sync;
 mod tenants;
 mod words;

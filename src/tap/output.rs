@@ -1,26 +1,27 @@
 //! The command that takes a run's messages and prints its states: the target, as a child of the tap.
 //!
-//! The messages go into its stdin, and what it prints is added to the state file, of which the last whole line then stays. It
-//! runs in a process group of its own, so that a signal reaches the tap first, and the command ends behind it.
+//! The messages go into its stdin, and each state that it prints replaces the state file. It runs in a process group of its own,
+//! so that a signal reaches the tap first, and the command ends behind it.
 
-use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use command_fds::CommandFdExt;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+use super::command::commands;
+use super::state_file::{StateFile, States};
 use super::sync::write;
 use super::words::Words;
 use crate::extraction::{Run, SummaryHandle};
-use crate::session::{Session, Stop, StopSignal, TapError, replace_file};
+use crate::session::{Session, Stop, StopSignal, TapError};
 
 /// How long after a signal the messages may still be written, if the command does not read them.
 const WRITE_PATIENCE: Duration = Duration::from_secs(2);
@@ -33,18 +34,18 @@ const OBEY_PATIENCE: Duration = Duration::from_millis(4_300);
 /// A command and its files.
 #[derive(Debug)]
 pub(super) struct OutputCommand {
-    /// For the shell.
+    /// A program and its arguments, or a line for the shell.
     pub(super) command: String,
     /// Where it runs; none: where the tap does.
     pub(super) folder: Option<PathBuf>,
-    /// The file that its states are added to; none: they go to the tap's own stdout.
-    pub(super) state: Option<PathBuf>,
+    /// The file that keeps its states; none: they go to the tap's own stdout.
+    pub(super) state: Option<StateFile>,
     /// The file that its stderr is added to; none: it is passed on to the tap's own.
     pub(super) log: Option<PathBuf>,
 }
 
 impl OutputCommand {
-    /// Writes a run's messages into the command, waits for its end, and keeps the last state that it printed.
+    /// Writes a run's messages into the command, waits for its end, and keeps the states that it prints.
     pub(super) async fn load(
         &self,
         session: &Session,
@@ -57,37 +58,53 @@ impl OutputCommand {
         let written = write(session, run, summary, input, stop, WRITE_PATIENCE).await;
         // The writer has closed the pipe, so the command comes to its end.
         let ended = running.end(stop).await;
+        let kept = running.states.take().map_or(Ok(()), States::end);
         running.words.settle();
-        if let Some(path) = &self.state {
-            keep_last_state(path);
-        }
-        match (written, ended) {
-            (written, Ok(status)) if status.success() => written,
+        let failed = !ended.as_ref().is_ok_and(ExitStatus::success);
+        match written {
             // A reader that left is why nothing could be written any more.
-            (Ok(()) | Err(TapError::Output(_)), ended) => {
-                let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-                Err(stop.or(TapError::OutputCommand { ended, said: running.words.reason() }).await)
+            Err(TapError::Output(_)) => Err(stop.or(running.failure(ended)).await),
+            Ok(()) if failed => Err(stop.or(running.failure(ended)).await),
+            Ok(()) => kept,
+            Err(error) => {
+                // The last line tells of the tap's own failure.
+                if failed {
+                    tracing::warn!("{}", running.failure(ended));
+                }
+                if let Err(unkept) = kept {
+                    tracing::warn!("{unkept}");
+                }
+                Err(error)
             }
-            (written, _) => written,
         }
     }
 
     fn start(&self) -> Result<Running, TapError> {
-        let stdout = match &self.state {
-            Some(path) => OpenOptions::new().create(true).append(true).open(path).map(Stdio::from).map_err(of(path))?,
-            None => Stdio::inherit(),
-        };
+        let mut missing = None;
+        for command in commands(&self.command, self.folder.as_deref()) {
+            match self.start_as(command) {
+                Err(TapError::OutputUnstarted(error)) if error.kind() == io::ErrorKind::NotFound => {
+                    missing.get_or_insert(error);
+                }
+                started => return started,
+            }
+        }
+        Err(TapError::OutputUnstarted(missing.unwrap_or_else(|| io::ErrorKind::NotFound.into())))
+    }
+
+    fn start_as(&self, mut command: Command) -> Result<Running, TapError> {
+        let stdout = if self.state.is_some() { Stdio::piped() } else { Stdio::inherit() };
         let (stderr, words) = match &self.log {
             Some(path) => Words::to_log(path),
             None => (Stdio::piped(), Words::Lost),
         };
-        let mut command = Command::new("sh");
-        command.args(["-c", &self.command]).stdin(Stdio::piped()).stdout(stdout).stderr(stderr).process_group(0);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
+        command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr).process_group(0);
+        if let Some(lock) = self.state.as_ref().and_then(|state| state.share_lock().transpose()) {
+            command.preserved_fds(vec![lock.map_err(TapError::OutputUnstarted)?]);
         }
-        let child = command.spawn().map_err(TapError::OutputUnstarted)?;
-        Ok(Running::watch(child, words))
+        let mut child = command.spawn().map_err(TapError::OutputUnstarted)?;
+        let states = self.state.as_ref().zip(child.stdout.take()).map(|(file, stdout)| file.keep(stdout));
+        Ok(Running::watch(child, words, states))
     }
 }
 
@@ -97,18 +114,25 @@ struct Running {
     group: Pid,
     input: Option<ChildStdin>,
     ended: oneshot::Receiver<io::Result<ExitStatus>>,
+    states: Option<States>,
     words: Words,
 }
 
 impl Running {
-    fn watch(mut child: Child, words: Words) -> Self {
+    fn watch(mut child: Child, words: Words, states: Option<States>) -> Self {
         let group = Pid::from_raw(child.id().cast_signed());
         let input = child.stdin.take();
         let words = child.stderr.take().map_or(words, Words::pass_on);
         let (told, ended) = oneshot::channel();
         // Nobody listens when the tap is about to end by itself.
         thread::spawn(move || drop(told.send(child.wait())));
-        Self { group, input, ended, words }
+        Self { group, input, ended, states, words }
+    }
+
+    /// Why it failed.
+    fn failure(&self, ended: io::Result<ExitStatus>) -> TapError {
+        let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+        TapError::OutputCommand { ended, said: self.words.reason() }
     }
 
     /// Waits for its end. Once the process was asked to stop the command is asked as well, in the end with SIGKILL.
@@ -133,6 +157,9 @@ impl Running {
             if let Ok(ended) = timeout_at((asked.at + patience).into(), &mut self.ended).await {
                 return Some(known(ended));
             }
+            tracing::warn!(
+                "the output command has not ended, and gets {next}; what it had not confirmed is sent again"
+            );
             // It is not there when it has just ended.
             let _ = killpg(self.group, next);
         }
@@ -142,24 +169,4 @@ impl Running {
 
 fn known(ended: Result<io::Result<ExitStatus>, oneshot::error::RecvError>) -> io::Result<ExitStatus> {
     ended.unwrap_or_else(|_| Err(io::Error::other("nobody waited for it")))
-}
-
-fn of(path: &Path) -> impl Fn(io::Error) -> TapError {
-    let path = path.to_owned();
-    move |source| TapError::File { path: path.clone(), source }
-}
-
-/// Leaves of the states that were printed the last whole one, which is the one that counts. Where that fails all of them stay,
-/// and the next run finds the last one.
-fn keep_last_state(path: &Path) {
-    let kept = fs::read_to_string(path).and_then(|text| {
-        let is_state = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object());
-        match text.lines().rev().find(is_state) {
-            Some(last) if last.len() + 1 < text.len() => replace_file(path, format!("{last}\n").as_bytes()),
-            _ => Ok(()),
-        }
-    });
-    if let Err(error) = kept {
-        tracing::warn!("{} keeps all states that were printed: {error}", path.display());
-    }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::cli::TapArguments;
 use super::output::OutputCommand;
 use super::progress::{ProgressView, report as tell};
+use super::state_file::StateFile;
 use crate::extraction::{Plan, Run, SummaryHandle};
 use crate::log;
 use crate::messages::{encode, encode_schema};
@@ -33,6 +34,17 @@ async fn sync(
     stop: &StopSignal,
 ) -> Result<(), TapError> {
     let started = Instant::now();
+    let output = match &arguments.output {
+        Some(command) => {
+            let state = match &arguments.state {
+                // Before the state is read: another run may be about to replace it.
+                Some(path) => Some(stop.unless_asked(StateFile::take(path)).await?),
+                None => None,
+            };
+            Some(OutputCommand { command: command.clone(), folder: None, state, log: None })
+        }
+        None => None,
+    };
     let Prepared { run, lock: _lock } = stop.unless_asked(prepare(session, arguments.assignment()?)).await?;
     report.prepared(&run);
     if is_empty(&run.plan) {
@@ -41,13 +53,9 @@ async fn sync(
     tracing::info!("scan {} of portal {} begins", run.stamp.scan_id, run.stamp.tenant_id);
     let expected = stop.unless_asked(async { Ok(expected(session, &run).await) }).await?;
     let progress = ProgressView::start(summary, &session.client, expected);
-    let outcome = match &arguments.output {
+    let outcome = match &output {
         None => write(session, run, summary, io::stdout(), stop, STOP_PATIENCE).await,
-        Some(command) => {
-            let state = arguments.state.clone();
-            let output = OutputCommand { command: command.clone(), folder: None, state, log: None };
-            output.load(session, run, summary, stop).await
-        }
+        Some(output) => output.load(session, run, summary, stop).await,
     };
     progress.stop();
     tell(&summary.now(), &session.client.call_stats().snapshot(), started.elapsed(), outcome.is_ok());

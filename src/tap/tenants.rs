@@ -19,6 +19,7 @@ use super::cli::TapArguments;
 use super::output::OutputCommand;
 use super::overview::{Overview, TenantOutcome};
 use super::progress::{report as tell, tell_resume_at};
+use super::state_file::StateFile;
 use super::sync::is_empty;
 use crate::catalog::Catalog;
 use crate::config::ConfigSource;
@@ -170,6 +171,8 @@ async fn load(
         path if path.exists() => Some(Catalog::read(&path)?),
         _ => None,
     };
+    // Before the state is read: another run may be about to replace it.
+    let state_file = stop.unless_asked(StateFile::take(&file("state.json"))).await?;
     let state = match read(&file("state.json"))? {
         Incoming::State(state) => Some(state),
         Incoming::Nothing(_) => None,
@@ -185,7 +188,7 @@ async fn load(
     let output = OutputCommand {
         command,
         folder: Some(tenant.folder.clone()),
-        state: Some(file("state.json")),
+        state: Some(state_file),
         log: Some(file("output.log")),
     };
     output.load(session, run, summary, stop).await

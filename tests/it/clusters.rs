@@ -1,6 +1,7 @@
 //! The files for clusters, carried out: the Kubernetes sample's command, the Airflow sample's tasks.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,17 +11,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::support::clients::{build_folder, program, repository, run};
+use crate::support::clients::{program, repository, run};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
-use crate::support::targets::{SCHEMA, target_postgres};
+use crate::support::targets::{SCHEMA, target_pg};
 
-/// A PATH with the tap and target-postgres in it.
+/// The folder of the programs.
+fn bin() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder")
+}
+
+/// A PATH with the programs in it.
 fn path() -> String {
-    let bin = Path::new(env!("CARGO_BIN_EXE_tap-hubspot-tickets")).parent().expect("a folder");
-    let target = build_folder().join("clients/target-postgres/bin");
-    format!("{}:{}:{}", bin.display(), target.display(), std::env::var("PATH").expect("a PATH"))
+    format!("{}:{}", bin().display(), std::env::var("PATH").expect("a PATH"))
 }
 
 /// Waits until something holds.
@@ -59,7 +63,8 @@ fn kubernetes_takes_the_files_as_they_are() {
     );
 }
 
-/// The command of the sample's container, as process 1 of a namespace of its own, as in a container.
+/// The command of the sample's container, as process 1 of a namespace of its own, as in a container, and as there with nothing
+/// on the PATH but the programs of the image.
 fn as_process_one(tap: &Tap) -> Command {
     let sample = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the file");
     let lines = sample.lines().map(str::trim).skip_while(|line| *line != "command:").skip(1);
@@ -68,12 +73,26 @@ fn as_process_one(tap: &Tap) -> Command {
     let words: Vec<String> = words.map(|word| word.replace("/config/", &config)).collect();
     assert!(words.len() >= 4 && words[0] == "tap-hubspot-tickets", "{words:?}");
     let alone = Command::new("unshare").args(["--pid", "--fork", "true"]).output().expect("unshare of util-linux runs");
-    let mut command = Command::new("unshare");
+    // It is none of the image's programs.
+    let mut command = Command::new(run(Command::new("sh").args(["-c", "command -v unshare"])).trim());
     if !alone.status.success() {
         command.args(["--user", "--map-root-user"]);
     }
-    command.args(["--pid", "--fork"]).args(words).current_dir(tap.path("")).env("PATH", path()).stdin(Stdio::null());
+    command.args(["--pid", "--fork"]).args(words).current_dir(tap.path("")).env("PATH", image_path(tap));
+    command.stdin(Stdio::null());
     command
+}
+
+/// A PATH with the programs of the image and no others: no shell either.
+fn image_path(tap: &Tap) -> String {
+    let folder = tap.path("bin");
+    if !folder.exists() {
+        fs::create_dir(&folder).expect("a new folder");
+        for program in ["tap-hubspot-tickets", "target-pg"] {
+            symlink(bin().join(program), folder.join(program)).expect("a link");
+        }
+    }
+    folder.display().to_string()
 }
 
 /// The process that another one has begun.
@@ -84,12 +103,12 @@ fn child_of(parent: &Child) -> Pid {
 }
 
 #[test]
-#[ignore = "make test-clients installs the target and makes a namespace of processes"]
+#[ignore = "make test-clients makes a namespace of processes"]
 fn kubernetes_ends_the_sample_in_order_and_loads_what_is_missing_with_the_next_run() {
     let portal = Portal::start(Options::with_tickets(900));
     let (mut tap, database) = (Tap::unhurried(&portal), Database::create());
     tap.set("report_path", "report.json".into());
-    let _ = target_postgres(&tap, &database);
+    let _ = target_pg(&tap, &database);
     portal.set_latency(Duration::from_millis(200));
     let mut pod = as_process_one(&tap).stderr(Stdio::piped()).spawn().expect("unshare runs");
     until("records", Duration::from_secs(60), || {
@@ -109,6 +128,52 @@ fn kubernetes_ends_the_sample_in_order_and_loads_what_is_missing_with_the_next_r
         i64::try_from(portal.truth().live_tickets().len()).expect("a count")
     );
     assert!(fs::read_to_string(tap.path("state.json")).expect("a state").contains("bookmarks"));
+}
+
+/// The line that a sample runs, with this tap's folder in the place of the sample's.
+fn sample_line(sample: &str, before: &str) -> String {
+    let text = fs::read_to_string(repository("sample_configs").join(sample)).expect("the sample");
+    text.lines().find_map(|line| Some(line.split_once(before)?.1.to_owned())).expect("the command")
+}
+
+#[test]
+fn the_lines_of_the_cron_and_systemd_samples_load_a_portal() {
+    let portal = Portal::start(Options::with_tickets(60));
+    let (tap, database) = (Tap::unhurried(&portal), Database::create());
+    let _ = target_pg(&tap, &database);
+    let folder = tap.path("").display().to_string();
+    let cron =
+        sample_line("cron/hubspot-tickets", "hubspot-tickets  ").replace("/srv/hubspot-tickets/12345678", &folder);
+    assert!(cron.starts_with(&format!("cd {folder}")), "{cron}");
+    let systemd = sample_line("systemd/hubspot-tickets@.service", "ExecStart=/usr/local/bin/");
+    for line in [cron, systemd] {
+        database.rows(&format!("drop schema if exists {SCHEMA} cascade"));
+        let _ = fs::remove_file(tap.path("state.json"));
+        let said = run(Command::new("sh").args(["-c", &line]).current_dir(&folder).env("PATH", path()));
+        assert_eq!(
+            database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
+            i64::try_from(portal.truth().live_tickets().len()).expect("a count"),
+            "{line}: {said}"
+        );
+        assert!(fs::read_to_string(tap.path("state.json")).is_ok_and(|state| state.contains("bookmarks")), "{line}");
+    }
+}
+
+#[test]
+#[ignore = "make test-clients runs it where systemd is installed"]
+fn systemd_takes_the_files_as_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut units = Vec::new();
+    for kind in ["service", "timer"] {
+        let sample = repository("sample_configs/systemd").join(format!("hubspot-tickets@.{kind}"));
+        let text = fs::read_to_string(sample).expect("the sample");
+        // The program is not installed here.
+        let unit = folder.path().join(format!("hubspot-tickets@12345678.{kind}"));
+        fs::write(&unit, text.replace("/usr/local/bin", &bin().display().to_string())).expect("a writable folder");
+        units.push(unit);
+    }
+    let said = run(Command::new("systemd-analyze").arg("verify").args(&units));
+    assert!(!said.contains("hubspot-tickets@"), "{said}");
 }
 
 /// A folder for Airflow, with the sample and tenants.

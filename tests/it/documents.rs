@@ -11,7 +11,7 @@ use crate::support::clients::{build_folder, tool};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
-use crate::support::targets::{SCHEMA, target_postgres};
+use crate::support::targets::{SCHEMA, target_pg, target_postgres};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -105,9 +105,15 @@ fn the_target_samples_are_the_configs_that_the_tests_load_with() {
     for setting in ["sanitize_null_text_characters", "validate_records"] {
         assert_eq!(used[setting], sample[setting], "{setting}");
     }
-    for sample in ["meltano.yml", "kubernetes/tenants.yaml"] {
-        let text = read(&format!("sample_configs/{sample}")).replace('"', "");
-        assert!(text.contains("validate_records: false"), "{sample}");
+    assert!(read("sample_configs/meltano.yml").contains("validate_records: false"));
+    let _ = target_pg(&tap, &database);
+    let used: Value = serde_json::from_slice(&fs::read(tap.path("target.json")).expect("a config")).expect("JSON");
+    for setting in ["default_target_schema", "sanitize_null_text_characters"] {
+        assert!(used[setting] != Value::Null && read_json("sample_configs/target-pg.json")[setting] != Value::Null);
+        assert!(
+            read("sample_configs/kubernetes/tenants.yaml").contains(&format!("      \"{setting}\": ")),
+            "{setting}"
+        );
     }
 }
 
@@ -189,6 +195,24 @@ fn service_commands() -> Vec<String> {
     commands
 }
 
+/// The samples for schedulers, the README and the page on operations run the same line.
+#[test]
+fn every_sample_for_a_scheduler_runs_the_readmes_line() {
+    let line = blocks("sh").first().expect("the README's first command").trim().to_owned();
+    let plain = |text: &str| text.replace("=", " ").replace(['\'', '"', ',', '\n', '-', '[', ']'], " ");
+    let words = |text: &str| plain(text).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert!(read("README.md").matches(&line).count() >= 3, "the quickstart, a real portal, the service's table");
+    for page in ["docs/operations.md", "docs/target-pg.md", "sample_configs/systemd/hubspot-tickets@.service"] {
+        assert!(read(page).contains(&line), "{page}");
+    }
+    for sample in ["cron/hubspot-tickets", "kubernetes/tenants.yaml", "airflow/hubspot_tickets.py"] {
+        let text = words(&read(&format!("sample_configs/{sample}")).replace("/config/", ""));
+        for word in words(&line) {
+            assert!(text.contains(&word), "{sample}: {word}");
+        }
+    }
+}
+
 /// Every command line of the README that a user types against a portal, in the README's order and one folder.
 #[test]
 fn the_readmes_commands_run() {
@@ -196,6 +220,8 @@ fn the_readmes_commands_run() {
     let (mut tap, database) = (Tap::of(&portal), Database::create());
     tap.set("report_path", "report.json".into());
     let _ = target_postgres(&tap, &database);
+    fs::rename(tap.path("target.json"), tap.path("target-postgres.json")).expect("a config");
+    let _ = target_pg(&tap, &database);
     let tenant = tap.path("tenants/12345678");
     fs::create_dir_all(&tenant).expect("a folder");
     for file in ["config.json", "target.json"] {
@@ -215,6 +241,10 @@ fn the_readmes_commands_run() {
     let postgres = Command::new(tool("postgres.sh")).arg("programs").output().expect("the script runs").stdout;
     let postgres = String::from_utf8(postgres).expect("UTF-8");
     let path = format!("{}:{}:{}:{path}", programs[0].display(), programs[1].display(), postgres.trim());
+    // As the README says of null objects.
+    let of_unparsed = |condition: &str| {
+        database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
+    };
     let mut ran = 0;
     for block in blocks("sh").into_iter().chain(service_commands()) {
         // The README's Hub ID is nobody's.
@@ -233,6 +263,10 @@ fn the_readmes_commands_run() {
             .output()
             .expect("bash runs");
         assert!(finished.status.success(), "{block}{}", String::from_utf8_lossy(&finished.stderr));
+        if block.contains("| target-postgres ") {
+            assert_eq!(of_unparsed("_unparsed is null"), 0);
+            assert_eq!(of_unparsed("jsonb_typeof(_unparsed) = 'object'"), 0);
+        }
         ran += 1;
     }
     assert!(ran >= 15, "{ran} blocks and commands");
@@ -241,12 +275,7 @@ fn the_readmes_commands_run() {
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
         i64::try_from(truth.live_tickets().len()).expect("a count")
     );
-    // As the README says of null objects.
-    let of_unparsed = |condition: &str| {
-        database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
-    };
-    assert_eq!(of_unparsed("_unparsed is null"), 0);
-    assert_eq!(of_unparsed("_unparsed::text <> 'null'"), 0);
+    assert_eq!(of_unparsed("jsonb_typeof(_unparsed) = 'object'"), 0);
     let lines = fs::read_to_string(tap.path("tickets.jsonl")).expect("the file of the shell pipeline");
     assert!(lines.lines().count() >= truth.live_tickets().len());
 }

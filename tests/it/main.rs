@@ -24,6 +24,7 @@ mod layers;
 mod logs;
 mod meltano;
 mod official_client;
+mod one_process;
 mod packages;
 mod performance;
 mod plan;

@@ -1,4 +1,4 @@
-//! What people install: completions, the man page, the wheel, the images.
+//! What people install: completions, the man page, the wheel, the image.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,9 @@ use serde_json::Value;
 use crate::support::clients::{building, repository, run, tool};
 use crate::support::figures;
 use crate::support::portal::Portal;
+use crate::support::postgres::Database;
 use crate::support::tap::Tap;
+use crate::support::targets::{SCHEMA, target_pg};
 
 #[test]
 fn completions_and_the_man_page_know_every_flag() {
@@ -106,6 +108,19 @@ fn the_image_loads_a_portal() {
     let said = run_in_image(&["tap-hubspot-tickets", "--config", "config.json"]);
     let tickets = said.lines().filter(|line| line.starts_with(r#"{"type":"RECORD","stream":"tickets""#)).count();
     assert_eq!(tickets, portal.truth().list("tickets").len(), "{said}");
+    let database = Database::create();
+    let _ = target_pg(&tap, &database);
+    fs::File::create(tap.path("state.json")).expect("a file");
+    fs::set_permissions(tap.path(""), fs::Permissions::from_mode(0o777)).expect("our own folder");
+    fs::set_permissions(tap.path("state.json"), fs::Permissions::from_mode(0o666)).expect("our own file");
+    // The line of the Kubernetes sample, whose image this is.
+    let sample = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the sample");
+    assert!(sample.contains("/tap-hubspot-tickets:") && sample.contains("--output=target-pg --config "), "{sample}");
+    let output = "--output=target-pg --config target.json";
+    run_in_image(&["tap-hubspot-tickets", "--config=config.json", "--state=state.json", output]);
+    let held = database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived"));
+    assert_eq!(usize::try_from(held).expect("a count"), portal.truth().live_tickets().len());
+    assert!(fs::read_to_string(tap.path("state.json")).expect("a state").contains("bookmarks"));
     assert!(run_in_image(&["source-hubspot-tickets", "spec"]).contains(r#""type":"SPEC""#));
     assert_eq!(
         run_in_image(&["target-hubspot", "--version"]),
@@ -117,33 +132,4 @@ fn the_image_loads_a_portal() {
     assert_eq!(told["linked"], "static");
     assert!(told["megabytes"].as_f64().is_some_and(|size| size < 20.0), "{told}");
     figures::tell("image", &format!("{} MB, all programs in one, as {}", told["megabytes"], told["user"]));
-}
-
-/// The image that the sample for clusters names, of which a registry may be put in front.
-#[test]
-#[ignore = "make test-clients builds the image"]
-fn the_image_of_the_kubernetes_sample_is_built_by_make_image_postgres() {
-    let sample = fs::read_to_string(repository("sample_configs/kubernetes/tenants.yaml")).expect("the sample");
-    let image = sample.lines().find_map(|line| line.trim().strip_prefix("image: ")).expect("an image");
-    let name = image.rsplit('/').next().and_then(|image| image.split(':').next()).expect("a name");
-    assert_eq!(name, "tap-hubspot-tickets-postgres");
-    assert!(fs::read_to_string(repository("Makefile")).expect("the Makefile").contains("\nimage-postgres: "));
-    let file = fs::read_to_string(repository("Containerfile.postgres")).expect("the Containerfile");
-    let target = "meltanolabs-target-postgres==";
-    let version = |text: &str| {
-        text.split(target).nth(1).and_then(|rest| rest.split_whitespace().next()).map(str::to_owned).expect("a version")
-    };
-    let tested = fs::read_to_string(repository("tests/tools/requirements/target-postgres.txt")).expect("the list");
-    assert_eq!(version(&file), version(&tested), "the image has the target that the tests load with");
-    let possible = Command::new(tool("image.sh")).arg("possible").output().expect("the script runs");
-    let possible = match possible.status.success() {
-        true => Command::new(tool("image.sh")).arg("base-postgres").output().expect("the script runs"),
-        false => possible,
-    };
-    if !possible.status.success() {
-        figures::tell("cluster image", &format!("NOT BUILT: {}", String::from_utf8_lossy(&possible.stderr).trim()));
-        return;
-    }
-    run(building(Command::new(tool("image.sh")).arg("build-postgres")));
-    figures::tell("cluster image", "built");
 }

@@ -3,8 +3,6 @@
 #
 #   image.sh possible                       tell by the exit code whether it can be built here
 #   image.sh build                          build the static program and the image tap-hubspot-tickets
-#   image.sh build-postgres                 the same with target-postgres: the image tap-hubspot-tickets-postgres
-#   image.sh base-postgres                  tell by the exit code whether what that image stands on can be had
 #   image.sh run FOLDER PROGRAM ARGUMENT... run a program of the image with FOLDER as its working folder
 #   image.sh describe                       tell its user, size and linking as JSON
 #
@@ -43,7 +41,6 @@ possible() {
         fail "could not install the standard library for $triple"
 }
 
-# Builds an image ($1) by a file ($2).
 build() {
     possible
     # The C parts of the TLS library need next to nothing of a libc: the host's compiler does for them.
@@ -62,8 +59,8 @@ build() {
     cp /etc/ssl/certs/ca-certificates.crt "$context" ||
         fail "found no certificates at /etc/ssl/certs/ca-certificates.crt; install ca-certificates"
     case $(engine) in
-    buildah) buildah bud --quiet --tag "$1" --file "$2" "$context" >&2 ;;
-    *) "$(engine)" build --quiet --tag "$1" --file "$2" "$context" >&2 ;;
+    buildah) buildah bud --quiet --tag "$image" --file Containerfile "$context" >&2 ;;
+    *) "$(engine)" build --quiet --tag "$image" --file Containerfile "$context" >&2 ;;
     esac
 }
 
@@ -72,14 +69,7 @@ possible)
     possible
     ;;
 build)
-    build "$image" Containerfile
-    ;;
-base-postgres)
-    base=$(sed -n 's/^FROM //p' Containerfile.postgres)
-    "$(engine)" pull --quiet "$base" >/dev/null || fail "$base cannot be pulled"
-    ;;
-build-postgres)
-    build "$image-postgres" Containerfile.postgres
+    build
     ;;
 run)
     [ $# -ge 3 ] || fail "usage: image.sh run FOLDER PROGRAM ARGUMENT..."
@@ -115,6 +105,6 @@ describe)
     printf '{"user": "%s", "linked": "%s", "megabytes": %s}\n' "$user" "$linked" "$((bytes / 1000000))"
     ;;
 *)
-    fail "usage: image.sh possible | build | base-postgres | build-postgres | run FOLDER PROGRAM ARGUMENT... | describe"
+    fail "usage: image.sh possible | build | run FOLDER PROGRAM ARGUMENT... | describe"
     ;;
 esac

@@ -25,6 +25,15 @@ pub(crate) fn target_postgres(tap: &Tap, database: &Database) -> Command {
     configured(tap, "target-postgres", "target-postgres", &config)
 }
 
+/// This package's own loader, as a command line for `--output` in the tap's folder.
+pub(crate) fn target_pg(tap: &Tap, database: &Database) -> String {
+    let config = json!({
+        "sqlalchemy_url": database.url(), "default_target_schema": SCHEMA, "sanitize_null_text_characters": true,
+    });
+    tap.write("target.json", &config);
+    concat!(env!("CARGO_BIN_EXE_target-pg"), " --config target.json").to_owned()
+}
+
 /// The older target-postgres of PipelineWise, which writes a stream, and prints a state, whenever it has collected
 /// `batch_rows` rows of it; with `flush_all` it then writes all streams.
 pub(crate) fn pipelinewise_target_postgres(
