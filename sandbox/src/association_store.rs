@@ -44,8 +44,11 @@ pub(crate) struct AssociationStore {
 }
 
 /// From, to, unlabelled type id, primary type id, of HubSpot's own association types.
-const HUBSPOT_DEFINED: [(ObjectType, ObjectType, u32, Option<u32>); 21] = {
-    use ObjectType::{Calls, Companies, Contacts, Deals, Emails, Meetings, Notes, Tasks, Tickets};
+const HUBSPOT_DEFINED: [(ObjectType, ObjectType, u32, Option<u32>); 44] = {
+    use ObjectType::{
+        Calls, Cars, Communications, Companies, Contacts, Deals, Emails, FeedbackSubmissions, Leads, LineItems,
+        Meetings, Notes, Products, Quotes, ServiceContracts, Tasks, Tickets, Users,
+    };
     [
         (Tickets, Contacts, 16, None),
         (Contacts, Tickets, 15, None),
@@ -64,6 +67,29 @@ const HUBSPOT_DEFINED: [(ObjectType, ObjectType, u32, Option<u32>); 21] = {
         (Tickets, Emails, 223, None),
         (Tickets, Meetings, 225, None),
         (Tickets, Tasks, 229, None),
+        (Notes, Tickets, 228, None),
+        (Calls, Tickets, 220, None),
+        (Emails, Tickets, 224, None),
+        (Meetings, Tickets, 226, None),
+        (Tasks, Tickets, 230, None),
+        (Tickets, Communications, 84, None),
+        (Communications, Tickets, 83, None),
+        (Tickets, FeedbackSubmissions, 99, None),
+        (FeedbackSubmissions, Tickets, 98, None),
+        (Tickets, Leads, 646, None),
+        (Leads, Tickets, 645, None),
+        (Tickets, Products, 1_191, None),
+        (Products, Tickets, 1_190, None),
+        (Tickets, LineItems, 1_193, None),
+        (LineItems, Tickets, 1_192, None),
+        (Tickets, Quotes, 1_195, None),
+        (Quotes, Tickets, 1_194, None),
+        (Tickets, Users, 1_197, None),
+        (Users, Tickets, 1_196, None),
+        (Tickets, Cars, 57, None),
+        (Cars, Tickets, 58, None),
+        (Tickets, ServiceContracts, 61, None),
+        (ServiceContracts, Tickets, 62, None),
         (Tickets, Tickets, 452, None),
         (Contacts, Contacts, 449, None),
         (Companies, Companies, 450, None),
@@ -211,7 +237,7 @@ impl AssociationStore {
 
     /// Moves every association of a merged record to the one that survives.
     pub(crate) fn move_to(&mut self, kind: ObjectType, winner: u64, loser: u64) {
-        for other in ObjectType::STORED {
+        for other in ObjectType::ALL {
             let direction = (kind, other);
             let losing = std::mem::take(self.ends_mut(direction, loser));
             for (end, types) in losing {
@@ -238,7 +264,7 @@ impl AssociationStore {
     }
 
     pub(crate) fn remove_all(&mut self, kind: ObjectType, id: u64) {
-        for other in ObjectType::STORED {
+        for other in ObjectType::ALL {
             let ends = std::mem::take(self.ends_mut((kind, other), id));
             for end in ends.keys() {
                 self.ends_mut((other, kind), *end).remove(&id);

@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::behaviours::BEHAVIOURS;
 use crate::handle::Sandbox;
+use crate::object_type::ObjectType;
 use crate::options::{CursorStyle, Options, RateLimits};
 
 /// A fake HubSpot portal on 127.0.0.1, with realistic data from a seed.
@@ -38,6 +39,9 @@ struct Arguments {
     /// Deals at the start [default: three for 20 tickets]
     #[arg(long)]
     deals: Option<usize>,
+    /// Records of another type at the start, such as notes=100 or cars=10; may be given several times
+    #[arg(long, value_name = "TYPE=COUNT", value_parser = records_of)]
+    objects: Vec<(String, usize)>,
     /// Custom ticket properties
     #[arg(long, default_value_t = 12)]
     custom_properties: usize,
@@ -97,6 +101,18 @@ struct Arguments {
     frozen_clock: Option<DateTime<Utc>>,
 }
 
+/// A type that the sandbox knows, and how many records it has.
+fn records_of(text: &str) -> Result<(String, usize), String> {
+    let (name, count) = text.split_once('=').ok_or("a type, = and a number are needed")?;
+    let kind = ObjectType::parse(name).filter(|kind| kind.is_other());
+    let kind = kind.ok_or_else(|| {
+        let known = ObjectType::ALL.into_iter().filter(|kind| kind.is_other()).map(ObjectType::plural);
+        format!("the types are {}", known.collect::<Vec<_>>().join(", "))
+    })?;
+    let count = count.parse().map_err(|_| format!("{count:?} is no number of records"))?;
+    Ok((kind.plural().to_owned(), count))
+}
+
 /// What `--behave` takes.
 fn behaviours() -> PossibleValuesParser {
     BEHAVIOURS
@@ -122,6 +138,7 @@ impl Arguments {
             contacts: self.contacts.unwrap_or(sized.contacts),
             companies: self.companies.unwrap_or(sized.companies),
             deals: self.deals.unwrap_or(sized.deals),
+            objects: self.objects.clone(),
             merged: self.merged.unwrap_or(sized.merged),
             custom_properties: self.custom_properties,
             virtual_tickets: self.virtual_tickets,

@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::property_endpoints;
 use crate::request_context::RequestContext;
 use crate::routes::Route;
+use crate::schemas;
 use crate::search;
 use crate::service::PortalService;
 use crate::write_plan::WriteContext;
@@ -67,6 +68,8 @@ impl PortalService {
             Route::Pipelines(kind) => Ok(metadata::pipelines(&context, *kind)),
             Route::Pipeline(kind, id) => metadata::pipeline(&context, *kind, id, false),
             Route::Stages(kind, id) => metadata::pipeline(&context, *kind, id, true),
+            Route::Schemas => Ok(schemas::list(&context, &parameters)),
+            Route::Schema(kind) => schemas::get(&context, *kind),
             Route::Owners => metadata::owners(&context, &parameters),
             Route::Owner(id) => metadata::owner(&context, id, &parameters),
             Route::AccountDetails => Ok(metadata::account_details(&context)),

@@ -47,6 +47,7 @@ mod request_context;
 mod request_log;
 mod response_faults;
 mod routes;
+mod schemas;
 mod search;
 mod search_filters;
 mod server;

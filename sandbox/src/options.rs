@@ -118,6 +118,8 @@ pub struct Options {
     pub companies: usize,
     /// Deals at the start.
     pub deals: usize,
+    /// Records at the start of other types, such as `("notes", 100)` and `("cars", 10)`; five of six belong to a ticket.
+    pub objects: Vec<(String, usize)>,
     /// Owners, of whom every fifth is deactivated.
     pub owners: usize,
     /// Share of records that are archived.
@@ -172,6 +174,7 @@ impl Default for Options {
             contacts: 400,
             companies: 120,
             deals: 150,
+            objects: Vec::new(),
             owners: 8,
             archived_share: 0.02,
             merged: 2,
@@ -224,6 +227,21 @@ pub fn read_scopes() -> Vec<String> {
         "crm.schemas.contacts.read",
         "crm.schemas.companies.read",
         "crm.schemas.deals.read",
+        "sales-email-read",
+        "crm.objects.custom.read",
+        "crm.objects.feedback_submissions.read",
+        "crm.objects.leads.read",
+        "crm.objects.line_items.read",
+        "crm.objects.products.read",
+        "crm.objects.quotes.read",
+        "crm.objects.users.read",
+        "crm.schemas.custom.read",
+        "crm.schemas.feedback_submissions.read",
+        "crm.schemas.leads.read",
+        "crm.schemas.line_items.read",
+        "crm.schemas.products.read",
+        "crm.schemas.quotes.read",
+        "crm.schemas.users.read",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -238,6 +256,14 @@ pub fn write_scopes() -> Vec<String> {
         "crm.schemas.contacts.write",
         "crm.schemas.companies.write",
         "crm.schemas.deals.write",
+        "crm.objects.custom.write",
+        "crm.objects.feedback_submissions.write",
+        "crm.objects.leads.write",
+        "crm.objects.line_items.write",
+        "crm.objects.products.write",
+        "crm.objects.quotes.write",
+        "crm.objects.users.write",
+        "crm.schemas.custom.write",
     ]
     .map(str::to_owned)
     .to_vec()

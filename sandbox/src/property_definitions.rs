@@ -23,10 +23,12 @@ impl PropertyDefinitions {
             ObjectType::Contacts => include_str!("definitions/contacts.tsv"),
             ObjectType::Companies => include_str!("definitions/companies.tsv"),
             ObjectType::Deals => include_str!("definitions/deals.tsv"),
-            _ => include_str!("definitions/engagements.tsv"),
+            _ => include_str!("definitions/objects.tsv"),
         };
         let mut properties = Self { defs: Vec::new(), by_name: HashMap::new() };
-        let rows = table.lines().filter(|line| !line.starts_with('#'));
+        let own = format!("{}\t", kind.plural());
+        let others = include_str!("definitions/others.tsv").lines().filter_map(|line| line.strip_prefix(&own));
+        let rows = table.lines().filter(|line| !line.starts_with('#')).chain(others);
         for (order, row) in rows.enumerate() {
             properties.define(table_row(kind, order, row));
         }

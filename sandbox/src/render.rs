@@ -46,7 +46,7 @@ impl PropertySelection {
         if names.is_empty() {
             names.extend(kind.default_properties());
         }
-        names.extend(["createdate", "hs_object_id", kind.modified_property()]);
+        names.extend([kind.created_property(), "hs_object_id", kind.modified_property()]);
         let mut columns = Vec::with_capacity(names.len());
         let mut by_slot = vec![NONE; properties.len()];
         for name in names {
@@ -163,7 +163,7 @@ pub(crate) struct RenderContext<'a> {
 fn source(kind: ObjectType, name: &str, slot: PropertySlot) -> ValueSource {
     match name {
         "hs_object_id" | "hs_ticket_id" => ValueSource::Id,
-        "createdate" => ValueSource::Created,
+        _ if name == kind.created_property() => ValueSource::Created,
         _ if name == kind.modified_property() => ValueSource::Updated,
         _ => ValueSource::Stored(slot),
     }

@@ -35,6 +35,8 @@ pub(crate) enum Route {
     /// From, to, and whether the default type is meant.
     PutAssociation(ObjectType, String, ObjectType, String, bool),
     CreateProperty(ObjectType),
+    Schemas,
+    Schema(ObjectType),
 }
 
 /// Why a request reaches no endpoint.
@@ -89,6 +91,8 @@ pub(crate) fn route(method: &str, path: &str) -> Result<Route, RouteError> {
         ("crm", "pipelines", [t]) => ("GET", Route::Pipelines(kind(t)?)),
         ("crm", "pipelines", [t, id]) => ("GET", Route::Pipeline(kind(t)?, (*id).to_owned())),
         ("crm", "pipelines", [t, id, "stages"]) => ("GET", Route::Stages(kind(t)?, (*id).to_owned())),
+        ("crm-object-schemas", "schemas", []) => ("GET", Route::Schemas),
+        ("crm-object-schemas", "schemas", [t]) => ("GET", Route::Schema(kind(t)?)),
         ("crm", "owners", []) => ("GET", Route::Owners),
         ("crm", "owners", [id]) => ("GET", Route::Owner((*id).to_owned())),
         ("account-info", "details", []) => ("GET", Route::AccountDetails),
@@ -143,6 +147,32 @@ impl Route {
         )
     }
 
+    /// The type whose records, definitions or pipelines it is about; of associations both.
+    pub(crate) fn object_types(&self) -> Vec<ObjectType> {
+        match self {
+            Self::List(kind)
+            | Self::Get(kind, _)
+            | Self::BatchRead(kind)
+            | Self::Search(kind)
+            | Self::Properties(kind)
+            | Self::Property(kind, _)
+            | Self::PropertiesBatchRead(kind)
+            | Self::PropertyValidations(kind)
+            | Self::Pipelines(kind)
+            | Self::Create(kind)
+            | Self::Update(kind, _)
+            | Self::BatchWrite(kind, _)
+            | Self::CreateProperty(kind) => vec![*kind],
+            Self::RecordAssociations(from, _, to)
+            | Self::AssociationsBatchRead(from, to)
+            | Self::AssociationLabels(from, to)
+            | Self::AssociationsBatchCreate(from, to)
+            | Self::AssociationsBatchDefault(from, to)
+            | Self::PutAssociation(from, _, to, ..) => vec![*from, *to],
+            _ => Vec::new(),
+        }
+    }
+
     /// Its name in the request log and counts.
     pub(crate) fn label(&self) -> String {
         match self {
@@ -166,6 +196,7 @@ impl Route {
             Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {
                 format!("pipelines {}", kind.plural())
             }
+            Self::Schemas | Self::Schema(_) => "schemas".to_owned(),
             Self::Owners | Self::Owner(_) => "owners".to_owned(),
             Self::AccountDetails => "account_details".to_owned(),
             Self::ApiUsage => "api_usage".to_owned(),
@@ -220,6 +251,8 @@ impl Route {
             Self::Pipelines(kind) | Self::Pipeline(kind, _) | Self::Stages(kind, _) => {
                 vec![kind.read_scope()]
             }
+            Self::Schemas => vec!["crm.schemas.custom.read"],
+            Self::Schema(kind) => vec![kind.schema_scope()],
             Self::Owners | Self::Owner(_) => vec!["crm.objects.owners.read"],
             Self::Create(kind) | Self::Update(kind, _) | Self::BatchWrite(kind, _) => vec![kind.write_scope()],
             Self::AssociationsBatchCreate(from, to)

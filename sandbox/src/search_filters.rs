@@ -110,7 +110,7 @@ pub(crate) fn field(
     }
     match name {
         "hs_object_id" | "hs_ticket_id" => return Ok((SearchField::Id, ValueKind::Number)),
-        "createdate" => return Ok((SearchField::Created, ValueKind::Instant)),
+        _ if name == kind.created_property() => return Ok((SearchField::Created, ValueKind::Instant)),
         _ if name == kind.modified_property() => return Ok((SearchField::Updated, ValueKind::Instant)),
         "hs_lastmodifieddate" | "lastmodifieddate" => return Ok((SearchField::Nothing, ValueKind::Instant)),
         _ => {}

@@ -190,6 +190,10 @@ impl PortalService {
                 return errors.plain(400, &format!("Unable to infer object type from: {name}"));
             }
         };
+        let deleted = endpoint.object_types().into_iter().find(|kind| self.portal().deleted_schemas.contains(kind));
+        if let Some(kind) = deleted {
+            return errors.plain(400, &format!("Unable to infer object type from: {}", kind.id()));
+        }
         match self.authorize(request, &endpoint, errors) {
             Ok(scopes) if endpoint.writes() => self.write(request, &endpoint, &scopes, errors),
             Ok(scopes) => self.read(request, &endpoint, &scopes, errors),

@@ -13,7 +13,7 @@ use crate::render::{PropertySelection, value_json};
 /// neither live nor archived to the API. Text that is no Unicode has U+FFFD where it is not.
 pub(crate) fn write(portal: &FakePortal, now: Millis) -> Vec<u8> {
     let mut out = format!("{{\"portal_id\":{},\"now\":\"{}\"", portal.id, instant_text(now)).into_bytes();
-    for kind in ObjectType::STORED {
+    for kind in filled(portal) {
         out.extend_from_slice(format!(",\"{}\":[", kind.plural()).as_bytes());
         let table = portal.table(kind);
         let names = portal.properties(kind).iter(false).map(|(_, def)| def.name.as_str());
@@ -26,7 +26,7 @@ pub(crate) fn write(portal: &FakePortal, now: Millis) -> Vec<u8> {
         out.push(b']');
     }
     let rest = json!({
-        "properties": by_type(|kind| properties(portal.properties(kind))),
+        "properties": by_type(portal, |kind| properties(portal.properties(kind))),
         "pipelines": pipelines(portal, ObjectType::Tickets),
         "deal_pipelines": pipelines(portal, ObjectType::Deals),
         "owners": portal.owners.iter().map(crate::owners::Owner::to_json).collect::<Vec<_>>(),
@@ -37,8 +37,13 @@ pub(crate) fn write(portal: &FakePortal, now: Millis) -> Vec<u8> {
     out
 }
 
-fn by_type(value: impl Fn(ObjectType) -> Value) -> Value {
-    ObjectType::STORED.into_iter().map(|kind| (kind.plural().to_owned(), value(kind))).collect()
+/// The four types that each portal has, and the others of which it has records.
+fn filled(portal: &FakePortal) -> impl Iterator<Item = ObjectType> + '_ {
+    ObjectType::ALL.into_iter().filter(move |kind| !kind.is_other() || portal.table(*kind).last_id() > 0)
+}
+
+fn by_type(portal: &FakePortal, value: impl Fn(ObjectType) -> Value) -> Value {
+    filled(portal).map(|kind| (kind.plural().to_owned(), value(kind))).collect()
 }
 
 fn properties(properties: &PropertyDefinitions) -> Value {
@@ -105,7 +110,7 @@ fn write_readable(out: &mut Vec<u8>, portal: &FakePortal, kind: ObjectType, reco
 
 /// The associations that the API returns: those between live records.
 fn associations(portal: &FakePortal, kind: ObjectType, record: &CrmRecord) -> Value {
-    by_type(|to| {
+    by_type(portal, |to| {
         let ends = portal.associations.ends(kind, record.id, to);
         let live = ends.iter().filter(|(end, _)| record.is_live() && portal.is_live(to, **end));
         live.map(|(end, types)| {

@@ -36,6 +36,15 @@ impl Sandbox {
         });
     }
 
+    /// Deletes the schema of a custom object: no path knows the type any more.
+    pub fn delete_schema(&self, object_type: &str) {
+        self.change(|portal, _| {
+            portal.version += 1;
+            portal.deleted_schemas.insert(type_named(object_type));
+            Ok(())
+        });
+    }
+
     /// Changes the label of a pipeline.
     pub fn rename_pipeline(&self, object_type: &str, id: &str, label: &str) {
         self.change(|portal, now| portal.rename_pipeline(type_named(object_type), id, label, now));

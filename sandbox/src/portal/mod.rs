@@ -1,6 +1,6 @@
 //! The portal: all records, definitions and associations, and the changes they can go through.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -28,6 +28,7 @@ pub(crate) struct FakePortal {
     pub(crate) owners: Vec<Owner>,
     pub(crate) associations: AssociationStore,
     pub(crate) unique: UniqueValues,
+    pub(crate) deleted_schemas: BTreeSet<ObjectType>,
     pub(crate) rng: Rng,
     /// How far the search index is behind.
     pub(crate) lag: Millis,

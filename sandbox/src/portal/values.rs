@@ -82,7 +82,7 @@ impl FakePortal {
     ) -> Result<(), ChangeError> {
         for (name, value) in values {
             match *name {
-                "createdate" => record.created = instant(name, value)?,
+                _ if *name == kind.created_property() => record.created = instant(name, value)?,
                 "hs_object_id" => {}
                 _ if *name == kind.modified_property() => record.updated = instant(name, value)?,
                 _ => {
