@@ -49,6 +49,7 @@ const ALL: [Endpoint; ENDPOINTS] = [
     Endpoint::Pipelines,
     Endpoint::Properties,
     Endpoint::PropertyValidations,
+    Endpoint::Schemas,
     Endpoint::Search,
     Endpoint::Token,
 ];

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::object_types::STANDARD;
+
 /// The id of a HubSpot object; written as text in JSON, now of up to twelve digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(pub u64);
@@ -40,21 +42,6 @@ impl<'de> Deserialize<'de> for ObjectId {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectType(Cow<'static, str>);
 
-/// The standard types by plural, singular and id.
-/// <https://developers.hubspot.com/docs/api-reference/latest/crm/understanding-the-crm>
-const STANDARD: [(&str, &str, &str); 10] = [
-    ("calls", "call", "0-48"),
-    ("companies", "company", "0-2"),
-    ("contacts", "contact", "0-1"),
-    ("deals", "deal", "0-3"),
-    ("emails", "email", "0-49"),
-    ("meetings", "meeting", "0-47"),
-    ("notes", "note", "0-46"),
-    ("tasks", "task", "0-27"),
-    ("tickets", "ticket", "0-5"),
-    ("users", "user", "0-115"),
-];
-
 impl ObjectType {
     /// Contacts.
     pub const CONTACTS: Self = Self(Cow::Borrowed("contacts"));
@@ -68,15 +55,14 @@ impl ObjectType {
     /// The type that a user names: a standard one by plural, singular or id in any case, another one by its name or id.
     pub fn parse(name: &str) -> Self {
         let lower = name.trim().to_ascii_lowercase();
-        match STANDARD.iter().find(|(plural, singular, id)| [*plural, *singular, *id].contains(&lower.as_str())) {
-            Some((plural, _, _)) => Self(Cow::Borrowed(plural)),
+        match STANDARD.iter().find(|one| one.is_called(&lower)) {
+            Some(one) => Self(Cow::Borrowed(one.plural)),
             None => Self(Cow::Owned(lower)),
         }
     }
 
-    /// The id of a standard type, such as `0-1`; of others what they are named by.
-    pub fn type_id(&self) -> &str {
-        STANDARD.iter().find(|(plural, ..)| *plural == self.0).map_or(&self.0, |(.., id)| id)
+    pub(super) fn named(name: String) -> Self {
+        Self(Cow::Owned(name))
     }
 
     /// The name in paths.

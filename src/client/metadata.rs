@@ -83,6 +83,21 @@ pub struct Owner {
     pub other: Map<String, Value>,
 }
 
+/// The type of a custom object.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectSchema {
+    /// `2-1234567`: the one name that paths always know.
+    #[serde(deserialize_with = "lenient::key")]
+    pub object_type_id: String,
+    /// `p123_cars`.
+    #[serde(deserialize_with = "lenient::key")]
+    pub fully_qualified_name: String,
+    /// `cars`.
+    #[serde(default, deserialize_with = "lenient::text")]
+    pub name: String,
+}
+
 #[derive(Deserialize)]
 struct Results {
     results: Vec<Value>,
@@ -177,6 +192,16 @@ impl Client {
         let answer = self.call(Request::get(Endpoint::Pipelines, url), json::<Results>).await?;
         let pipelines: Vec<Pipeline> = rows(answer.results, "pipelines");
         Ok(pipelines.into_iter().map(Pipeline::with_stages).collect())
+    }
+
+    /// The types of all custom objects that the portal has now.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list_schemas(&self) -> Result<Vec<ObjectSchema>, ClientError> {
+        let url = format!("{}?archived=false", self.paths.schemas());
+        let answer = self.call(Request::get(Endpoint::Schemas, url), json::<Results>).await?;
+        Ok(rows(answer.results, "schemas of custom objects"))
     }
 
     /// All owners, those that exist or the archived ones; HubSpot has mixed the two in either list.

@@ -42,6 +42,8 @@ pub enum Endpoint {
     Properties,
     /// The validation rules of the properties of a type.
     PropertyValidations,
+    /// The schemas of all custom objects.
+    Schemas,
     /// A page of a search.
     Search,
     /// A new access token.
@@ -49,7 +51,7 @@ pub enum Endpoint {
 }
 
 /// Number of endpoints.
-pub(super) const ENDPOINTS: usize = 18;
+pub(super) const ENDPOINTS: usize = 19;
 
 /// The rate limits that HubSpot keeps apart.
 /// <https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines>
@@ -85,6 +87,7 @@ impl Endpoint {
             Self::Pipelines => "pipelines",
             Self::Properties => "properties",
             Self::PropertyValidations => "property validations",
+            Self::Schemas => "schemas",
             Self::Search => "search",
             Self::Token => "token",
         }
@@ -207,6 +210,11 @@ impl Paths {
         self.crm("associations", "v4", &format!("{}/{}", encode(from.as_str()), encode(to.as_str())))
     }
 
+    /// `/crm-object-schemas/2026-03/schemas`, in each version of this shape.
+    pub(super) fn schemas(&self) -> String {
+        format!("{}/crm-object-schemas/{}/schemas", self.base, self.date.as_deref().unwrap_or("v3"))
+    }
+
     pub(super) fn owners(&self) -> String {
         match &self.date {
             Some(date) => format!("{}/crm/owners/{date}", self.base),
@@ -284,6 +292,8 @@ mod tests {
         assert_eq!(undated.associations(from, to), "http://h/crm/v4/associations/tickets/contacts");
         assert_eq!(dated.owners(), "http://h/crm/owners/2026-03");
         assert_eq!(undated.owners(), "http://h/crm/v3/owners");
+        assert_eq!(dated.schemas(), "http://h/crm-object-schemas/2026-03/schemas");
+        assert_eq!(undated.schemas(), "http://h/crm-object-schemas/v3/schemas");
         assert_eq!(dated.account("details"), "http://h/account-info/2026-03/details");
         assert_eq!(undated.account("details"), "http://h/account-info/v3/details");
         assert_eq!(dated.token(), "http://h/oauth/2026-03/token");

@@ -1,38 +1,11 @@
 //! The scopes that HubSpot's endpoints need, for answers that do not name them.
 
-use super::ids::ObjectType;
 use super::request::{Endpoint, Request};
 
 /// The scope of owners.
 const OWNERS: &str = "crm.objects.owners.read";
-/// Activities have no scope of their own.
-/// <https://developers.hubspot.com/docs/api-reference/latest/crm/activities/notes/guide>
-const ACTIVITIES: [&str; 6] = ["calls", "communications", "meetings", "notes", "postal_mail", "tasks"];
-
-impl ObjectType {
-    /// The scope for reading objects of the type.
-    pub fn read_scope(&self) -> String {
-        self.scope("objects", "read")
-    }
-
-    /// The scope for reading property definitions and pipelines of the type.
-    pub fn schema_scope(&self) -> String {
-        self.scope("schemas", "read")
-    }
-
-    /// `crm.objects.contacts.read` and the like; tickets have one scope for everything.
-    fn scope(&self, area: &str, access: &str) -> String {
-        match self.as_str() {
-            "tickets" => "tickets".to_owned(),
-            "emails" => "sales-email-read".to_owned(),
-            name if ACTIVITIES.contains(&name) => format!("crm.{area}.contacts.{access}"),
-            name if name.starts_with("2-") || name.starts_with('p') && name.contains('_') => {
-                format!("crm.{area}.custom.{access}")
-            }
-            name => format!("crm.{area}.{name}.{access}"),
-        }
-    }
-}
+/// The scope of the list of custom objects.
+const SCHEMAS: &str = "crm.schemas.custom.read";
 
 /// The scope that a request needs; none for requests that any token may make. Associations need the scopes of both ends, of
 /// which the second is told: nothing is read without the first.
@@ -50,6 +23,7 @@ pub(super) fn scope_of(request: &Request) -> Option<String> {
         Endpoint::Pipelines | Endpoint::Properties | Endpoint::PropertyValidations => {
             object_type().map(|one| one.schema_scope())
         }
+        Endpoint::Schemas => Some(SCHEMAS.to_owned()),
         Endpoint::BatchCreate | Endpoint::BatchUpdate | Endpoint::BatchUpsert | Endpoint::CreateAssociations => {
             object_type().map(|one| one.scope("objects", "write"))
         }
@@ -60,6 +34,7 @@ pub(super) fn scope_of(request: &Request) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::ObjectType;
     use crate::client::request::Paths;
 
     #[test]
@@ -69,6 +44,7 @@ mod tests {
             let (tickets, contacts) = (&ObjectType::TICKETS, &ObjectType::CONTACTS);
             for (endpoint, url, scope) in [
                 (Endpoint::Owners, paths.owners(), "crm.objects.owners.read"),
+                (Endpoint::Schemas, paths.schemas(), "crm.schemas.custom.read"),
                 (Endpoint::List, format!("{}?limit=1", paths.objects(tickets)), "tickets"),
                 (Endpoint::Search, format!("{}/search", paths.objects(contacts)), "crm.objects.contacts.read"),
                 (

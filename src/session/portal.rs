@@ -89,7 +89,7 @@ impl Session {
             retry_delay: config.retry_delay(),
         })?;
         let mut types: Vec<ObjectType> =
-            config.association_types().iter().map(|name| ObjectType::parse(name)).collect();
+            config.association_types().iter().map(|name| ObjectType::parse_association(name)).collect();
         let mut seen = Vec::new();
         types.retain(|object_type| {
             !seen.contains(object_type) && {

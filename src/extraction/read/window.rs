@@ -27,7 +27,7 @@ const MAX_ID: i64 = 1 << 53;
 pub(crate) struct Searcher {
     pub(crate) client: Arc<Client>,
     pub(crate) object_type: ObjectType,
-    /// `hs_lastmodifieddate`, for contacts `lastmodifieddate`; or `createdate`.
+    /// `hs_lastmodifieddate`, for contacts `lastmodifieddate`; or that of creation.
     pub(crate) property: &'static str,
 }
 
@@ -46,12 +46,6 @@ pub(crate) struct WindowRows {
 
 /// Epoch milliseconds, the search's resolution; the end is not part of it.
 type Millis = Range<i64>;
-
-/// The property that says when an object was modified.
-pub(crate) fn modified_property(object_type: &ObjectType) -> &'static str {
-    // The other name matches no contact, without an error.
-    if *object_type == ObjectType::CONTACTS { "lastmodifieddate" } else { "hs_lastmodifieddate" }
-}
 
 impl Searcher {
     /// The count of a window and its first page.

@@ -3,7 +3,6 @@
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, SearchFilter};
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
-use crate::extraction::read::window::modified_property;
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
 use crate::extraction::sync::run::Run;
 use crate::extraction::sync::schedule::{FirstTask, first_task, sweep_is_due};
@@ -85,7 +84,7 @@ impl Run {
         let mut rows: Vec<_> = self.small.iter().map(|small| (small.stream_name(), small.len())).collect();
         for object in &self.plan.objects {
             let lead = object.streams()[0];
-            if lead == object.object_type.as_str() {
+            if object.columns.is_some() {
                 rows.push((lead, self.work(client, object).await?.rows));
             }
         }
@@ -119,7 +118,7 @@ impl Run {
             }
             for (index, stream) in object.streams().into_iter().enumerate() {
                 let is_lead = index == 0;
-                let rows = (is_lead && stream == object.object_type.as_str()).then_some(work.rows);
+                let rows = (is_lead && object.columns.is_some()).then_some(work.rows);
                 estimates.push(Estimate {
                     stream,
                     how: work.how,
@@ -164,7 +163,7 @@ impl Run {
         let bounds = &self.bounds;
         let object_type = &object.object_type;
         if let Some(created) = bounds.created_after {
-            let from = [criterion("createdate", "GTE", created.timestamp_millis())];
+            let from = [criterion(object_type.created_property(), "GTE", created.timestamp_millis())];
             let rows = client.search_objects(object_type, &from).await?.total;
             return Ok(Workload { listed: None, changed: Some(rows), rows, how: "new" });
         }
@@ -179,7 +178,7 @@ impl Run {
         };
         let mut since = bounded;
         let from = (begun - bounds.lookback).timestamp_millis();
-        since.push(criterion(modified_property(object_type), "GTE", from));
+        since.push(criterion(object_type.modified_property(), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
         if !sweep_is_due(bounds, &bookmark, selection_grew(object, &bookmark), client.server_now()) {
             return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
@@ -245,7 +244,7 @@ fn selection_grew(object: &ObjectPlan, bookmark: &Bookmark) -> bool {
 
 /// The bounds that the settings put on the modified date.
 fn limits(object_type: &ObjectType, bounds: &Bounds) -> Vec<SearchFilter<'static>> {
-    let property = modified_property(object_type);
+    let property = object_type.modified_property();
     let since = bounds.since.map(|since| criterion(property, "GTE", since.timestamp_millis()));
     let until = bounds.until.map(|until| criterion(property, "LT", until.timestamp_millis()));
     since.into_iter().chain(until).collect()

@@ -293,7 +293,8 @@ impl ObjectSync<'_> {
     ) -> Result<(), ExtractError> {
         let mut part = PhaseAudit::begin(self.parent_stream, "created_after", &self.client, emitter.summary);
         let client = Arc::clone(&self.client);
-        let searcher = Searcher { client, object_type: self.object_type.clone(), property: "createdate" };
+        let searcher =
+            Searcher { client, object_type: self.object_type.clone(), property: self.object_type.created_property() };
         let filter = RowFilter { recent: Arc::default(), ..self.filter() };
         let version = self.bookmark.version.unwrap_or_else(|| next_version(None, self.client.server_now()));
         let changes = WindowSync {

@@ -14,7 +14,7 @@ use crate::extraction::error::ExtractError;
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::list::ObjectReader;
-use crate::extraction::read::window::{Searcher, modified_property};
+use crate::extraction::read::window::Searcher;
 use crate::extraction::summary::Reason;
 use crate::extraction::sync::audit::Audit;
 use crate::extraction::sync::completeness::{Evidence, SearchCount, Verdict};
@@ -230,7 +230,7 @@ impl<'g> ObjectSync<'g> {
 
     pub(crate) fn searcher(&self) -> Searcher {
         let (client, object_type) = (Arc::clone(&self.client), self.object_type.clone());
-        Searcher { property: modified_property(&object_type), client, object_type }
+        Searcher { property: object_type.modified_property(), client, object_type }
     }
 
     /// How changes are written that a search or an id names.
