@@ -36,7 +36,7 @@ pub fn config(bytes: &[u8]) {
 /// A state file, taken over by a run of portal 1; what goes out of it is what came in.
 pub fn state(bytes: &[u8]) {
     let Ok(state::Incoming::State(incoming)) = state::parse(bytes) else { return };
-    let streams = discovery::STREAMS.map(|stream| stream.name);
+    let streams = discovery::StreamSet::default().names();
     let Ok(mut state) = state::State::of(Some(incoming), "1", &streams) else { return };
     for stream in streams {
         let bookmark = state.bookmark(stream);
@@ -51,7 +51,7 @@ pub fn state(bytes: &[u8]) {
 /// A catalog file, planned as a run would plan it.
 pub fn catalog(bytes: &[u8]) {
     let Ok(catalog) = catalog::Catalog::parse(bytes) else { return };
-    let _ = catalog.check(&discovery::STREAMS.map(|stream| stream.name), "1");
+    let _ = catalog.check(&discovery::StreamSet::default().names(), "1");
     let types = [client::ObjectType::CONTACTS, client::ObjectType::COMPANIES];
     let settings = extraction::AssociationSettings { types: types.to_vec(), chosen: false };
     let (access, privacy) = (discovery::Access::default(), extraction::Privacy::default());

@@ -5,8 +5,10 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Catalog, CatalogEntry, CatalogError, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_TYPE, Metadata};
-use crate::discovery::{OBJECT_STREAMS, STREAMS};
+use crate::catalog::{
+    Catalog, CatalogEntry, CatalogError, HUBSPOT_OBJECT_TYPE, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_TYPE, Metadata,
+};
+use crate::discovery::{STREAMS, StreamSet};
 
 /// What marks a row that is gone; beside the columns of the Singer face, where targets know it without a schema.
 const DELETED_AT: &str = "_sdc_deleted_at";
@@ -93,7 +95,9 @@ fn json_schema(entry: &CatalogEntry) -> Value {
     if let Some(nested) = properties.get_mut("properties").filter(|nested| nested["properties"].is_object()) {
         nested["properties"] = columns(&entry.schema["properties"]["properties"], &["properties"]).into();
     }
-    if OBJECT_STREAMS.contains(&entry.stream.as_str()) || entry.stream == "ticket_associations" {
+    let is_standard = STREAMS.iter().any(|stream| stream.name == entry.stream && stream.object_type.is_some());
+    let object_type = entry.keyword(&[], HUBSPOT_OBJECT_TYPE);
+    if is_standard || object_type.is_some() || entry.stream == "ticket_associations" {
         properties.insert(DELETED_AT.to_owned(), instant());
     }
     let mut schema = json!({
@@ -104,6 +108,9 @@ fn json_schema(entry: &CatalogEntry) -> Value {
     });
     if let Some(portal) = entry.keyword(&[], HUBSPOT_PORTAL) {
         schema[HUBSPOT_PORTAL] = portal.clone();
+    }
+    if let Some(object_type) = object_type {
+        schema[HUBSPOT_OBJECT_TYPE] = object_type.clone();
     }
     schema
 }
@@ -136,7 +143,7 @@ impl Configured {
         let unusable = |reason: String| CatalogError::Unreadable { path: path.to_owned(), reason };
         let text = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
         let configured: Self = serde_json::from_slice(&text).map_err(|error| unusable(error.to_string()))?;
-        let known = STREAMS.map(|stream| stream.name);
+        let known = StreamSet::of_catalog(&configured.catalog()).names();
         for ConfiguredStream { stream, .. } in &configured.streams {
             if !known.contains(&stream.name.as_str()) {
                 return Err(CatalogError::UnknownStream { stream: stream.name.clone(), known: known.join(", ") });
@@ -155,7 +162,8 @@ impl Configured {
 
     /// The streams that are to be read, with their namespaces, in the order in which they are read.
     pub(super) fn streams(&self) -> impl Iterator<Item = (&'static str, Option<&str>)> + '_ {
-        STREAMS.iter().filter_map(|known| {
+        let known: Vec<_> = StreamSet::of_catalog(&self.catalog()).iter().collect();
+        known.into_iter().filter_map(|known| {
             let configured = self.streams.iter().find(|configured| configured.stream.name == known.name)?;
             Some((known.name, configured.stream.namespace.as_deref().filter(|namespace| !namespace.is_empty())))
         })
@@ -181,8 +189,10 @@ fn keywords(breadcrumb: &[&str], column: &Value) -> Option<Metadata> {
 fn entry(stream: &Stream) -> CatalogEntry {
     let mut of_stream = Map::new();
     of_stream.insert("selected".to_owned(), true.into());
-    if let Some(portal) = stream.json_schema.get(HUBSPOT_PORTAL) {
-        of_stream.insert(HUBSPOT_PORTAL.to_owned(), portal.clone());
+    for keyword in [HUBSPOT_PORTAL, HUBSPOT_OBJECT_TYPE] {
+        if let Some(value) = stream.json_schema.get(keyword) {
+            of_stream.insert(keyword.to_owned(), value.clone());
+        }
     }
     let mut metadata = vec![Metadata { breadcrumb: Vec::new(), metadata: of_stream }];
     let mut schema = stream.json_schema.clone();

@@ -62,7 +62,7 @@ fn dispatch(command: &Command) -> Result<(), TapError> {
 async fn discover(config: &std::path::Path) -> Result<(), TapError> {
     let session = Session::open(&[config.into()])?;
     let rotation = read::Rotation::watch(&session, config);
-    let portal = session.discover(true).await;
+    let portal = session.discover().await;
     rotation.end().await?;
     let portal = portal?;
     let mut catalog = session.catalog_of(&portal);

@@ -134,6 +134,11 @@ impl Standing {
 
 /// Where a stream stands in the order of reading.
 fn group(stream: &str) -> usize {
-    let stream = if stream == "ticket_associations" { "tickets" } else { stream };
+    let stream = match stream {
+        "ticket_associations" => "tickets",
+        // It tells of all others, those of further object types included.
+        "sync_audit" => return usize::MAX,
+        other => other,
+    };
     STREAMS.iter().position(|known| known.name == stream).unwrap_or(STREAMS.len())
 }

@@ -18,6 +18,8 @@ pub const HUBSPOT_TYPE: &str = "hubspot-type";
 pub const HUBSPOT_SENSITIVITY: &str = "hubspot-data-sensitivity";
 /// Metadata key that stamps a stream with the portal it was discovered from.
 pub const HUBSPOT_PORTAL: &str = "hubspot-portal-id";
+/// Metadata key of a stream of objects that not every portal has: the object type in paths.
+pub const HUBSPOT_OBJECT_TYPE: &str = "hubspot-object-type";
 /// Metadata key that names the scope which the token lacked at discovery.
 pub const MISSING_SCOPE: &str = "hubspot-missing-scope";
 

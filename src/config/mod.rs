@@ -84,6 +84,11 @@ pub struct Config {
     /// decides alone. Default: all but contacts, companies, deals and sync_audit.
     pub streams: Option<Vec<String>>,
 
+    /// Further object types that have a stream each: notes, emails, calls, tasks, meetings, communications,
+    /// feedback_submissions, leads, products, line_items, quotes, users; custom objects by id (`2-1234567`), name (`cars`,
+    /// `p123_cars`) or glob. They are selected by default.
+    pub objects: Option<Vec<String>>,
+
     /// Property names or globs (`hs_*`) of tickets, or of another object type (`contacts.email`). When set, only these of
     /// that type are selected by default; a catalog given with `--catalog` decides alone.
     pub properties: Option<Vec<String>>,

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::choices::{Choices, kind_of};
-use super::{Field, OBJECT_STREAMS, Obstacle, Portal, Role, STREAMS, Stream, association_column, follows_properties};
+use super::{Field, Obstacle, Portal, Role, Stream, association_column, follows_properties};
 use crate::catalog::{
-    Catalog, CatalogEntry, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, HUBSPOT_TYPE, MISSING_SCOPE, Metadata,
+    Catalog, CatalogEntry, HUBSPOT_OBJECT_TYPE, HUBSPOT_PORTAL, HUBSPOT_PROPERTY, HUBSPOT_SENSITIVITY, HUBSPOT_TYPE,
+    MISSING_SCOPE, Metadata,
 };
 use crate::client::{ObjectType, Property};
 use crate::property::{Kind, column_name};
@@ -19,7 +20,8 @@ struct EntryBuilder<'s> {
 
 /// Makes the catalog of a portal.
 pub fn build_catalog(portal: &Portal, choices: &Choices) -> Catalog {
-    let streams = STREAMS
+    let streams = portal
+        .streams
         .iter()
         .filter(|stream| stream.name != "ticket_associations" || !choices.associations.is_empty())
         .map(|stream| build_entry(stream, portal, choices))
@@ -29,11 +31,11 @@ pub fn build_catalog(portal: &Portal, choices: &Choices) -> Catalog {
 
 fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEntry {
     let mut entry = EntryBuilder { stream, properties: Map::new(), metadata: Vec::new() };
-    let mut properties_added = !OBJECT_STREAMS.contains(&stream.name);
+    let mut properties_added = stream.object_type.is_none();
     for field in stream.fields {
         if follows_properties(field.name) && !std::mem::replace(&mut properties_added, true) {
             entry.add_properties(portal.properties_of(stream.name), choices);
-            entry.add_associations(&associations_of(stream.name, choices), portal);
+            entry.add_associations(portal, choices);
         }
         match field.name {
             "primary_contact" => entry.add_primary(field, &ObjectType::CONTACTS, portal, choices),
@@ -45,15 +47,6 @@ fn build_entry(stream: &Stream, portal: &Portal, choices: &Choices) -> CatalogEn
     let missing_scope = portal.access.missing_for_stream(stream.name);
     let selected = choices.selects(stream) && (missing_scope.is_none() || choices.names(stream));
     entry.finish(portal_id, selected, missing_scope)
-}
-
-/// The object types whose ids a stream's records carry.
-fn associations_of(stream: &str, choices: &Choices) -> Vec<ObjectType> {
-    match stream {
-        "tickets" => choices.associations.clone(),
-        "contacts" if !choices.associations.is_empty() => vec![ObjectType::DEALS],
-        _ => Vec::new(),
-    }
 }
 
 impl EntryBuilder<'_> {
@@ -87,13 +80,19 @@ impl EntryBuilder<'_> {
         }
     }
 
-    fn add_associations(&mut self, types: &[ObjectType], portal: &Portal) {
-        for object_type in types {
+    fn add_associations(&mut self, portal: &Portal, choices: &Choices) {
+        for object_type in self.stream.associated_types(&choices.associations) {
             let missing = match self.stream.name {
-                "contacts" => portal.access.contact_deals.as_deref(),
-                _ => missing_scope(object_type, portal),
+                "tickets" => missing_scope(&object_type, portal),
+                name => portal.access.missing_for_column(name, &object_type),
             };
-            self.add(&association_column(object_type), Kind::Ids.schema(), association_metadata(missing));
+            let mut metadata = association_metadata(missing);
+            // What is there for tickets costs as much again for each further type.
+            let is_offered_only = self.stream.is_further() && object_type != ObjectType::TICKETS;
+            if is_offered_only && !choices.associations_chosen {
+                metadata["selected-by-default"] = false.into();
+            }
+            self.add(&association_column(&object_type), Kind::Ids.schema(), metadata);
         }
     }
 
@@ -122,6 +121,9 @@ impl EntryBuilder<'_> {
         }
         if let Some(portal_id) = portal_id {
             metadata.insert(HUBSPOT_PORTAL.to_owned(), portal_id.into());
+        }
+        if let Some(object_type) = self.stream.object_type.as_ref().filter(|_| self.stream.is_further()) {
+            metadata.insert(HUBSPOT_OBJECT_TYPE.to_owned(), object_type.as_str().into());
         }
         if let Some(scope) = missing_scope {
             metadata.insert(MISSING_SCOPE.to_owned(), scope.into());

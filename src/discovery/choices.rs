@@ -2,7 +2,7 @@
 
 use wildmatch::WildMatch;
 
-use super::{STREAMS, Stream};
+use super::{Stream, StreamSet};
 use crate::catalog::Catalog;
 use crate::client::{ObjectType, Property};
 use crate::config::{ConfigError, nearest_of};
@@ -10,6 +10,9 @@ use crate::property::Kind;
 
 /// The object type that a property name without one before it is about.
 const TICKETS: &str = "tickets";
+
+/// Properties of e-mails that `hs_email_text` makes up for.
+const HEAVY: [&str; 2] = ["hs_email_headers", "hs_email_html"];
 
 /// What is in the catalog and selected by default.
 #[derive(Debug, Default)]
@@ -22,6 +25,10 @@ pub struct Choices {
     pub sensitive_properties: Vec<String>,
     /// Object types whose associations are offered.
     pub associations: Vec<ObjectType>,
+    /// Whether the user named those.
+    pub associations_chosen: bool,
+    /// The streams that there are.
+    pub known: StreamSet,
     /// All properties in one JSON column.
     pub one_column: bool,
 }
@@ -32,7 +39,7 @@ impl Choices {
     /// # Errors
     /// With the nearest name.
     pub fn check_streams(&self) -> Result<(), ConfigError> {
-        let names = || STREAMS.iter().map(|stream| stream.name);
+        let names = || self.known.iter().map(|stream| stream.name);
         let unknown = self.streams.iter().flatten().find(|pattern| !names().any(|name| matches(pattern, name)));
         let Some(unknown) = unknown else { return Ok(()) };
         let nearest = nearest_of(unknown, names()).map_or_else(String::new, |name| format!("; did you mean {name:?}?"));
@@ -45,7 +52,7 @@ impl Choices {
     pub fn selects(&self, stream: &Stream) -> bool {
         match &self.streams {
             Some(patterns) => patterns.iter().any(|pattern| matches(pattern, stream.name)),
-            None => stream.selected_by_default,
+            None => stream.selected_by_default || self.known.is_asked(stream),
         }
     }
 
@@ -57,9 +64,9 @@ impl Choices {
     /// A sentence where a catalog, which decides, selects other streams than the setting.
     pub fn difference(&self, catalog: &Catalog) -> Option<String> {
         self.streams.as_ref()?;
-        let differs = |stream: &&Stream| catalog.selects(stream.name) != self.selects(stream);
+        let differs = |stream: &&'static Stream| catalog.selects(stream.name) != self.selects(stream);
         let (more, less): (Vec<&Stream>, Vec<&Stream>) =
-            STREAMS.iter().filter(differs).partition(|stream| catalog.selects(stream.name));
+            self.known.iter().filter(differs).partition(|stream| catalog.selects(stream.name));
         let list = |streams: &[&Stream]| streams.iter().map(|stream| stream.name).collect::<Vec<_>>().join(", ");
         let parts = [("reads", more), ("leaves out", less)];
         let parts = parts.iter().filter(|(_, streams)| !streams.is_empty());
@@ -97,9 +104,10 @@ impl Choices {
     }
 }
 
-/// Clock-driven properties differ on every read without a change of the ticket.
+/// Clock-driven properties differ on every read without a change of the ticket; headers and the raw HTML of e-mails repeat
+/// their text at many times its size.
 pub fn is_selected_by_default(property: &Property) -> bool {
-    property.field_type != "calculation_read_time"
+    property.field_type != "calculation_read_time" && !HEAVY.contains(&property.name.as_str())
 }
 
 /// What a property's values are.

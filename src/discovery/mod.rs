@@ -2,6 +2,8 @@
 
 mod catalog;
 mod choices;
+mod objects;
+mod stream_set;
 mod streams;
 
 use std::collections::{BTreeSet, HashSet};
@@ -14,8 +16,12 @@ use crate::client::{Account, Client, ClientError, ObjectType, Property};
 
 pub use catalog::build_catalog;
 pub use choices::{Choices, is_selected_by_default, kind_of, matches};
+pub use objects::ObjectChoice;
+pub use stream_set::StreamSet;
 pub(crate) use streams::is_property;
-pub use streams::{Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column, follows_properties, stream};
+#[cfg(test)]
+pub use streams::stream;
+pub use streams::{Field, Role, STREAMS, Stream, association_column, follows_properties};
 
 /// Sensitivities beyond the plain one; each needs scopes of its own, and Enterprise.
 const SENSITIVE: [&str; 2] = ["sensitive", "highly_sensitive"];
@@ -27,6 +33,8 @@ pub struct Portal {
     pub account: Option<Account>,
     /// Why HubSpot does not tell, where it does not.
     pub account_failure: Option<ClientError>,
+    /// The streams that it has.
+    pub streams: StreamSet,
     /// Its ticket properties, sensitive ones that the token may see included.
     pub definitions: Definitions,
     /// The properties of other object types, where they were asked for and could be read.
@@ -51,8 +59,8 @@ pub struct Access {
     pub streams: Vec<(&'static str, String)>,
     /// Associations of tickets with an object type.
     pub associations: Vec<(ObjectType, Obstacle)>,
-    /// The scope that associations of contacts with deals need.
-    pub contact_deals: Option<String>,
+    /// Associations of other objects with an object type, each with the stream and the scope that it needs.
+    pub columns: Vec<(&'static str, ObjectType, String)>,
 }
 
 /// Why associations cannot be read.
@@ -108,6 +116,12 @@ impl Access {
     /// The scope that a stream would need.
     pub fn missing_for_stream(&self, stream: &str) -> Option<&str> {
         self.streams.iter().find(|(denied, _)| *denied == stream).map(|(_, scope)| scope.as_str())
+    }
+
+    /// The scope that a stream's column of associations with a type would need.
+    pub fn missing_for_column(&self, stream: &str, object_type: &ObjectType) -> Option<&str> {
+        let mut denied = self.columns.iter().filter(|(denied, ..)| *denied == stream);
+        denied.find(|(_, denied, _)| denied == object_type).map(|(.., scope)| scope.as_str())
     }
 
     /// Why associations of tickets with a type cannot be read.
@@ -186,44 +200,67 @@ async fn probe_associations(
     }
 }
 
-/// The scope that contacts need for `associated_deals`, where the token lacks it.
+/// The columns of associations that the token may not read, of streams other than tickets; `wanted` are the types of each.
 ///
 /// # Errors
 /// When no other request can succeed either.
-pub async fn discover_contact_deals(client: &Client) -> Result<Option<String>, ClientError> {
-    let obstacle = probe_associations(client, &ObjectType::CONTACTS, &ObjectType::DEALS).await?;
-    Ok(obstacle.map(|obstacle| match obstacle {
-        Obstacle::Scope(scope) => scope,
-        Obstacle::UnknownType(_) => ObjectType::DEALS.read_scope(),
-    }))
+pub async fn discover_columns(
+    client: &Client,
+    wanted: &[(&'static Stream, Vec<ObjectType>)],
+) -> Result<Vec<(&'static str, ObjectType, String)>, ClientError> {
+    let pairs = wanted.iter().flat_map(|(stream, types)| {
+        let from = stream.object_type.as_ref();
+        types.iter().filter_map(move |to| Some((stream.name, from?, to)))
+    });
+    let answers = join_all(pairs.map(|(stream, from, to)| async move {
+        let obstacle = probe_associations(client, from, to).await?;
+        Ok::<_, ClientError>(obstacle.map(|obstacle| match obstacle {
+            Obstacle::Scope(scope) => (stream, to.clone(), scope),
+            Obstacle::UnknownType(_) => (stream, to.clone(), to.read_scope()),
+        }))
+    }));
+    let denied = answers.await.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(denied.into_iter().flatten().collect())
 }
 
-/// Describes a portal, with all object types if `whole`; all its questions are asked side by side after the first one. Only
-/// the ticket properties must be answered: of anything else that fails, a warning tells.
+/// What of a portal is to be described.
+#[derive(Debug)]
+pub struct Survey<'s> {
+    /// The portal that the settings name.
+    pub organization_id: Option<&'s str>,
+    /// The object types whose associations with tickets are offered.
+    pub associations: &'s [ObjectType],
+    /// The streams that there are.
+    pub streams: StreamSet,
+    /// The streams of objects other than tickets whose properties are asked for.
+    pub described: Vec<&'static Stream>,
+    /// Whether the token may read owners is asked, too; a run that reads them finds out by itself.
+    pub asks_for_owners: bool,
+}
+
+/// Describes a portal; all its questions are asked side by side after the first one. Only the ticket properties must be
+/// answered: of anything else that fails, a warning tells.
 ///
 /// # Errors
-/// When the portal is another than `organization_id`, or the ticket properties cannot be read.
-pub async fn discover(
-    client: &Client,
-    organization_id: Option<&str>,
-    associations: &[ObjectType],
-    whole: bool,
-) -> Result<Portal, DiscoveryError> {
+/// When the portal is another than the settings name, or the ticket properties cannot be read.
+pub async fn discover(client: &Client, survey: Survey<'_>) -> Result<Portal, DiscoveryError> {
+    let Survey { organization_id, associations, streams, described, asks_for_owners } = survey;
     let account = discover_account(client, organization_id).await?;
-    // A run that reads owners finds out by itself.
-    let owners = async { if whole { denied("owners", client.probe_owners().await) } else { Ok(None) } };
-    let contact_deals = async { if whole { discover_contact_deals(client).await } else { Ok(None) } };
-    let others =
-        join_all(OBJECT_STREAMS.into_iter().filter(|name| whole && *name != "tickets").map(|name| async move {
-            match client.list_properties(&ObjectType::parse(name), "non_sensitive").await {
+    let owners = async { if asks_for_owners { denied("owners", client.probe_owners().await) } else { Ok(None) } };
+    let wanted: Vec<_> = described.iter().map(|stream| (*stream, stream.associated_types(associations))).collect();
+    let columns = discover_columns(client, &wanted);
+    let others = join_all(described.iter().filter_map(|stream| Some((stream.name, stream.object_type.as_ref()?))).map(
+        |(name, object_type)| async move {
+            match client.list_properties(object_type, "non_sensitive").await {
                 Ok(properties) => Ok((name, properties, None)),
                 Err(error) => denied(name, Err(error)).map(|scope| (name, Vec::new(), scope)),
             }
-        }));
-    let (definitions, access, owners, contact_deals, others) =
-        join5(discover_properties(client), discover_access(client, associations), owners, contact_deals, others).await;
+        },
+    ));
+    let (definitions, access, owners, columns, others) =
+        join5(discover_properties(client), discover_access(client, associations), owners, columns, others).await;
     let mut access = access?;
-    access.contact_deals = contact_deals?;
+    access.columns = columns?;
     access.streams.extend(owners?.map(|scope| ("owners", scope)));
     let mut found = Vec::new();
     for other in others {
@@ -238,7 +275,7 @@ pub async fn discover(
         Ok(account) => (Some(account), None),
         Err(error) => (None, Some(error)),
     };
-    Ok(Portal { account, account_failure, definitions: definitions?, others: found, access })
+    Ok(Portal { account, account_failure, streams, definitions: definitions?, others: found, access })
 }
 
 /// All ticket properties that the token may see; without the sensitive ones where those cannot be read now.

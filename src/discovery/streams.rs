@@ -14,6 +14,8 @@ pub struct Stream {
     pub replication_key: Option<&'static str>,
     /// Whether it is synced unless the catalog says otherwise.
     pub selected_by_default: bool,
+    /// The type of the objects that its rows are; none where they are no objects with properties.
+    pub object_type: Option<ObjectType>,
     /// Its columns, in the order in which records carry them; an object's properties come after `merged_into`.
     pub fields: &'static [Field],
 }
@@ -58,12 +60,13 @@ const EXTRACTED: Field = automatic("_extracted_at", Kind::DateTime);
 
 /// All streams, in the order in which they are read: the small ones first, so that a ticket's owner and stage are there
 /// when the ticket comes.
-pub const STREAMS: [Stream; 10] = [
+pub static STREAMS: [Stream; 10] = [
     Stream {
         name: "owners",
         key_properties: &["id"],
         replication_key: None,
         selected_by_default: true,
+        object_type: None,
         fields: &[
             key("id"),
             available("email", Kind::String),
@@ -86,6 +89,7 @@ pub const STREAMS: [Stream; 10] = [
         key_properties: &["id"],
         replication_key: None,
         selected_by_default: true,
+        object_type: None,
         fields: &[
             key("id"),
             available("label", Kind::String),
@@ -104,6 +108,7 @@ pub const STREAMS: [Stream; 10] = [
         key_properties: &["pipeline_id", "id"],
         replication_key: None,
         selected_by_default: true,
+        object_type: None,
         fields: &[
             key("pipeline_id"),
             key("id"),
@@ -127,6 +132,7 @@ pub const STREAMS: [Stream; 10] = [
         key_properties: &["name"],
         replication_key: None,
         selected_by_default: true,
+        object_type: None,
         fields: &[
             key("name"),
             available("column_name", Kind::String),
@@ -160,6 +166,7 @@ pub const STREAMS: [Stream; 10] = [
         key_properties: &["id"],
         replication_key: Some("updated_at"),
         selected_by_default: true,
+        object_type: Some(ObjectType::TICKETS),
         fields: &[
             key("id"),
             available("created_at", Kind::DateTime),
@@ -182,6 +189,7 @@ pub const STREAMS: [Stream; 10] = [
         key_properties: &["ticket_id", "to_object_type", "to_object_id", "category", "type_id"],
         replication_key: None,
         selected_by_default: true,
+        object_type: None,
         fields: &[
             key("ticket_id"),
             key("to_object_type"),
@@ -194,14 +202,15 @@ pub const STREAMS: [Stream; 10] = [
             EXTRACTED,
         ],
     },
-    object_stream("contacts"),
-    object_stream("companies"),
-    object_stream("deals"),
+    object_stream("contacts", ObjectType::CONTACTS),
+    object_stream("companies", ObjectType::COMPANIES),
+    object_stream("deals", ObjectType::DEALS),
     Stream {
         name: "sync_audit",
         key_properties: &["_scan_id", "stream", "part"],
         replication_key: None,
         selected_by_default: false,
+        object_type: None,
         fields: &[
             key("stream"),
             key("part"),
@@ -238,18 +247,47 @@ const OBJECT_FIELDS: &[Field] = &[
     available("_page_number", Kind::Number),
 ];
 
-const fn object_stream(name: &'static str) -> Stream {
-    let (key_properties, replication_key) = (&["id"], Some("updated_at"));
-    Stream { name, key_properties, replication_key, selected_by_default: false, fields: OBJECT_FIELDS }
+pub(super) const fn object_stream(name: &'static str, object_type: ObjectType) -> Stream {
+    Stream {
+        name,
+        key_properties: &["id"],
+        replication_key: Some("updated_at"),
+        selected_by_default: false,
+        object_type: Some(object_type),
+        fields: OBJECT_FIELDS,
+    }
 }
 
-/// The names of the streams whose rows are objects with properties.
-pub const OBJECT_STREAMS: [&str; 4] = ["tickets", "contacts", "companies", "deals"];
+impl Stream {
+    /// Whether it is the stream of an object type that not every catalog has.
+    pub fn is_further(&self) -> bool {
+        !STREAMS.iter().any(|known| known.name == self.name)
+    }
 
-/// The definition of a stream by name.
+    /// The object types whose ids its records may carry, `associations` being those that the settings name: tickets those,
+    /// contacts their deals, and other types their tickets and those.
+    pub fn associated_types(&self, associations: &[ObjectType]) -> Vec<ObjectType> {
+        let Some(object_type) = self.object_type.as_ref().filter(|_| !associations.is_empty()) else {
+            return Vec::new();
+        };
+        match self.name {
+            "tickets" => associations.to_vec(),
+            "contacts" => vec![ObjectType::DEALS],
+            "companies" | "deals" => Vec::new(),
+            _ => {
+                let tickets = [ObjectType::TICKETS];
+                let others = associations.iter().filter(|one| **one != ObjectType::TICKETS && *one != object_type);
+                tickets.iter().chain(others).cloned().collect()
+            }
+        }
+    }
+}
+
+/// The definition of a stream that every portal has.
 ///
 /// # Panics
 /// For a name that is no stream's.
+#[cfg(test)]
 pub fn stream(name: &str) -> &'static Stream {
     STREAMS.iter().find(|stream| stream.name == name).expect("a stream of this tap")
 }

@@ -7,7 +7,7 @@ use futures_util::future::{join, join_all, join4};
 use super::exit::TapError;
 use super::portal::Session;
 use crate::client::{Account, Client, ClientError, ObjectType};
-use crate::discovery::{Obstacle, discover_access, discover_account, discover_properties};
+use crate::discovery::{Obstacle, Stream, discover_access, discover_account, discover_properties};
 
 /// What a test of the connection found.
 #[derive(Debug)]
@@ -65,7 +65,11 @@ impl Session {
             Check::new("ticket_pipelines, ticket_pipeline_stages", scope(), true, [pipelines.map(drop)])?,
             Check::new("owners", "crm.objects.owners.read".to_owned(), true, [owners])?,
         ];
-        for check in join_all(["contacts", "companies", "deals"].map(|stream| check_objects(client, stream))).await {
+        let streams = self.streams().await?;
+        let others = streams.of_objects().filter(|(stream, _)| stream.name != "tickets");
+        let others =
+            others.map(|(stream, object_type)| check_objects(client, stream, object_type, streams.is_asked(stream)));
+        for check in join_all(others).await {
             checks.push(check?);
         }
         let access = discover_access(client, &self.associations.types).await?;
@@ -80,12 +84,16 @@ impl Session {
 }
 
 /// Definitions and records have scopes of their own.
-async fn check_objects(client: &Client, stream: &'static str) -> Result<Check, TapError> {
-    let object_type = ObjectType::parse(stream);
-    let records = client.probe_objects(&object_type);
-    let (records, definitions) = join(records, client.list_properties(&object_type, "non_sensitive")).await;
+async fn check_objects(
+    client: &Client,
+    stream: &Stream,
+    object_type: &ObjectType,
+    is_default: bool,
+) -> Result<Check, TapError> {
+    let records = client.probe_objects(object_type);
+    let (records, definitions) = join(records, client.list_properties(object_type, "non_sensitive")).await;
     let scopes = format!("{}, {}", object_type.read_scope(), object_type.schema_scope());
-    Check::new(stream, scopes, false, [records, definitions.map(drop)])
+    Check::new(stream.name, scopes, is_default, [records, definitions.map(drop)])
 }
 
 impl Check {

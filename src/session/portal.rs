@@ -10,8 +10,8 @@ use crate::catalog::Catalog;
 use crate::client::{Client, ClientError, Connection, ObjectType};
 use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
-    Access, Choices, Definitions, OBJECT_STREAMS, Portal, STREAMS, association_column, build_catalog,
-    discover as discover_portal, discover_access, discover_account, discover_contact_deals, matches,
+    Access, Choices, Definitions, ObjectChoice, Portal, Stream, StreamSet, Survey, association_column, build_catalog,
+    discover as discover_portal, discover_access, discover_account, discover_columns, matches,
 };
 use crate::exit::{UNAVAILABLE, of_client};
 use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
@@ -26,6 +26,8 @@ pub struct Session {
     pub client: Arc<Client>,
     /// Which associations are read.
     pub associations: AssociationSettings,
+    /// Which object types have streams of their own.
+    objects: ObjectChoice,
 }
 
 /// The catalog in force, of which portal, and what the token may read.
@@ -98,42 +100,90 @@ impl Session {
             }
         });
         let associations = AssociationSettings { types, chosen: config.associations.is_some() };
-        let session = Self { config, client: Arc::new(client), associations };
-        session.choices().check_streams()?;
+        let objects = ObjectChoice::new(config.objects.as_deref().unwrap_or_default());
+        let session = Self { config, client: Arc::new(client), associations, objects };
+        if !session.objects.needs_schemas() {
+            session.choices(session.objects.standard_streams()).check_streams()?;
+        }
         Ok(session)
     }
 
-    /// Describes the portal; with all object types if `whole`, else with what is selected by default.
+    /// Describes the portal with all object types.
     ///
     /// # Errors
     /// When the portal is not the config's, or HubSpot does not answer.
-    pub async fn discover(&self, whole: bool) -> Result<Portal, TapError> {
+    pub async fn discover(&self) -> Result<Portal, TapError> {
+        let streams = self.streams().await?;
+        let described = streams.of_objects().map(|(stream, _)| stream).filter(|stream| stream.name != "tickets");
+        self.discover_streams(described.collect(), streams, true).await
+    }
+
+    async fn discover_streams(
+        &self,
+        described: Vec<&'static Stream>,
+        streams: StreamSet,
+        asks_for_owners: bool,
+    ) -> Result<Portal, TapError> {
         let organization_id = self.config.organization_id.as_deref();
-        Ok(discover_portal(&self.client, organization_id, &self.associations.types, whole).await?)
+        let associations = &self.associations.types[..];
+        let survey = Survey { organization_id, associations, streams, described, asks_for_owners };
+        Ok(discover_portal(&self.client, survey).await?)
+    }
+
+    /// The streams that the settings ask for; the portal is asked where only it tells what is meant.
+    ///
+    /// # Errors
+    /// When a setting names a stream or an object type that there is not, or HubSpot does not answer.
+    pub async fn streams(&self) -> Result<StreamSet, TapError> {
+        if !self.objects.needs_schemas() {
+            return Ok(self.objects.standard_streams());
+        }
+        let schemas = match self.client.list_schemas().await {
+            Ok(schemas) => schemas,
+            Err(error) => match error.missing_scope().filter(|_| !error.ends_all()) {
+                Some(scope) => {
+                    let names = self.objects.custom().join(", ");
+                    tracing::warn!(
+                        "the custom objects {names} of the setting objects are left out, since the token lacks the scope {scope}"
+                    );
+                    return Ok(self.objects.standard_streams());
+                }
+                None => return Err(error.into()),
+            },
+        };
+        let (streams, unknown) = self.objects.streams(&schemas)?;
+        for sentence in unknown {
+            tracing::warn!("{sentence}");
+        }
+        self.choices(streams.clone()).check_streams()?;
+        Ok(streams)
     }
 
     /// What the settings say of the catalog.
-    fn choices(&self) -> Choices {
+    fn choices(&self, known: StreamSet) -> Choices {
         Choices {
             streams: self.config.streams.clone(),
             properties: self.config.properties.clone(),
             sensitive_properties: self.config.sensitive_properties.clone().unwrap_or_default(),
             associations: self.associations.types.clone(),
+            associations_chosen: self.associations.chosen,
+            known,
             one_column: self.config.properties_layout == PropertiesLayout::Object,
         }
     }
 
     /// The catalog of the portal.
     pub fn catalog_of(&self, portal: &Portal) -> Catalog {
-        let choices = self.choices();
-        let all = || OBJECT_STREAMS.iter().flat_map(|stream| portal.properties_of(stream));
+        let choices = self.choices(portal.streams.clone());
+        let streams: Vec<&str> = portal.streams.of_objects().map(|(stream, _)| stream.name).collect();
+        let all = || streams.iter().flat_map(|stream| portal.properties_of(stream));
         for name in self.config.sensitive_properties.iter().flatten().filter(|name| !name.contains(['*', '?'])) {
             let name = name.split_once('.').map_or(name.as_str(), |(_, name)| name);
             if !all().any(|property| property.name == name) {
                 tracing::warn!("the token sees no property {name:?}, which the setting sensitive_properties names");
             }
         }
-        for stream in OBJECT_STREAMS {
+        for stream in streams.iter().copied() {
             let properties = portal.properties_of(stream);
             // Not everything is asked for where it is not selected.
             for pattern in choices.patterns_of(stream).filter(|_| !properties.is_empty()) {
@@ -174,11 +224,12 @@ impl Session {
     ) -> Result<Surveyed, TapError> {
         let of_state = state.and_then(State::portal_of);
         let Some(catalog) = catalog else {
-            let choices = self.choices();
-            let others =
-                STREAMS.iter().filter(|stream| stream.name != "tickets" && OBJECT_STREAMS.contains(&stream.name));
-            let selects_others = others.into_iter().any(|stream| choices.selects(stream));
-            let portal = self.discover(selects_others).await?;
+            let streams = self.streams().await?;
+            let choices = self.choices(streams.clone());
+            let others = streams.of_objects().map(|(stream, _)| stream).filter(|stream| stream.name != "tickets");
+            let described: Vec<_> = others.filter(|stream| choices.selects(stream)).collect();
+            let selects_others = !described.is_empty();
+            let portal = self.discover_streams(described, streams, false).await?;
             let catalog = self.catalog_of(&portal);
             let told = portal.account.as_ref().map(|account| account.portal_id.to_string());
             let mut access = portal.access;
@@ -201,20 +252,35 @@ impl Session {
         let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
         let told = account.as_ref().ok().map(|account| account.portal_id.to_string());
         let portal_id = told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
-        catalog.check(&STREAMS.map(|stream| stream.name), &portal_id)?;
-        if let Some(sentence) = self.choices().difference(&catalog) {
+        let streams = StreamSet::of_catalog(&catalog);
+        catalog.check(&streams.names(), &portal_id)?;
+        for name in self.objects.missing_in(&streams) {
+            tracing::warn!(
+                "the catalog has no stream of {name:?}, which the setting objects names; discover again to add it"
+            );
+        }
+        if let Some(sentence) = self.choices(streams.clone()).difference(&catalog) {
             tracing::warn!("{sentence}");
         }
         let wanted = wanted_associations(&catalog, &self.associations.types);
         let mut access = discover_access(&self.client, &wanted).await?;
+        let columns = self.columns_of(&catalog, &streams);
+        access.columns = discover_columns(&self.client, &columns).await?;
         let denied = self.check_objects(&catalog, &wanted, &access).await?;
         access.streams.extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
-        let is_read = access.missing_for_stream("contacts").is_none();
-        if is_read && catalog.selects_field("contacts", &association_column(&ObjectType::DEALS)) {
-            access.contact_deals = discover_contact_deals(&self.client).await?;
-        }
         let portal_failure = account.err().filter(may_pass);
         Ok(Surveyed { portal_id, portal_failure, catalog, access, denied, definitions: None })
+    }
+
+    /// The columns of associations that a catalog selects of other streams than tickets.
+    fn columns_of(&self, catalog: &Catalog, streams: &StreamSet) -> Vec<(&'static Stream, Vec<ObjectType>)> {
+        let others = streams.of_objects().map(|(stream, _)| stream).filter(|stream| stream.name != "tickets");
+        let selected = |stream: &'static Stream| {
+            let mut types = stream.associated_types(&self.associations.types);
+            types.retain(|one| catalog.selects_field(stream.name, &association_column(one)));
+            (stream, types)
+        };
+        others.filter(|stream| catalog.selects(stream.name)).map(selected).collect()
     }
 
     /// The selected streams of objects that the token may not read, where nothing has shown it yet: a missing scope is better
@@ -234,13 +300,13 @@ impl Session {
             false => wanted.contains(object_type) && access.obstacle(object_type).is_none(),
         };
         let mut denied = Vec::new();
-        for stream in OBJECT_STREAMS {
-            let object_type = ObjectType::parse(stream);
+        for (definition, object_type) in StreamSet::of_catalog(catalog).of_objects() {
+            let stream = definition.name;
             let follower = stream == "tickets" && catalog.selects("ticket_associations");
-            if !(follower || catalog.selects(stream)) || is_shown(&object_type) {
+            if !(follower || catalog.selects(stream)) || is_shown(object_type) {
                 continue;
             }
-            match self.client.probe_objects(&object_type).await {
+            match self.client.probe_objects(object_type).await {
                 Ok(()) => {}
                 Err(source) if stream == "tickets" || source.ends_all() => {
                     return Err(ExtractError::Stream { stream, source }.into());

@@ -11,7 +11,7 @@ use super::lock::Lock;
 use super::portal::{Session, Surveyed};
 use crate::catalog::Catalog;
 use crate::config::Config;
-use crate::discovery::{STREAMS, discover_properties};
+use crate::discovery::{StreamSet, discover_properties};
 use crate::extraction::{Bounds, Cache, ExtractError, KeptStream, Plan, Run, Sides, Stamp, read_sides};
 use crate::state::State;
 
@@ -53,7 +53,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
         Some(folder) if !shares => Some(Lock::take(folder, "tap-hubspot-tickets", &portal_id)?),
         _ => None,
     };
-    let streams = STREAMS.map(|stream| stream.name);
+    let streams = StreamSet::of_catalog(&catalog).names();
     let mut state = State::of(incoming, &portal_id, &streams)?;
     for stream in &forget {
         if !streams.contains(&stream.as_str()) {

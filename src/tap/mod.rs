@@ -103,7 +103,7 @@ fn dispatch(arguments: &TapArguments) -> Result<(), TapError> {
 /// `--discover`: writes the catalog.
 async fn discover(arguments: &TapArguments) -> Result<(), TapError> {
     let session = arguments.session()?;
-    let portal = session.discover(true).await?;
+    let portal = session.discover().await?;
     let mut catalog = session.catalog_of(&portal);
     if arguments.portable {
         catalog.make_portable();

@@ -23,6 +23,7 @@ mod isolation;
 mod layers;
 mod logs;
 mod meltano;
+mod objects;
 mod official_client;
 mod one_process;
 mod packages;

@@ -12,7 +12,7 @@ mod readable;
 pub(crate) mod schemas;
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::client::ObjectType;
-use crate::discovery::{Access, Field, OBJECT_STREAMS, Role, STREAMS, Stream, association_column};
+use crate::discovery::{Access, Field, Role, Stream, StreamSet, association_column};
 use crate::extraction::plan::associations::AssociationSettings;
 use crate::extraction::plan::columns::{AssociationColumns, LABEL, ObjectColumns};
 use crate::extraction::plan::error::PlanError;
@@ -42,8 +42,10 @@ pub struct Plan {
     pub(crate) audit: Option<Vec<&'static Field>>,
     /// Object types whose associations with tickets are read.
     types: Vec<ObjectType>,
-    /// Whether the deals of contacts can be read.
-    contact_deals: bool,
+    /// The types that the settings name, whatever can be read of tickets.
+    offered: Vec<ObjectType>,
+    /// Associations of other objects that cannot be read.
+    denied_columns: Vec<(&'static str, ObjectType, String)>,
     privacy: Privacy,
 }
 
@@ -67,11 +69,12 @@ impl Plan {
             objects: Vec::new(),
             audit: None,
             types,
-            contact_deals: access.contact_deals.is_none(),
+            offered: settings.types.clone(),
+            denied_columns: access.columns.clone(),
             privacy: privacy.clone(),
         };
         let mut left_out = None;
-        for definition in &STREAMS {
+        for definition in StreamSet::of_catalog(catalog).iter() {
             let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) else {
                 continue;
             };
@@ -130,11 +133,11 @@ impl Plan {
         let full_table = entry.full_table()?;
         let is_there = |field: &&Field| field.role != Role::Available || has_field(entry, field.name);
         let fields: Vec<&'static Field> = definition.fields.iter().filter(is_there).collect();
+        if let Some(object_type) = &definition.object_type {
+            self.add_objects(definition, object_type, entry, fields, state, full_table);
+            return Ok(());
+        }
         match definition.name {
-            name if OBJECT_STREAMS.contains(&name) => {
-                self.add_objects(definition, entry, fields, state, full_table);
-                return Ok(());
-            }
             "ticket_associations" if self.types.is_empty() => {
                 self.warnings.push("ticket_associations is left out: there is no association type to read".to_owned());
                 return Ok(());
@@ -154,18 +157,13 @@ impl Plan {
     fn add_objects(
         &mut self,
         definition: &'static Stream,
+        object_type: &ObjectType,
         entry: &CatalogEntry,
         mut fields: Vec<&'static Field>,
         state: &State,
         full_table: bool,
     ) {
-        let types = match definition.name {
-            "tickets" => self.types.clone(),
-            "contacts" if self.contact_deals && has_field(entry, &association_column(&ObjectType::DEALS)) => {
-                vec![ObjectType::DEALS]
-            }
-            _ => Vec::new(),
-        };
+        let types = self.associated_types(definition, entry);
         let type_of = |wanted: &ObjectType| types.iter().position(|known| known == wanted);
         let (contacts, companies) = (type_of(&ObjectType::CONTACTS), type_of(&ObjectType::COMPANIES));
         fields.retain(|field| match field.name {
@@ -175,7 +173,7 @@ impl Plan {
         });
         let has = |name: &str| fields.iter().any(|field| field.name == name);
         let (properties, one_column) =
-            property_columns(definition, entry, state.bookmark(definition.name).as_ref(), &self.privacy);
+            property_columns(definition, object_type, entry, state.bookmark(definition.name).as_ref(), &self.privacy);
         let associated = types.iter().enumerate().map(|(index, one)| (index, association_column(one)));
         let columns = ObjectColumns {
             stream: definition.name,
@@ -194,16 +192,30 @@ impl Plan {
         };
         self.warn_of_width(&columns);
         self.schemas.push(object_schema(definition, &fields, &columns));
-        let object_type = ObjectType::parse(definition.name);
         let privacy = self.privacy.clone();
         self.objects.push(ObjectPlan {
-            object_type,
+            object_type: object_type.clone(),
             columns: Some(columns),
             associations: None,
             types,
             full_table,
             privacy,
         });
+    }
+
+    /// The types whose associations are read with the records of a stream.
+    fn associated_types(&self, definition: &Stream, entry: &CatalogEntry) -> Vec<ObjectType> {
+        if definition.name == "tickets" {
+            return self.types.clone();
+        }
+        // What a catalog has beside the setting `associations` was put there while the setting named it.
+        let offered = if self.offered.is_empty() { vec![ObjectType::TICKETS] } else { self.offered.clone() };
+        let mut types = definition.associated_types(&offered);
+        types.retain(|one| {
+            let is_denied = self.denied_columns.iter().any(|(stream, to, _)| *stream == definition.name && to == one);
+            !is_denied && has_field(entry, &association_column(one))
+        });
+        types
     }
 
     /// The plan of tickets, made if only their associations are selected.

@@ -8,7 +8,7 @@ use wildmatch::WildMatch;
 
 use crate::catalog::{Catalog, CatalogEntry, HUBSPOT_PROPERTY};
 use crate::client::ObjectType;
-use crate::discovery::{OBJECT_STREAMS, STREAMS, Stream, is_property};
+use crate::discovery::{Stream, StreamSet, is_property};
 use crate::property::{Fit, Kind, push_hashed};
 
 /// The rules of one run.
@@ -40,16 +40,17 @@ impl Privacy {
     /// Makes of a catalog what a run under these rules writes: properties that are never read are gone from its schemas,
     /// and those whose values are hashed are text.
     pub fn apply(&self, catalog: &mut Catalog) {
+        let streams = StreamSet::of_catalog(catalog);
         for entry in &mut catalog.streams {
-            let definition = STREAMS.iter().find(|stream| stream.name == entry.stream);
-            if let Some(definition) = definition.filter(|stream| OBJECT_STREAMS.contains(&stream.name)) {
-                self.apply_to(definition, entry);
+            if let Some(definition) = streams.find(&entry.stream)
+                && let Some(object_type) = &definition.object_type
+            {
+                self.apply_to(definition, object_type, entry);
             }
         }
     }
 
-    fn apply_to(&self, definition: &Stream, entry: &mut CatalogEntry) {
-        let object_type = ObjectType::parse(definition.name);
+    fn apply_to(&self, definition: &Stream, object_type: &ObjectType, entry: &mut CatalogEntry) {
         let one_column = entry.schema["properties"]["properties"]["properties"].is_object();
         let pointer = if one_column { "/properties/properties/properties" } else { "/properties" };
         let mut schema = entry.schema.take();
@@ -61,10 +62,10 @@ impl Privacy {
                 let breadcrumb = ["properties", "properties", "properties", name.as_str()];
                 let breadcrumb = if one_column { &breadcrumb[..] } else { &breadcrumb[2..] };
                 let property = entry.keyword(breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
-                if self.salt_of(&object_type, property).is_some() {
+                if self.salt_of(object_type, property).is_some() {
                     *column = Kind::String.schema();
                 }
-                !self.drops(&object_type, property)
+                !self.drops(object_type, property)
             });
         }
         entry.schema = schema;

@@ -29,11 +29,11 @@ fn kind_of(entry: &CatalogEntry, breadcrumb: &[&str], schema: &Value) -> Kind {
 /// The selected property columns, and whether they go into one column.
 pub(crate) fn property_columns(
     definition: &Stream,
+    object_type: &ObjectType,
     entry: &CatalogEntry,
     bookmark: Option<&Bookmark>,
     privacy: &Privacy,
 ) -> (Vec<PropertyColumn>, bool) {
-    let object_type = ObjectType::parse(definition.name);
     let remembered: BTreeMap<&str, Kind> = bookmark
         .iter()
         .flat_map(|bookmark| &bookmark.types)
@@ -55,10 +55,10 @@ pub(crate) fn property_columns(
         }
         let breadcrumb: Vec<&str> = path.iter().flat_map(|name| ["properties", name]).collect();
         let property = entry.keyword(&breadcrumb, HUBSPOT_PROPERTY).and_then(Value::as_str).unwrap_or(name);
-        if privacy.drops(&object_type, property) {
+        if privacy.drops(object_type, property) {
             continue;
         }
-        let salt = privacy.salt_of(&object_type, property);
+        let salt = privacy.salt_of(object_type, property);
         // A property that the user added to the catalog by hand gets a safe column, too.
         let column = if one_column || property != name { name.clone() } else { column_name(name).into_owned() };
         // What was sent before as none of the remembered types was text.

@@ -2,7 +2,7 @@
 
 use crate::catalog::{Catalog, MISSING_SCOPE};
 use crate::client::ObjectType;
-use crate::discovery::{Access, OBJECT_STREAMS, Obstacle, association_column};
+use crate::discovery::{Access, Obstacle, StreamSet, association_column};
 use crate::extraction::plan::associations::{AssociationSettings, wanted_associations};
 use crate::extraction::plan::error::PlanError;
 
@@ -40,7 +40,9 @@ pub(crate) fn warnings(catalog: &Catalog, settings: &AssociationSettings, access
         warnings
             .push(format!("{stream} is left out, since the token lacks the scope {scope}; its table stays as it is"));
     }
-    for stream in OBJECT_STREAMS.into_iter().filter(|stream| access.missing_for_stream(stream).is_none()) {
+    let streams = StreamSet::of_catalog(catalog);
+    let of_objects = streams.of_objects().map(|(stream, _)| stream.name);
+    for stream in of_objects.filter(|stream| access.missing_for_stream(stream).is_none()) {
         let entry = catalog.entry(stream).filter(|entry| entry.selection().stream_selected());
         if let Some(scope) = entry.and_then(|entry| entry.keyword(&[], MISSING_SCOPE)?.as_str()) {
             warnings.push(format!(
@@ -48,11 +50,13 @@ pub(crate) fn warnings(catalog: &Catalog, settings: &AssociationSettings, access
             ));
         }
     }
-    let column = association_column(&ObjectType::DEALS);
-    if let Some(scope) = access.contact_deals.as_ref().filter(|_| catalog.selects_field("contacts", &column)) {
-        warnings.push(format!(
-            "the column {column} of contacts is left out, since the token lacks the scope {scope}; it stays as it is"
-        ));
+    for (stream, object_type, scope) in &access.columns {
+        let column = association_column(object_type);
+        if access.missing_for_stream(stream).is_none() && catalog.selects_field(stream, &column) {
+            warnings.push(format!(
+                "the column {column} of {stream} is left out, since the token lacks the scope {scope}; it stays as it is"
+            ));
+        }
     }
     warnings
 }
