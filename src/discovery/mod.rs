@@ -57,6 +57,8 @@ pub struct Definitions {
 pub struct Access {
     /// Streams, each with the scope that it needs.
     pub streams: Vec<(&'static str, String)>,
+    /// Streams whose object type the portal does not know any more, with HubSpot's words.
+    pub gone: Vec<(&'static str, String)>,
     /// Associations of tickets with an object type.
     pub associations: Vec<(ObjectType, Obstacle)>,
     /// Associations of other objects with an object type, each with the stream and the scope that it needs.
@@ -116,6 +118,11 @@ impl Access {
     /// The scope that a stream would need.
     pub fn missing_for_stream(&self, stream: &str) -> Option<&str> {
         self.streams.iter().find(|(denied, _)| *denied == stream).map(|(_, scope)| scope.as_str())
+    }
+
+    /// Whether the portal does not know the object type of a stream any more.
+    pub fn is_gone(&self, stream: &str) -> bool {
+        self.gone.iter().any(|(gone, _)| *gone == stream)
     }
 
     /// The scope that a stream's column of associations with a type would need.

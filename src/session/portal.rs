@@ -236,9 +236,7 @@ impl Session {
             let mut denied = Vec::new();
             if selects_others {
                 denied = self.check_objects(&catalog, &self.associations.types, &access).await?;
-                access
-                    .streams
-                    .extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
+                note_denied(&mut access, &denied);
             }
             return Ok(Surveyed {
                 portal_id: told.or(of_state).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned()),
@@ -267,7 +265,7 @@ impl Session {
         let columns = self.columns_of(&catalog, &streams);
         access.columns = discover_columns(&self.client, &columns).await?;
         let denied = self.check_objects(&catalog, &wanted, &access).await?;
-        access.streams.extend(denied.iter().filter_map(|(stream, error)| Some((*stream, error.missing_scope()?))));
+        note_denied(&mut access, &denied);
         let portal_failure = account.err().filter(may_pass);
         Ok(Surveyed { portal_id, portal_failure, catalog, access, denied, definitions: None })
     }
@@ -312,10 +310,25 @@ impl Session {
                     return Err(ExtractError::Stream { stream, source }.into());
                 }
                 Err(error) if error.missing_scope().is_some() => denied.push((stream, error)),
+                // A custom object whose schema was deleted.
+                Err(error @ ClientError::Refused { status: 400 | 404, .. }) if definition.is_further() => {
+                    denied.push((stream, error));
+                }
                 Err(error) => tracing::warn!("whether the token may read {stream} cannot be told: {error}"),
             }
         }
         Ok(denied)
+    }
+}
+
+/// Takes over which streams cannot be read, and why.
+fn note_denied(access: &mut Access, denied: &[(&'static str, ClientError)]) {
+    for (stream, error) in denied {
+        match (error.missing_scope(), error) {
+            (Some(scope), _) => access.streams.push((stream, scope)),
+            (None, ClientError::Refused { detail, .. }) => access.gone.push((stream, detail.clone())),
+            _ => {}
+        }
     }
 }
 

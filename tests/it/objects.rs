@@ -248,3 +248,24 @@ fn the_readmes_objects_are_read() {
         assert!(!written(&finished, stream).is_empty(), "{setting}");
     }
 }
+
+#[test]
+fn a_deleted_schema_is_told_once_and_takes_nothing_else_with_it() {
+    let portal = portal();
+    let catalog = tap(&portal, &["notes", "cars"]).discover();
+    let tap = Tap::unhurried(&portal);
+    let first = tap.sync_catalog(&catalog, None).succeeded();
+    let state = states(&first.messages()).pop().expect("a state");
+    portal.delete_schema("cars");
+    let made = portal.create("notes", &[("hs_note_body", "new")]);
+    let finished = tap.sync_catalog(&catalog, Some(&state));
+    assert_eq!(
+        finished.said(&format!("{CARS} is left out, since the portal does not know its object type any more")),
+        1
+    );
+    let messages = finished.messages();
+    assert!(columns(&messages, CARS).is_empty());
+    assert!(records(&messages, "notes").iter().any(|note| note["id"] == made.to_string()));
+    let last = states(&messages).pop().expect("a state");
+    assert_eq!(last["bookmarks"][CARS], state["bookmarks"][CARS]);
+}

@@ -78,6 +78,9 @@ impl Plan {
             let Some(entry) = catalog.entry(definition.name).filter(|entry| entry.selection().stream_selected()) else {
                 continue;
             };
+            if access.is_gone(definition.name) {
+                continue;
+            }
             match access.missing_for_stream(definition.name) {
                 None => plan.add_stream(definition, entry, state)?,
                 Some(scope) => left_out = left_out.or(Some((definition.name, scope.to_owned()))),

@@ -40,6 +40,11 @@ pub(crate) fn warnings(catalog: &Catalog, settings: &AssociationSettings, access
         warnings
             .push(format!("{stream} is left out, since the token lacks the scope {scope}; its table stays as it is"));
     }
+    for (stream, words) in access.gone.iter().filter(|(stream, _)| catalog.selects(stream)) {
+        warnings.push(format!(
+            "{stream} is left out, since the portal does not know its object type any more ({words}); its table stays as it is: remove it from the setting objects and the catalog"
+        ));
+    }
     let streams = StreamSet::of_catalog(catalog);
     let of_objects = streams.of_objects().map(|(stream, _)| stream.name);
     for stream in of_objects.filter(|stream| access.missing_for_stream(stream).is_none()) {
@@ -52,7 +57,8 @@ pub(crate) fn warnings(catalog: &Catalog, settings: &AssociationSettings, access
     }
     for (stream, object_type, scope) in &access.columns {
         let column = association_column(object_type);
-        if access.missing_for_stream(stream).is_none() && catalog.selects_field(stream, &column) {
+        let is_read = access.missing_for_stream(stream).is_none() && !access.is_gone(stream);
+        if is_read && catalog.selects_field(stream, &column) {
             warnings.push(format!(
                 "the column {column} of {stream} is left out, since the token lacks the scope {scope}; it stays as it is"
             ));
