@@ -7,11 +7,10 @@ use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::Extracted;
 use crate::extraction::plan::bounds::Bounds;
-use crate::extraction::read::span::IdSpan;
 use crate::extraction::summary::Reason;
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::{Evidence, Verdict};
-use crate::extraction::sync::driver::{Pass, PassOutcome};
+use crate::extraction::sync::driver::{ListedSpans, Pass, PassOutcome};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
@@ -100,11 +99,11 @@ impl ObjectSync<'_> {
             .await?;
         bookmark.progress = None;
         (self.bookmark, self.child) = (bookmark, child);
-        let PassOutcome::Complete(spans) = ended else {
+        let PassOutcome::Complete(listed) = ended else {
             tracing::info!("the sweep of {} goes on in the next run", self.parent_stream);
             return Ok(Verdict::UNFINISHED);
         };
-        let verdict = self.judge(&mut progress, spans, &pass.filter, pass.record_meta, cache_view, emitter).await?;
+        let verdict = self.judge(&mut progress, listed, &pass.filter, pass.record_meta, cache_view, emitter).await?;
         self.end_pass(&progress, version, verdict, emitter).await?;
         Ok(verdict)
     }
@@ -113,7 +112,7 @@ impl ObjectSync<'_> {
     async fn judge(
         &mut self,
         progress: &mut PassProgress,
-        spans: Vec<IdSpan>,
+        listed: ListedSpans,
         filter: &RowFilter,
         record_meta: RecordMeta,
         cache_view: Option<CacheView>,
@@ -122,7 +121,7 @@ impl ObjectSync<'_> {
         let searcher = self.searcher();
         let (encoder, reader) = (&self.encoder, &self.reader);
         let changes = WindowSync { encoder, reader, searcher: &searcher, filter, record_meta, cache_view };
-        let Reconciliation { count, recovered } = self.reconcile(progress.rows, spans, &changes, emitter).await?;
+        let Reconciliation { count, recovered } = self.reconcile(progress.rows, listed, &changes, emitter).await?;
         progress.rows += recovered;
         let Bounds { since, until, created_after, .. } = self.bounds;
         let evidence = Evidence {

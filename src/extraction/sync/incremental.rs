@@ -8,13 +8,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::client::{ClientError, ObjectType};
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::error::ExtractError;
-use crate::extraction::read::span::IdSpan;
 use crate::extraction::read::window::Searcher;
 use crate::extraction::summary::Reason;
 use crate::extraction::sync::archive::archive_is_due;
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::Evidence;
-use crate::extraction::sync::driver::{Pass, PassOutcome};
+use crate::extraction::sync::driver::{ListedSpans, Pass, PassOutcome};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
@@ -210,7 +209,7 @@ impl ObjectSync<'_> {
     async fn check_list(
         &mut self,
         listed: u64,
-        spans: Vec<IdSpan>,
+        spans: ListedSpans,
         since: Option<DateTime<Utc>>,
         emitter: &mut Emitter<'_>,
     ) -> Result<bool, ExtractError> {
