@@ -15,7 +15,7 @@ use crate::client::{Client, ClientError, ObjectId, ObjectType, Property};
 /// One input of a batch.
 #[derive(Debug, Clone)]
 pub struct ObjectInput<'i> {
-    /// `objectWriteTraceId`: comes back with the result or the error, and lets good inputs through temp_path bad ones.
+    /// `objectWriteTraceId`: comes back with the result or the error, and lets good inputs through beside bad ones.
     pub write_trace_id: &'i str,
     /// The record's id, or the value of the id property; none for a new record.
     pub id: Option<&'i str>,
