@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::ClientError;
+use super::error::ClientError;
 
 /// Readable and writable by the owner alone.
 const OWNER_ONLY: u32 = 0o600;
