@@ -6,11 +6,10 @@ use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::window::modified_property;
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
 use crate::extraction::sync::run::Run;
-use crate::extraction::sync::schedule::{FirstTask, first_task, sweep_is_due};
-use crate::state::Bookmark;
-
-/// Rows of a search's page.
-const SEARCH_PAGE: u64 = 200;
+use crate::extraction::sync::schedule::{
+    FirstTask, SEARCH_PAGE_ROWS, changes_by_list, first_task, list_calls, sweep_is_due,
+};
+use crate::extraction::sync::standing::Standing;
 
 /// Calls by the pools in which HubSpot counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -168,7 +167,7 @@ impl Run {
             let rows = client.search_objects(object_type, &from).await?.total;
             return Ok(Workload { listed: None, changed: Some(rows), rows, how: "new" });
         }
-        let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
+        let Standing { bookmark, selection_grew, .. } = Standing::of(object, &self.state, bounds.since);
         let bounded = limits(object_type, bounds);
         let is_bounded = !bounded.is_empty();
         let is_loaded = first_task(bounds, &bookmark, object.full_table) == FirstTask::Changes;
@@ -181,7 +180,7 @@ impl Run {
         let from = (begun - bounds.lookback).timestamp_millis();
         since.push(criterion(modified_property(object_type), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
-        if !sweep_is_due(bounds, &bookmark, selection_grew(object, &bookmark), client.server_now()) {
+        if !sweep_is_due(bounds, &bookmark, selection_grew, client.server_now()) {
             return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
         }
         let all = client.search_objects(object_type, &[]).await?.total;
@@ -190,21 +189,18 @@ impl Run {
 
     /// The calls for an object type's own records.
     fn own_calls(&self, object: &ObjectPlan, work: Workload) -> Calls {
-        let page = u64::from(self.bounds.page_size);
         let mut calls = Calls::default();
-        if let Some(listed) = work.listed {
-            calls.general += listed.div_ceil(page).max(1);
-        }
+        calls.general += list_calls(work.listed, self.bounds.page_size).unwrap_or(0);
         if let Some(changed) = work.changed {
             let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
-            let by_list = bookmark.rows.map(|rows| rows.div_ceil(page).max(1));
-            let (searches, reads) = (changed.div_ceil(SEARCH_PAGE) + 1, changed.div_ceil(MAX_BATCH as u64));
-            if by_list.is_some_and(|lists| lists <= searches + reads) {
+            let by_list = list_calls(bookmark.rows, self.bounds.page_size);
+            if changes_by_list(by_list, Some(changed)) {
                 calls.general += by_list.unwrap_or(0);
                 calls.search += 1;
             } else {
-                calls.search += searches + 1;
-                calls.general += reads;
+                // One search counts before the windows are read, and one after.
+                calls.search += changed.div_ceil(SEARCH_PAGE_ROWS) + 2;
+                calls.general += changed.div_ceil(MAX_BATCH as u64);
             }
         }
         // The archive is a page in most portals.
@@ -236,11 +232,6 @@ async fn association_calls(
         calls.general = rows.min(all).div_ceil(MAX_BATCH as u64) + chunks / 2;
     }
     Ok(calls)
-}
-
-/// Whether columns or association types are selected that not all rows have.
-fn selection_grew(object: &ObjectPlan, bookmark: &Bookmark) -> bool {
-    bookmark.selected.as_ref().is_none_or(|before| !before.covers(&object.selected(object.streams()[0])))
 }
 
 /// The bounds that the settings put on the modified date.

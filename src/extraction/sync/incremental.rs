@@ -19,6 +19,7 @@ use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
 use crate::extraction::sync::reconcile::Reconciliation;
+use crate::extraction::sync::schedule::{changes_by_list, list_calls};
 use crate::extraction::sync::windows::{WindowResult, WindowSync};
 use crate::state::{List, ListPart, PassProgress, next_version};
 
@@ -92,9 +93,8 @@ impl ObjectSync<'_> {
         emitter: &mut Emitter<'_>,
     ) -> Result<(), ExtractError> {
         let listing = PassProgress::begin(Some(since), until, vec![ListPart::whole(List::Live)]);
-        let page_size = u64::from(self.bounds.page_size);
-        let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
-        if list_calls == Some(1) {
+        let list_calls = list_calls(self.bookmark.rows, self.bounds.page_size);
+        if changes_by_list(list_calls, None) {
             return self.list_changes(listing, emitter).await;
         }
         match self.search_changes(since, until, list_calls, part, emitter).await {
@@ -125,8 +125,7 @@ impl ObjectSync<'_> {
         let open_end = self.bounds.until.unwrap_or(until + OPEN_END).max(until);
         let mut begin = since;
         let mut rest = searcher.first(&(since..open_end)).await?;
-        let search_calls = rest.total.div_ceil(200) + rest.total.div_ceil(100);
-        if list_calls.is_some_and(|list_calls| list_calls <= search_calls) {
+        if changes_by_list(list_calls, Some(rest.total)) {
             return Ok(SearchOutcome::TooMany);
         }
         // One page tells everything at once.
@@ -194,9 +193,7 @@ impl ObjectSync<'_> {
             .await?;
         bookmark.changes = None;
         (self.bookmark, self.child) = (bookmark, child);
-        let PassOutcome::Complete(spans) = ended else {
-            unreachable!("a record_meta without a deadline is not cut short")
-        };
+        let PassOutcome::Complete(spans) = ended else { unreachable!("a pass without a deadline is not cut short") };
         let is_known = self.check_list(progress.rows, spans, progress.since, emitter).await?;
         if is_known {
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));

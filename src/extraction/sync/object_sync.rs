@@ -21,6 +21,7 @@ use crate::extraction::sync::completeness::{Evidence, SearchCount, Verdict};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::Lookback;
 use crate::extraction::sync::schedule::{FirstTask, first_task};
+use crate::extraction::sync::standing::Standing;
 use crate::extraction::sync::windows::WindowSync;
 use crate::state::{Bookmark, Selected};
 
@@ -41,13 +42,12 @@ pub(crate) struct ObjectSync<'g> {
     pub(crate) parent_stream: &'static str,
     pub(crate) bookmark: Bookmark,
     pub(crate) child: Option<ChildStream>,
-    /// The lead's selection now.
+    /// The parent stream's selection now.
     selected: Selected,
     full_table: bool,
-    /// The selection grew since all rows were read, or the streams' versions differ: only reading everything again makes
-    /// them whole.
+    /// As of [`Standing`].
     pub(crate) selection_grew: bool,
-    /// It grew because the start date lies before that of the rows that the target has.
+    /// As of [`Standing`].
     pub(crate) start_date_moved_back: bool,
     /// Why the bookmark is held, unless a pass over all rows settles it.
     pub(crate) incomplete: Option<ExtractError>,
@@ -73,42 +73,14 @@ impl<'g> ObjectSync<'g> {
     ) -> Result<Self, CacheError> {
         let streams = plan.streams();
         let parent_stream = streams[0];
-        let bookmark = emitter.state.bookmark(parent_stream);
-        let selected = plan.selected(parent_stream);
-        let covers = |known: &Bookmark, selected: &Selected| {
-            known.selected.as_ref().is_some_and(|before| before.covers(selected))
-        };
-        let mut selection_grew = bookmark.as_ref().is_some_and(|known| !covers(known, &selected));
-        let child = streams.get(1).map(|stream| {
-            let known = emitter.state.bookmark(stream);
-            let selected = plan.selected(stream);
-            let version = bookmark.as_ref().and_then(|parent_stream| parent_stream.version);
-            let follows = known
-                .as_ref()
-                .is_some_and(|known| covers(known, &selected) && (bookmark.is_none() || known.version == version));
-            selection_grew |= bookmark.is_some() && !follows;
-            let mut known = known.unwrap_or_default();
-            let before = known.selected.take();
-            known.left = ObjectPlan::orphaned_types(&known.left, before.as_ref(), &selected);
-            // What is not in step stays so until all rows are read, also when this run does not come to that.
-            known.selected = before.filter(|_| follows).map(|before| before.intersection(&selected));
-            ChildStream { stream, bookmark: known, selected }
+        let Standing { mut bookmark, child, selection_grew, start_date_moved_back } =
+            Standing::of(&plan, &emitter.state, bounds.since);
+        let child = streams.get(1).zip(child).map(|(stream, bookmark)| ChildStream {
+            stream,
+            bookmark,
+            selected: plan.selected(stream),
         });
-        // None is the earliest start date.
-        let start_date_moved_back =
-            bookmark.as_ref().is_some_and(|known| known.swept_at.is_some() && bounds.since < known.loaded_from);
-        selection_grew |= start_date_moved_back;
-        let begun = bookmark.is_some();
-        let mut bookmark = bookmark.unwrap_or_default();
-        // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
-        let before = bookmark.selected.take();
-        if plan.columns.is_none() {
-            bookmark.left = ObjectPlan::orphaned_types(&bookmark.left, before.as_ref(), &selected);
-        }
-        bookmark.selected = before.map(|before| before.intersection(&selected));
-        if let Some(child) = child.as_ref().filter(|_| begun && !selection_grew) {
-            bookmark = bookmark.together(&child.bookmark);
-        }
+        let selected = plan.selected(parent_stream);
         if let Some(columns) = &plan.columns {
             columns.remember_types(&mut bookmark);
         }
