@@ -180,7 +180,7 @@ fn phases(started_at: DateTime<Utc>, prepared_at: Option<DateTime<Utc>>, phases:
     });
     let of_run = phases.iter().map(|phase| {
         json!({
-            "phase": phase.name, "stream": phase.stream, "started_at": instant(phase.started_at),
+            "phase": phase.kind.word(), "stream": phase.stream, "started_at": instant(phase.started_at),
             "finished_at": phase.ended.map(|ending| instant(ending.at)),
             "whole": phase.ended.is_some_and(|ending| ending.whole),
             "reason": phase.ended.and_then(|ending| ending.reason).map(Reason::word),

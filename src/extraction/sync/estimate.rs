@@ -22,13 +22,41 @@ pub struct Calls {
     pub associations: u64,
 }
 
+/// Which rows of a stream a run reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HowRead {
+    /// All that there are, in place of those of the last run.
+    Replaced,
+    /// All.
+    AllRows,
+    /// Those that were created since an instant.
+    New,
+    /// Those that changed since the bookmark.
+    Changes,
+    /// The same, and then all.
+    ChangesAndSweep,
+}
+
+impl HowRead {
+    /// The words for it in the output of `--plan`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::AllRows => "all rows",
+            Self::New => "new",
+            Self::Changes => "changes",
+            Self::ChangesAndSweep => "changes and a sweep",
+        }
+    }
+}
+
 /// What a run would read of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Estimate {
     /// The stream.
     pub stream: &'static str,
-    /// Why so many rows: `all rows`, `changes`, `changes and a sweep`, `replaced`.
-    pub how: &'static str,
+    /// Why so many rows.
+    pub how: HowRead,
     /// Rows that the search counts; none where nothing counts them before they are read.
     pub rows: Option<u64>,
     /// Calls that it would take, those of streams that are read with it included.
@@ -72,7 +100,7 @@ struct Workload {
     changed: Option<u64>,
     /// Rows that are written.
     rows: u64,
-    how: &'static str,
+    how: HowRead,
 }
 
 impl Run {
@@ -101,7 +129,7 @@ impl Run {
             .iter()
             .map(|small| Estimate {
                 stream: small.stream_name(),
-                how: "replaced",
+                how: HowRead::Replaced,
                 rows: Some(small.len()),
                 calls: Calls {
                     general: u64::from(small.stream_name() != "ticket_pipeline_stages"),
@@ -165,7 +193,7 @@ impl Run {
         if let Some(created) = bounds.created_after {
             let from = [criterion("createdate", "GTE", created.timestamp_millis())];
             let rows = client.search_objects(object_type, &from).await?.total;
-            return Ok(Workload { listed: None, changed: Some(rows), rows, how: "new" });
+            return Ok(Workload { listed: None, changed: Some(rows), rows, how: HowRead::New });
         }
         let Standing { bookmark, selection_grew, .. } = Standing::of(object, &self.state, bounds.since);
         let bounded = limits(object_type, bounds);
@@ -174,17 +202,17 @@ impl Run {
         let Some(begun) = bookmark.replication_key_value.filter(|_| is_loaded) else {
             let all = client.search_objects(object_type, &[]).await?.total;
             let rows = if is_bounded { client.search_objects(object_type, &bounded).await?.total } else { all };
-            return Ok(Workload { listed: Some(all), changed: None, rows, how: "all rows" });
+            return Ok(Workload { listed: Some(all), changed: None, rows, how: HowRead::AllRows });
         };
         let mut since = bounded;
         let from = (begun - bounds.lookback).timestamp_millis();
         since.push(criterion(modified_property(object_type), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
         if !sweep_is_due(bounds, &bookmark, selection_grew, client.server_now()) {
-            return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
+            return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: HowRead::Changes });
         }
         let all = client.search_objects(object_type, &[]).await?.total;
-        Ok(Workload { listed: Some(all), changed: Some(changed), rows: changed + all, how: "changes and a sweep" })
+        Ok(Workload { listed: Some(all), changed: Some(changed), rows: changed + all, how: HowRead::ChangesAndSweep })
     }
 
     /// The calls for an object type's own records.

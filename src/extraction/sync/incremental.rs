@@ -7,10 +7,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::client::{ClientError, ObjectType};
 use crate::extraction::emit::{Emitter, RecordMeta};
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
 use crate::extraction::read::span::IdSpan;
 use crate::extraction::read::window::Searcher;
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::archive::archive_is_due;
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::Evidence;
@@ -37,7 +38,7 @@ impl ObjectSync<'_> {
         let now = self.client.server_now();
         let until = self.bounds.until.map_or(now, |end| end.min(now));
         self.read_archive(until, emitter, audit).await?;
-        let mut part = PhaseAudit::begin(self.parent_stream, "changes", &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, PhaseKind::Changes, &self.client, emitter.summary);
         let outcome = self.read_changes_until(until, &mut part, emitter).await;
         let (whole, reason) = match &outcome {
             Ok(()) => (self.shortcoming().is_none(), self.shortcoming()),
@@ -175,7 +176,7 @@ impl ObjectSync<'_> {
             reader: &self.reader,
             bounds: self.bounds,
             filter: self.changes_filter(progress.since),
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
@@ -252,14 +253,14 @@ impl ObjectSync<'_> {
         if !self.bounds.include_archived || !is_due {
             return Ok(());
         }
-        let part = PhaseAudit::begin(self.parent_stream, "archive", &self.client, emitter.summary);
+        let part = PhaseAudit::begin(self.parent_stream, PhaseKind::Archive, &self.client, emitter.summary);
         let since = last.map_or(DateTime::UNIX_EPOCH, |last| last - self.bounds.lookback);
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
             filter: RowFilter { since: Some(since), until: self.bounds.until, ..RowFilter::default() },
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
@@ -288,7 +289,7 @@ impl ObjectSync<'_> {
         emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
-        let mut part = PhaseAudit::begin(self.parent_stream, "created_after", &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, PhaseKind::CreatedAfter, &self.client, emitter.summary);
         let client = Arc::clone(&self.client);
         let searcher = Searcher { client, object_type: self.object_type.clone(), property: "createdate" };
         let filter = RowFilter { recent: Arc::default(), ..self.filter() };
@@ -298,7 +299,7 @@ impl ObjectSync<'_> {
             reader: &self.reader,
             searcher: &searcher,
             filter: &filter,
-            record_meta: RecordMeta { extraction_type: "incremental", version },
+            record_meta: RecordMeta { extraction_type: ExtractionType::Incremental, version },
             cache_view: self.cache_view.map(|cache_view| cache_view.with_diffing(false)),
         };
         // Created dates can be written, also into the future.

@@ -10,12 +10,13 @@ use crate::extraction::cache::CacheView;
 use crate::extraction::cache::error::CacheError;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::RowEncoder;
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::window::{Searcher, modified_property};
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::audit::Audit;
 use crate::extraction::sync::completeness::{Evidence, SearchCount, Verdict};
 use crate::extraction::sync::filter::RowFilter;
@@ -130,7 +131,7 @@ impl<'g> ObjectSync<'g> {
         }
         let resumed = self.bookmark.progress.is_some() && !self.selection_grew;
         if first_task(self.bounds, &self.bookmark, self.full_table) == FirstTask::AllRows {
-            let verdict = self.read_all("first_load", None, emitter, audit).await?;
+            let verdict = self.read_all(PhaseKind::FirstLoad, None, emitter, audit).await?;
             // What changed since an earlier run began it is still to be read.
             if !resumed || self.full_table || !verdict.done {
                 return self.conclude();
@@ -147,16 +148,16 @@ impl<'g> ObjectSync<'g> {
     async fn sweep(&mut self, emitter: &mut Emitter<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         let deadline = Some(Instant::now() + self.bounds.sweep_time);
         let resumed = self.bookmark.progress.is_some() && !self.selection_grew;
-        let mut verdict = self.read_all("sweep", deadline, emitter, audit).await;
+        let mut verdict = self.read_all(PhaseKind::Sweep, deadline, emitter, audit).await;
         if matches!(verdict, Err(ExtractError::Disordered)) {
             tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
             self.bookmark.progress = None;
             self.cache_view = self.cache_view.map(|cache_view| cache_view.with_diffing(false));
-            verdict = self.read_all("sweep", deadline, emitter, audit).await;
+            verdict = self.read_all(PhaseKind::Sweep, deadline, emitter, audit).await;
         }
         // One that began in an earlier run does not know what changed since.
         if verdict?.done && resumed && self.sweep_is_due() {
-            self.read_all("sweep_anew", deadline, emitter, audit).await?;
+            self.read_all(PhaseKind::SweepAgain, deadline, emitter, audit).await?;
         }
         Ok(())
     }
@@ -212,7 +213,7 @@ impl<'g> ObjectSync<'g> {
             reader: &self.reader,
             searcher,
             filter,
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
         }
     }
@@ -235,7 +236,7 @@ impl<'g> ObjectSync<'g> {
         filter
     }
 
-    pub(crate) fn record_meta(&self, extraction_type: &'static str) -> RecordMeta {
+    pub(crate) fn record_meta(&self, extraction_type: ExtractionType) -> RecordMeta {
         RecordMeta { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
     }
 
