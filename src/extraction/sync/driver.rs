@@ -116,7 +116,7 @@ impl Pass<'_> {
         let (mut in_flight, mut announcement) = (VecDeque::new(), None);
         loop {
             let is_over = failure.is_some() || run.ranges.are_read();
-            if (is_over || self.is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
+            if (is_over || is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
                 most_pages = self.most_pages(list);
                 let chunk = std::mem::take(&mut chunk);
                 // What a chunk still lacks when a page cannot be read does not matter: nothing of it is written yet.
@@ -141,7 +141,7 @@ impl Pass<'_> {
                         return Ok(false);
                     }
                 }
-                taken = run.ranges.next(), if !is_over && !self.is_full(&chunk, &run.ranges, most_pages) => match taken {
+                taken = run.ranges.next(), if !is_over && !is_full(&chunk, &run.ranges, most_pages) => match taken {
                     Ok(taken) => chunk.add(taken, list, &self.filter, self.ended_since, self.encoder),
                     // A failure waits its turn: the chunks before it are whole.
                     Err(error) => failure = Some(error),
@@ -149,11 +149,6 @@ impl Pass<'_> {
                 else => return failure.map_or(Ok(true), Err),
             }
         }
-    }
-
-    /// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
-    fn is_full(&self, chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
-        !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
     }
 
     fn most_pages(&self, list: List) -> u64 {
@@ -220,6 +215,11 @@ impl Pass<'_> {
         }
         Ok(!is_late || progress.parts.is_empty())
     }
+}
+
+/// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
+fn is_full(chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
+    !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
 }
 
 impl ListRun<'_> {

@@ -273,7 +273,7 @@ pub(crate) fn write_bookmarks(
         let other = std::mem::take(&mut child_bookmark.other);
         // What it has of recent rows and types is known from the lead's, as long as both are in step.
         let (recent, types) = Default::default();
-        *child_bookmark = Bookmark { selected, left, other, recent, types, ..bookmark.clone() };
+        *child_bookmark = Bookmark { recent, selected, left, types, other, ..bookmark.clone() };
         emitter.state.set(stream, child_bookmark);
     }
     emitter.state.set(parent_stream, &bookmark);
