@@ -139,7 +139,7 @@ impl Associations {
     }
 
     /// Adds what one record is associated with.
-    fn push<'a>(&mut self, from: ObjectId, to: Vec<ToOne<'a>>) {
+    fn push(&mut self, from: ObjectId, to: Vec<ToOne<'_>>) {
         for mut one in to {
             // The association counts even where its type is not told.
             if one.types.is_empty() {
