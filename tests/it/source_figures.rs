@@ -29,10 +29,10 @@ fn functions(source: &str) -> Vec<usize> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let header = line.trim_start();
-        let words: Vec<&str> = header.split(' ').take_while(|word| !word.contains('(')).collect();
-        let is_function = header.starts_with("fn ")
-            || (words.contains(&"fn")
-                && (header.starts_with("pub") || header.starts_with("async") || header.starts_with("const")));
+        let before = header.split_once("fn ").map(|(before, _)| before);
+        let is_function = before.is_some_and(|before| {
+            before.split_whitespace().all(|word| word.starts_with("pub") || ["async", "const"].contains(&word))
+        });
         if !is_function || line.trim_end().ends_with(';') {
             continue;
         }
