@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::{try_join, try_join_all};
 
-use crate::client::{Client, ClientError, ObjectId, ObjectType};
+use crate::client::{Associations, Client, ClientError, ObjectId, ObjectType};
 use crate::extraction::cache::entry::CachedRow;
 use crate::extraction::cache::{Cache, CacheView};
 use crate::extraction::enrich::associations::AssociationIndex;
@@ -144,7 +144,7 @@ impl Enricher {
         let ids = &ids;
         try_join_all(self.types.iter().map(|object_type| async move {
             if ids.is_empty() {
-                return Ok(AssociationIndex::new(Default::default()));
+                return Ok(AssociationIndex::new(Associations::default()));
             }
             self.client.batch_read_associations(&self.object_type, object_type, ids).await.map(AssociationIndex::new)
         }))

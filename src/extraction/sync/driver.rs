@@ -127,7 +127,7 @@ impl Pass<'_> {
             if is_over && failure.is_none() && list == List::Live {
                 run.listed.count.get_or_insert_with(|| self.count());
             }
-            if (is_over || self.is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
+            if (is_over || is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
                 most_pages = self.most_pages(list);
                 let chunk = std::mem::take(&mut chunk);
                 // What a chunk still lacks when a page cannot be read does not matter: nothing of it is written yet.
@@ -152,7 +152,7 @@ impl Pass<'_> {
                         return Ok(false);
                     }
                 }
-                taken = run.ranges.next(), if !is_over && !self.is_full(&chunk, &run.ranges, most_pages) => match taken {
+                taken = run.ranges.next(), if !is_over && !is_full(&chunk, &run.ranges, most_pages) => match taken {
                     Ok(taken) => chunk.add(taken, list, &self.filter, self.ended_since, self.encoder),
                     // A failure waits its turn: the chunks before it are whole.
                     Err(error) => failure = Some(error),
@@ -166,11 +166,6 @@ impl Pass<'_> {
     fn count(&self) -> JoinHandle<Result<SearchPage, ClientError>> {
         let reader = Arc::clone(self.reader);
         tokio::spawn(async move { reader.client.search_objects(&reader.object_type, &[]).await })
-    }
-
-    /// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
-    fn is_full(&self, chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
-        !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
     }
 
     fn most_pages(&self, list: List) -> u64 {
@@ -237,6 +232,11 @@ impl Pass<'_> {
         }
         Ok(!is_late || progress.parts.is_empty())
     }
+}
+
+/// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
+fn is_full(chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
+    !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
 }
 
 impl ListRun<'_> {

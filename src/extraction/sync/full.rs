@@ -4,10 +4,11 @@ use std::time::Instant;
 
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::Extracted;
 use crate::extraction::plan::bounds::Bounds;
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::{Evidence, Verdict};
 use crate::extraction::sync::driver::{ListedSpans, Pass, PassOutcome};
@@ -36,12 +37,12 @@ impl ObjectSync<'_> {
     /// A pass over all rows, started or resumed: the first load, or with a deadline a sweep.
     pub(crate) async fn read_all(
         &mut self,
-        name: &'static str,
+        kind: PhaseKind,
         deadline: Option<Instant>,
         emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<Verdict, ExtractError> {
-        let mut part = PhaseAudit::begin(self.parent_stream, name, &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, kind, &self.client, emitter.summary);
         if emitter.audited {
             // Reported, not enforced: the search lags, the list does not.
             part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
@@ -77,12 +78,13 @@ impl ObjectSync<'_> {
         let cache_view = self.cache_view.map(|cache_view| cache_view.with_diffing(progress.cached));
         emitter.cache_complete = progress.cached;
         let version = self.bookmark.version.expect("a pass has one");
+        let extraction_type = if is_sweep { ExtractionType::Sweep } else { ExtractionType::Full };
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
             filter: self.filter(),
-            record_meta: RecordMeta { extraction_type: if is_sweep { "sweep" } else { "full" }, version },
+            record_meta: RecordMeta { extraction_type, version },
             cache_view,
             sweeping: true,
             deadline,
