@@ -11,7 +11,7 @@ use crate::client::{ObjectId, ObjectType};
 /// The longest key that is used as it is; longer ones are hashed.
 const MAX_KEY: usize = 200;
 /// A number with a larger power of ten keeps its exponent.
-const MAX_POWER: i64 = 40;
+const MAX_POWER: i128 = 40;
 
 /// The hash of a list of texts. Two different lists have different hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,15 +75,16 @@ pub(super) fn decimal(number: &str) -> String {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let Ok(exponent) = exponent.parse::<i64>() else { return number.to_owned() };
     let digits = format!("{whole}{fraction}");
-    let mut point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent);
+    // Wide enough for any exponent and any length of a text.
+    let mut point = whole.len() as i128 + i128::from(exponent);
     let leading = digits.len() - digits.trim_start_matches('0').len();
     let digits = digits.trim_matches('0');
-    point -= i64::try_from(leading).unwrap_or(0);
+    point -= leading as i128;
     if digits.is_empty() {
         return "0".to_owned();
     }
-    let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let length = digits.len() as i128;
+    let zeros = |count: i128| "0".repeat(usize::try_from(count).unwrap_or(0));
     if point.abs() > MAX_POWER + length {
         return format!("{sign}{digits}e{}", point - length);
     }
@@ -134,6 +135,11 @@ pub(super) fn earlier_line_key(delivery_id: &str, line: u64) -> String {
 /// The key that keeps two writers from creating a contact's deal of one name twice.
 pub(super) fn deal_key(contact: ObjectId, name: &str) -> String {
     hashed(&Value::from(vec!["deal", &contact.to_string(), name]).to_string())
+}
+
+/// The key of a record whose key belongs to another record: that one was renamed since it was created.
+pub(super) fn key_beside(taken: &str, holder: ObjectId) -> String {
+    hashed(&Value::from(vec!["beside", taken, &holder.to_string()]).to_string())
 }
 
 /// What is long or not plain is hashed, so that HubSpot's folding of case joins no two keys.

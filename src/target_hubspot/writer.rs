@@ -11,7 +11,7 @@ use super::deferred::DeferredRecords;
 use super::desired::DesiredRecord;
 use super::error::TargetError;
 use super::field::LookupBy;
-use super::groups::{RecordGroup, Wave, form, identity};
+use super::groups::{LineHashes, RecordGroup, Wave, form};
 use super::identity::{KeyHash, folded};
 use super::lookups::REQUESTS_AT_ONCE;
 use super::matching::{Lookup, find};
@@ -108,10 +108,10 @@ impl Writer {
     fn defer(&mut self, lines: Vec<(ResolvedLine, Lookup)>) -> Result<Vec<(ResolvedLine, Lookup)>, TargetError> {
         let mut kept = Vec::with_capacity(lines.len());
         for (ready, found) in lines {
-            let identity = identity(&ready, &found);
-            let behind = identity.iter().any(|token| self.deferred.holds(*token));
+            let hashes: Vec<KeyHash> = LineHashes::of(&ready, &found).all().copied().collect();
+            let behind = hashes.iter().any(|hash| self.deferred.holds(*hash));
             if ready.awaited.is_some() || behind {
-                self.deferred.add(ready.desired, identity, ready.awaited.unwrap_or_default())?;
+                self.deferred.add(ready.desired, hashes, ready.awaited.unwrap_or_default())?;
             } else {
                 kept.push((ready, found));
             }
@@ -125,6 +125,10 @@ impl Writer {
         let mut changes = Vec::with_capacity(groups.len());
         let (mut updates, mut creates) = (Vec::new(), Vec::new());
         for (at, group) in groups.iter().enumerate() {
+            for line in &group.lines {
+                let hashes = LineHashes::of(line, &Lookup::Absent);
+                self.context.note_values(&group.plan.object_type, &hashes.claims);
+            }
             let (step, changed) = step(&self.context, group, at);
             changes.push(changed);
             let foreseen = |id, action| Some(Ok(WrittenRecord::new(id, action)));
@@ -147,6 +151,7 @@ impl Writer {
             false => self.send(&groups, updates, creates, &mut outcomes, &mut associated_outcomes).await,
         };
         let (mut done, mut again) = (Vec::new(), Vec::new());
+        let mut ended = Ok(());
         for (at, ((group, outcome), changes)) in groups.into_iter().zip(outcomes).zip(changes).enumerate() {
             match outcome {
                 Some(Ok(written)) => {
@@ -158,20 +163,24 @@ impl Writer {
                 Some(Err(_)) if group.lines.len() > 1 => {
                     again.extend(group.lines.into_iter().map(|line| ResolvedLine { alone: true, ..line }));
                 }
-                Some(Err(rejection)) => self.outcome_log.reject_record(&group.lines[0].desired, None, &rejection)?,
+                Some(Err(rejection)) => {
+                    let told = self.outcome_log.reject_record(&group.lines[0].desired, None, &rejection);
+                    ended = ended.and(told);
+                }
                 // Only after an error, which ends the run.
                 None => {}
             }
         }
-        sent?;
         for one in &done {
             self.learn(one)?;
         }
-        match self.context.dry {
-            true => self.preview(&done).await?,
-            false => self.log_outcomes(&done, associated_outcomes)?,
-        }
-        Ok(again)
+        // Also of a run that ends here each record that was written has its result.
+        let is_whole = sent.is_ok();
+        let told = match self.context.dry {
+            true => self.preview(&done).await,
+            false => self.log_outcomes(&done, associated_outcomes, is_whole),
+        };
+        sent.and(ended).and(told).map(|()| again)
     }
 
     /// Sends what there is to send, batches side by side, and associates what is written while others are on their way.
@@ -249,7 +258,7 @@ impl Writer {
                     self.index.learn_deal_name(name.trim(), id)?;
                 }
                 let contacts = group.links.iter().filter(|link| link.to == ObjectType::CONTACTS);
-                for contact in contacts.map(|link| link.id).chain(group.contact()) {
+                for contact in contacts.map(|link| link.id).chain(group.contacts()) {
                     tokens.extend(value("dealname").map(|name| KeyHash::of_deal(contact, name.trim())));
                 }
             }
@@ -266,29 +275,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Logs the outcome of each line.
+    /// Logs the outcome of each line. `is_whole`: nothing ended the run before all associations were made.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or too many records are rejected; the outcomes of all lines are logged before.
     fn log_outcomes(
         &mut self,
         done: &[WrittenGroup],
         mut associated_outcomes: AssociationOutcomes,
+        is_whole: bool,
     ) -> Result<(), TargetError> {
+        let mut ended = Ok(());
         for WrittenGroup { at, group, written, .. } in done {
             let stream = &group.plan.stream;
             let made = associated_outcomes.created.remove(at).unwrap_or(0);
-            let unassociated = associated_outcomes.refused.remove(at);
-            self.outcome_log.summary.of(stream).associated +=
-                match (&unassociated, is_created_with_links(group, written)) {
-                    (None, true) => u64::try_from(group.links.len()).unwrap_or(0),
-                    _ => made,
-                };
+            let unassociated = associated_outcomes.refused.remove(at).unwrap_or_default();
+            let is_created_with_links = is_created_with_links(group, written);
+            self.outcome_log.summary.of(stream).associated += match (unassociated.is_empty(), is_created_with_links) {
+                (true, true) => u64::try_from(group.links.len()).unwrap_or(0),
+                _ => made,
+            };
             let mut refused = 0;
             for (nth, line) in group.lines.iter().enumerate() {
                 let desired = &line.desired;
                 let kept = written.kept.iter().find(|kept| desired.properties.get(&kept.property) == Some(&kept.new));
-                let rejection = unassociated.clone().filter(|_| !line.links.is_empty()).or_else(|| kept.map(not_taken));
+                let lacking = unassociated.iter().find(|(link, _)| line.links.contains(link));
+                let rejection = lacking.map(|(_, rejection)| rejection.clone()).or_else(|| kept.map(not_taken));
                 if let Some(rejection) = rejection {
                     refused += 1;
-                    self.outcome_log.reject_record(desired, Some(written.id), &rejection)?;
+                    ended = ended.and(self.outcome_log.reject_record(desired, Some(written.id), &rejection));
                 } else {
                     // The first line created the record, the others changed it; a ticket is never changed.
                     let action = match (&group.plan.match_by, written.action) {
@@ -296,12 +311,13 @@ impl Writer {
                         (_, WriteAction::Created) if nth > 0 => WriteAction::Updated,
                         (_, action) => action,
                     };
-                    self.outcome_log.done(desired, written.id, action, &line.links);
+                    let links = if is_whole || is_created_with_links { &line.links[..] } else { &[] };
+                    self.outcome_log.done(desired, written.id, action, links);
                 }
             }
             self.outcome_log.count_rejected(stream, written.action, group.lines.len(), refused);
         }
-        Ok(())
+        ended
     }
 
     /// Adds what a dry run would do to the preview.
