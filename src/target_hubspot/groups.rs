@@ -13,7 +13,7 @@ use crate::client::{ObjectId, ObjectType};
 
 /// A property whose value moves in one direction only, so that two values written after one another and the second one
 /// alone differ.
-const ONE_WAY: &str = "lifecyclestage";
+pub(super) const ONE_WAY: &str = "lifecyclestage";
 
 /// A record with all its lines.
 #[derive(Debug)]
@@ -47,9 +47,9 @@ pub(super) struct LineHashes {
     /// Values that no other record can have.
     pub(super) claims: Vec<KeyHash>,
     /// Such values that its record has in the portal and that the line changes: another record can have them afterwards.
-    freed: Vec<KeyHash>,
+    pub(super) freed: Vec<KeyHash>,
     /// What lines of other streams find the written record by.
-    names: Vec<KeyHash>,
+    pub(super) names: Vec<KeyHash>,
 }
 
 impl LineHashes {

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
-use super::associate::{AssociationOutcomes, PendingAssociations, associate, preview_associations};
+use super::associate::{AssociationOutcomes, PendingAssociations, associate};
 use super::deferred::DeferredRecords;
 use super::desired::DesiredRecord;
+use super::dry_run;
 use super::error::TargetError;
 use super::field::LookupBy;
+use super::foreseen::ForeseenRecords;
 use super::groups::{LineHashes, RecordGroup, Wave, form};
 use super::identity::{KeyHash, folded};
 use super::lookups::REQUESTS_AT_ONCE;
 use super::matching::{Lookup, find};
 use super::outcome_log::{OutcomeLog, not_taken};
 use super::plan::{MatchBy, StreamPlan};
-use super::preview;
 use super::record_index::{RecordIndex, lookup_key};
 use super::references::{Resolution, resolve};
 use super::write_batch::{WriteBatch, deliver};
@@ -34,20 +35,23 @@ pub(super) struct Writer {
     pub(super) outcome_log: OutcomeLog,
     pub(super) deferred: DeferredRecords,
     index: RecordIndex,
+    foreseen: ForeseenRecords,
 }
 
 /// A record of a wave that is in the portal.
-struct WrittenGroup {
+#[derive(Debug)]
+pub(super) struct WrittenGroup {
     /// Its place in the wave.
-    at: usize,
-    group: RecordGroup,
-    written: WrittenRecord,
-    changes: Vec<Change>,
+    pub(super) at: usize,
+    pub(super) group: RecordGroup,
+    pub(super) written: WrittenRecord,
+    pub(super) changes: Vec<Change>,
 }
 
 impl Writer {
     pub(super) fn new(context: WriteContext, outcome_log: OutcomeLog) -> Self {
-        Self { context, outcome_log, deferred: DeferredRecords::default(), index: RecordIndex::default() }
+        let (deferred, index, foreseen) = Default::default();
+        Self { context, outcome_log, deferred, index, foreseen }
     }
 
     /// Writes lines of one type, in the order of the input. `last`: the input has ended, so that no line can be deferred.
@@ -101,6 +105,9 @@ impl Writer {
                 found[at] = one;
             }
         }
+        if self.context.dry {
+            dry_run::find_foreseen(&self.foreseen, ready, &mut found)?;
+        }
         Ok(found)
     }
 
@@ -145,6 +152,16 @@ impl Writer {
                 WriteStep::Create(pending) => creates.push(pending),
             }
         }
+        if self.context.dry {
+            for (at, rejection) in dry_run::conflicts(&self.context, &self.foreseen, &groups, &changes).await? {
+                outcomes[at] = Some(Err(rejection));
+            }
+            for ((outcome, group), changes) in outcomes.iter_mut().zip(&groups).zip(&changes) {
+                if let Some(Ok(written)) = outcome {
+                    written.kept = dry_run::kept(group, changes);
+                }
+            }
+        }
         let mut associated_outcomes = AssociationOutcomes::default();
         let sent = match self.context.dry {
             true => Ok(()),
@@ -176,10 +193,12 @@ impl Writer {
         }
         // Also of a run that ends here each record that was written has its result.
         let is_whole = sent.is_ok();
-        let told = match self.context.dry {
-            true => self.preview(&done).await,
-            false => self.log_outcomes(&done, associated_outcomes, is_whole),
-        };
+        if self.context.dry {
+            dry_run::note(&mut self.foreseen, &done)?;
+            let Self { context, outcome_log, foreseen, .. } = self;
+            associated_outcomes = dry_run::preview(context, outcome_log, foreseen, &done).await?;
+        }
+        let told = self.log_outcomes(&done, associated_outcomes, is_whole);
         sent.and(ended).and(told).map(|()| again)
     }
 
@@ -319,22 +338,6 @@ impl Writer {
         }
         ended
     }
-
-    /// Adds what a dry run would do to the preview.
-    async fn preview(&mut self, done: &[WrittenGroup]) -> Result<(), TargetError> {
-        let Some(first) = done.first() else { return Ok(()) };
-        let pending_associations: Vec<(usize, PendingAssociations<'_>)> =
-            done.iter().map(|one| (one.at, pending_associations(&one.group, &one.written))).collect();
-        let mut missing =
-            preview_associations(&self.context.client, &first.group.plan.object_type, &pending_associations).await?;
-        for WrittenGroup { at, group, written, changes } in done {
-            let links = missing.remove(at).unwrap_or_default();
-            self.outcome_log.summary.of(&group.plan.stream).associated += u64::try_from(links.len()).unwrap_or(0);
-            let line = preview::line_of(group, written, changes, &links);
-            self.outcome_log.preview(group.lines[0].desired.source.line, line);
-        }
-        Ok(())
-    }
 }
 
 /// Inputs in batches of one stream and operation.
@@ -359,7 +362,7 @@ fn batches<'g>(
     batches
 }
 
-fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
+pub(super) fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
     let may_have = written.action != WriteAction::Created || is_created_with_links(group, written);
     PendingAssociations { id: written.id, links: &group.links, may_have }
 }
