@@ -130,12 +130,14 @@ pub(super) fn note(foreseen: &mut ForeseenRecords, done: &[WrittenGroup]) -> Res
     for WrittenGroup { group, written, changes, .. } in done {
         let of = &group.plan.object_type;
         let found = group.stored.clone().map_or(Lookup::Absent, Lookup::Found);
-        let hashes: Vec<LineHashes> = group.lines.iter().map(|line| LineHashes::of(line, &found)).collect();
-        for hash in hashes.iter().flat_map(|hashes| &hashes.freed) {
-            foreseen.free(*hash)?;
-        }
-        for hash in hashes.iter().flat_map(|one| one.identity.iter().chain(&one.claims).chain(&one.names)) {
-            foreseen.find_by(*hash, written.id)?;
+        for line in &group.lines {
+            let LineHashes { identity, claims, freed, names } = LineHashes::of(line, &found);
+            for hash in freed {
+                foreseen.free(hash)?;
+            }
+            for hash in identity.into_iter().chain(claims).chain(names) {
+                foreseen.find_by(hash, written.id)?;
+            }
         }
         if written.action == WriteAction::Unchanged {
             continue;

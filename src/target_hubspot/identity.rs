@@ -154,7 +154,33 @@ fn hashed(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_folded_without_a_panic_and_once_is_enough(
+            text in r"-?[0-9]{0,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{0,25})?",
+        ) {
+            let folded = decimal(&text);
+            prop_assert_eq!(decimal(&folded), folded);
+        }
+
+        #[test]
+        fn a_number_is_one_key_wherever_its_point_is(
+            digits in "[1-9][0-9]{0,20}", zeros in 0_usize..5, exponent in any::<i64>(), point in 0_usize..5,
+        ) {
+            // The same value, with the point moved to the left and zeros behind.
+            let point = point.min(digits.len() - 1);
+            let (whole, fraction) = digits.split_at(digits.len() - point);
+            let moved = i128::from(exponent) + point as i128;
+            prop_assume!(i64::try_from(moved).is_ok());
+            let other = format!("{whole}.{fraction}{}e{moved}", "0".repeat(zeros + 1));
+            prop_assert_eq!(decimal(&format!("{digits}e{exponent}")), decimal(&other));
+            prop_assert_eq!(decimal(&format!("-{digits}e{exponent}")), decimal(&format!("-{other}")));
+        }
+    }
 
     fn key(stream: &str, tokens: &[&str]) -> String {
         let values: Vec<String> = tokens.iter().filter_map(|token| key_text(token)).collect();

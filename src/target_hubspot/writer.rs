@@ -68,7 +68,11 @@ impl Writer {
                 }
             }
         }
+        let mut limit = usize::MAX;
         while !ready.is_empty() {
+            // Where each line depends on the one before it, not all of them are looked for again and again.
+            let behind = ready.split_off(limit.min(ready.len()));
+            let taken = ready.len();
             let found = self.find(&ready).await?;
             let lines: Vec<(ResolvedLine, Lookup)> = ready.into_iter().zip(found).collect();
             let lines = if last { lines } else { self.defer(lines)? };
@@ -79,6 +83,8 @@ impl Writer {
             ready = later;
             ready.extend(self.write(groups).await?);
             ready.sort_by_key(|one| one.desired.source.line);
+            limit = MAX_BATCH.max(taken.saturating_sub(ready.len()).saturating_mul(4));
+            ready.extend(behind);
         }
         Ok(())
     }
