@@ -227,7 +227,20 @@ impl RecordGroup {
         let stage = |properties: &BTreeMap<String, String>| properties.get(ONE_WAY).cloned();
         let moves = stage(&ready.desired.properties).is_some_and(|new| stage(&self.properties) != Some(new));
         let begun = stage(&self.properties).is_some();
-        !(ready.alone || self.lines.iter().any(|line| line.alone) || moves && begun)
+        let is_alone = ready.alone || self.lines.iter().any(|line| line.alone);
+        !(is_alone || moves && begun || self.gives_up_value(ready))
+    }
+
+    /// Whether a line gives up a unique value that a line before it sets: lines between them may depend on who has it. What
+    /// both are found by stays.
+    fn gives_up_value(&self, ready: &ResolvedLine) -> bool {
+        let plan = &ready.desired.plan;
+        let is_key = |name: &str| plan.key_property() == Some(name) && self.plan.key_property() == Some(name);
+        ready.desired.properties.iter().any(|(name, new)| {
+            let is_unique = plan.definitions.by_name.get(name).is_some_and(|definition| definition.unique);
+            let differs = || self.properties.get(name).is_some_and(|known| folded(known) != folded(new));
+            is_unique && !is_key(name) && differs()
+        })
     }
 
     fn join(&mut self, ready: ResolvedLine) {
