@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::field::{FieldMeaning, LookupBy};
 use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
-use super::input::{InputRecord, Members};
+use super::input::{InputRecord, ObjectMembers};
 use super::plan::{MatchBy, StreamPlan};
 use super::value::{boolean, id_of, is_no_value, is_same, key_value, nested, text_of};
 use super::wording::quoted;
@@ -375,7 +375,7 @@ fn members_of(value: &RawValue, otherwise: &str) -> Result<BTreeMap<String, Box<
     if key_text(&value).is_none() {
         return Ok(BTreeMap::new());
     }
-    let members: Members = serde_json::from_str(&value).map_err(|_| otherwise.to_owned())?;
+    let members: ObjectMembers = serde_json::from_str(&value).map_err(|_| otherwise.to_owned())?;
     members.once()
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::associate::{AssociationOutcomes, preview_associations};
 use super::error::TargetError;
-use super::foreseen::{ForeseenRecords, Holder, Properties};
+use super::foreseen::{ForeseenRecords, StoredProperties, ValueHolder};
 use super::groups::{LineHashes, ONE_WAY, RecordGroup};
 use super::identity::{KeyHash, folded};
 use super::lookups;
@@ -31,9 +31,9 @@ pub(super) fn find_foreseen(
         let is_by_value = matches!(line.desired.plan.match_by, MatchBy::UniqueProperty(_));
         for hash in LineHashes::of(line, &Lookup::Absent).identity {
             match foreseen.holder(hash)? {
-                Holder::Nobody if is_by_value => *found = Lookup::Absent,
-                Holder::Record(id) if is_by_value || matches!(found, Lookup::Absent | Lookup::AbsentUnder(_)) => {
-                    *found = Lookup::Found(StoredRecord { id, properties: Properties::new() });
+                ValueHolder::Nobody if is_by_value => *found = Lookup::Absent,
+                ValueHolder::Record(id) if is_by_value || matches!(found, Lookup::Absent | Lookup::AbsentUnder(_)) => {
+                    *found = Lookup::Found(StoredRecord { id, properties: StoredProperties::new() });
                 }
                 _ => {}
             }
@@ -73,9 +73,9 @@ pub(super) async fn conflicts(
         let holders = holders(context, of, property, places.keys().cloned().collect()).await?;
         for (value, places) in places {
             let holder = match foreseen.holder(KeyHash::of_value(of, property, &value))? {
-                Holder::AsInPortal => holders.get(&value).copied(),
-                Holder::Nobody => None,
-                Holder::Record(id) => Some(id),
+                ValueHolder::AsInPortal => holders.get(&value).copied(),
+                ValueHolder::Nobody => None,
+                ValueHolder::Record(id) => Some(id),
             };
             let Some(holder) = holder else { continue };
             for at in places {

@@ -16,7 +16,7 @@ const NOBODY: ObjectId = ObjectId(0);
 const LENGTH_BYTES: u64 = 8;
 
 /// A record's properties; null: none.
-pub(super) type Properties = BTreeMap<String, Option<String>>;
+pub(super) type StoredProperties = BTreeMap<String, Option<String>>;
 
 /// Records that would have been created or changed. What does not fit into memory is in temporary files.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct ForeseenRecords {
 
 /// Who would have a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holder {
+pub(super) enum ValueHolder {
     /// Whoever has it in the portal.
     AsInPortal,
     Nobody,
@@ -44,11 +44,11 @@ impl ForeseenRecords {
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub(super) fn holder(&self, hash: KeyHash) -> io::Result<Holder> {
+    pub(super) fn holder(&self, hash: KeyHash) -> io::Result<ValueHolder> {
         Ok(match self.ids.get(hash)? {
-            None => Holder::AsInPortal,
-            Some(NOBODY) => Holder::Nobody,
-            Some(id) => Holder::Record(id),
+            None => ValueHolder::AsInPortal,
+            Some(NOBODY) => ValueHolder::Nobody,
+            Some(id) => ValueHolder::Record(id),
         })
     }
 
@@ -72,7 +72,7 @@ impl ForeseenRecords {
     ///
     /// # Errors
     /// When the temporary file cannot be read.
-    pub(super) fn properties(&self, object_type: &ObjectType, id: ObjectId) -> io::Result<Option<Properties>> {
+    pub(super) fn properties(&self, object_type: &ObjectType, id: ObjectId) -> io::Result<Option<StoredProperties>> {
         let place = self.places.get(KeyHash::of_id(object_type, id))?;
         let (Some(ObjectId(place)), Some(file)) = (place, &self.file) else { return Ok(None) };
         let mut length = [0; LENGTH_BYTES as usize];
@@ -86,7 +86,12 @@ impl ForeseenRecords {
     ///
     /// # Errors
     /// When the temporary file cannot be written.
-    pub(super) fn set(&mut self, object_type: &ObjectType, id: ObjectId, properties: &Properties) -> io::Result<()> {
+    pub(super) fn set(
+        &mut self,
+        object_type: &ObjectType,
+        id: ObjectId,
+        properties: &StoredProperties,
+    ) -> io::Result<()> {
         if self.file.is_none() {
             self.file = Some(tempfile::tempfile()?);
         }
@@ -121,7 +126,7 @@ mod tests {
     fn the_latest_properties_and_holders_count() {
         let mut foreseen = ForeseenRecords::default();
         let contacts = &ObjectType::CONTACTS;
-        let phone = |phone: &str| Properties::from([("phone".to_owned(), Some(phone.to_owned()))]);
+        let phone = |phone: &str| StoredProperties::from([("phone".to_owned(), Some(phone.to_owned()))]);
         assert_eq!(foreseen.properties(contacts, ObjectId(5)).expect("a file"), None);
         for (id, number) in [(5, "1"), (6, "2"), (5, "3")] {
             foreseen.set(contacts, ObjectId(id), &phone(number)).expect("a file");
@@ -129,10 +134,10 @@ mod tests {
         assert_eq!(foreseen.properties(contacts, ObjectId(5)).expect("a file"), Some(phone("3")));
         assert_eq!(foreseen.properties(contacts, ObjectId(6)).expect("a file"), Some(phone("2")));
         let email = KeyHash::of_value(contacts, "email", "a@x.example");
-        assert_eq!(foreseen.holder(email).expect("memory"), Holder::AsInPortal);
+        assert_eq!(foreseen.holder(email).expect("memory"), ValueHolder::AsInPortal);
         foreseen.find_by(email, ObjectId(5)).expect("memory");
-        assert_eq!(foreseen.holder(email).expect("memory"), Holder::Record(ObjectId(5)));
+        assert_eq!(foreseen.holder(email).expect("memory"), ValueHolder::Record(ObjectId(5)));
         foreseen.free(email).expect("memory");
-        assert_eq!(foreseen.holder(email).expect("memory"), Holder::Nobody);
+        assert_eq!(foreseen.holder(email).expect("memory"), ValueHolder::Nobody);
     }
 }

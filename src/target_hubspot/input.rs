@@ -104,13 +104,13 @@ pub(super) fn null_too<'de: 'l, 'l, D: Deserializer<'de>>(deserializer: D) -> Re
 
 /// The members of an object.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(super) struct ObjectMembers {
     values: BTreeMap<String, Box<RawValue>>,
     /// A field that the object has twice, with two values.
     twice: Option<String>,
 }
 
-impl Members {
+impl ObjectMembers {
     /// The members, where none has two values.
     ///
     /// # Errors
@@ -123,18 +123,18 @@ impl Members {
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for ObjectMembers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EachMember;
         impl<'de> Visitor<'de> for EachMember {
-            type Value = Members;
+            type Value = ObjectMembers;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members, M::Error> {
-                let mut fields = Members::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ObjectMembers, M::Error> {
+                let mut fields = ObjectMembers::default();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     if fields.values.get(&name).is_some_and(|known| known.get() != value.get()) {
                         fields.twice.get_or_insert_with(|| name.clone());
@@ -194,9 +194,9 @@ pub(super) fn parse(line: &Line) -> Result<InputMessage, InputError> {
         }
         ("RECORD", Some(stream)) => {
             // What is wrong with it in particular could quote its values.
-            let members = envelope.record.and_then(|record| serde_json::from_str::<Members>(record.get()).ok());
+            let members = envelope.record.and_then(|record| serde_json::from_str::<ObjectMembers>(record.get()).ok());
             let no_object = || "its record is no object with names and values".to_owned();
-            match members.ok_or_else(no_object).and_then(Members::once) {
+            match members.ok_or_else(no_object).and_then(ObjectMembers::once) {
                 Ok(fields) => {
                     Ok(InputMessage::Record(InputRecord { stream, fields, delivery_key: envelope.delivery_key }))
                 }

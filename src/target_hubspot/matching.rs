@@ -53,7 +53,7 @@ impl StoredRecord {
     }
 
     /// Whether a company has a domain, be it as one of a company that was merged into it. One without any may have had it.
-    fn has_domain(&self, domain: &str) -> bool {
+    pub(super) fn has_domain(&self, domain: &str) -> bool {
         let own = self.text("domain").map(str::trim).filter(|own| !own.is_empty());
         let further = self.text("hs_additional_domains").unwrap_or_default();
         own.is_none_or(|own| bare_domain(own) == bare_domain(domain))
@@ -270,6 +270,19 @@ async fn by_id(
         }
     }
     Ok(ByKey { stored, failed, ..ByKey::default() })
+}
+
+/// Companies by id, with their domains.
+///
+/// # Errors
+/// Errors that concern no single company.
+pub(super) async fn companies_by_id(
+    client: &Client,
+    ids: &BTreeSet<String>,
+    names: BTreeSet<String>,
+) -> Result<HashMap<String, StoredRecord>, ClientError> {
+    let names = names.into_iter().chain(["domain", "hs_additional_domains"].map(str::to_owned)).collect();
+    Ok(by_id(client, &ObjectType::COMPANIES, ids, &names).await?.stored)
 }
 
 /// Companies by domain, through the search, whose index lags: what was created under its key is found by that.

@@ -47,6 +47,11 @@ impl RecordIndex {
         self.records.get(lookup_key(&reference.to, reference.lookup_by, &reference.value))
     }
 
+    /// A company that this run wrote or referred to, by a domain that it has or had.
+    pub(super) fn company(&self, domain: &str) -> io::Result<Option<ObjectId>> {
+        self.records.get(lookup_key(&ObjectType::COMPANIES, LookupBy::Domain, domain))
+    }
+
     /// A contact's deal by its name.
     pub(super) fn deal(&self, contact: ObjectId, name: &str) -> io::Result<Option<ObjectId>> {
         self.records.get(KeyHash::of_deal(contact, name))

@@ -1,6 +1,7 @@
 //! Brings lines of one type into the portal: what they refer to is looked up, then they themselves, then what differs is
 //! written, then they are associated.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
@@ -16,14 +17,14 @@ use super::foreseen::ForeseenRecords;
 use super::groups::{LineHashes, RecordGroup, Wave, form};
 use super::identity::{KeyHash, folded};
 use super::lookups::REQUESTS_AT_ONCE;
-use super::matching::{Lookup, find};
+use super::matching::{Lookup, companies_by_id, find, names_of};
 use super::outcome_log::{OutcomeLog, not_taken};
 use super::plan::{MatchBy, StreamPlan};
 use super::record_index::{RecordIndex, lookup_key};
 use super::references::{Resolution, resolve};
 use super::write_batch::{WriteBatch, deliver};
 use super::write_step::{
-    Change, ResolvedLine, WriteAction, WriteContext, WriteStep, WrittenRecord, create_operation, step,
+    Change, ResolvedLine, WriteAction, WriteContext, WriteStep, WrittenRecord, create_operation, is_placeholder, step,
 };
 use super::writing::{Operation, PendingInput, Rejection};
 use crate::client::{MAX_ASSOCIATIONS, MAX_BATCH, ObjectId, ObjectType};
@@ -111,10 +112,37 @@ impl Writer {
                 found[at] = one;
             }
         }
+        self.find_companies_of_run(ready, &mut found).await?;
         if self.context.dry {
             dry_run::find_foreseen(&self.foreseen, ready, &mut found)?;
         }
         Ok(found)
+    }
+
+    /// Looks by id for companies that this run wrote through another stream: the search by domain lags.
+    async fn find_companies_of_run(&self, ready: &[ResolvedLine], found: &mut [Lookup]) -> Result<(), TargetError> {
+        let mut written: BTreeMap<usize, String> = BTreeMap::new();
+        for (at, line) in ready.iter().enumerate() {
+            if let (MatchBy::CompanyDomain(_), Lookup::Absent | Lookup::AbsentUnder(_), Some(domain)) =
+                (&line.desired.plan.match_by, &found[at], &line.desired.key)
+                && let Some(id) = self.index.company(domain)?.filter(|id| !is_placeholder(*id))
+            {
+                written.insert(at, id.to_string());
+            }
+        }
+        if written.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<&ResolvedLine> = written.keys().map(|at| &ready[*at]).collect();
+        let ids = written.values().cloned().collect();
+        let companies = companies_by_id(&self.context.client, &ids, names_of(&lines)).await?;
+        for (at, id) in written {
+            let domain = ready[at].desired.key.as_deref().unwrap_or_default();
+            if let Some(company) = companies.get(&id).filter(|company| company.has_domain(domain)) {
+                found[at] = Lookup::Found(company.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Takes out and defers the lines whose references do not exist yet, and later lines of the same records.

@@ -127,6 +127,33 @@ fn a_company_whose_domain_was_changed_is_another_company() {
 }
 
 #[test]
+fn a_company_of_two_streams_is_one_company_although_the_search_lags() {
+    let portal = empty();
+    let unique = PropertyDef { has_unique_value: true, ..PropertyDef::new("company_no", "string", "text") };
+    portal.define_property("companies", unique);
+    portal.set_search_lag(std::time::Duration::from_secs(3_600));
+    let mut target = Target::of(&portal);
+    target.set("streams", json!({"numbered": {"object_type": "companies", "id_property": "company_no"}}));
+    let numbered = |domain: &str| record("numbered", json!({"company_no": "1", "domain": domain, "name": "A"}));
+    let named = |domain: &str, name: &str| record("companies", json!({"domain": domain, "name": name}));
+    let messages = [
+        schema("numbered", &["company_no"]),
+        schema("companies", &["domain"]),
+        numbered("a.example"),
+        named("a.example", "B"),
+        // The domain goes to another company.
+        numbered("b.example"),
+        named("a.example", "C"),
+        named("b.example", "D"),
+    ];
+    target.deliver(&messages).succeeded();
+    assert_eq!(live(&portal, "companies").len(), 2, "{}", target.log());
+    assert_eq!(with(&portal, "companies", "domain", "a.example")["properties"]["name"], "C");
+    let one = with(&portal, "companies", "company_no", "1");
+    assert_eq!((&one["properties"]["domain"], &one["properties"]["name"]), (&json!("b.example"), &json!("D")));
+}
+
+#[test]
 fn a_domain_is_known_in_the_form_that_hubspot_keeps() {
     let portal = empty();
     let target = Target::of(&portal);
