@@ -75,7 +75,7 @@ impl ForeseenRecords {
     pub(super) fn properties(&self, object_type: &ObjectType, id: ObjectId) -> io::Result<Option<StoredProperties>> {
         let place = self.places.get(KeyHash::of_id(object_type, id))?;
         let (Some(ObjectId(place)), Some(file)) = (place, &self.file) else { return Ok(None) };
-        let mut length = [0; LENGTH_BYTES as usize];
+        let mut length = [0; size_of::<u64>()];
         file.read_exact_at(&mut length, place)?;
         let mut text = vec![0; usize::try_from(u64::from_be_bytes(length)).map_err(io::Error::other)?];
         file.read_exact_at(&mut text, place + LENGTH_BYTES)?;

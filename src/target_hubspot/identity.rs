@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::client::{ObjectId, ObjectType};
+use crate::hex::hex;
 
 /// The longest key that is used as it is; longer ones are hashed.
 const MAX_KEY: usize = 200;
@@ -149,7 +150,7 @@ fn plain_or_hashed(key: String) -> String {
 }
 
 fn hashed(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
 
 use super::lines_file::LinesFile;
 use super::writing::Rejection;
@@ -91,7 +90,7 @@ impl Rejects {
 pub(super) fn is_rejected_line(text: &str) -> bool {
     #[derive(Deserialize)]
     struct Marked {
-        rejected: Option<BTreeMap<String, IgnoredAny>>,
+        rejected: Option<Map<String, Value>>,
     }
     text.contains("\"rejected\"") && serde_json::from_str::<Marked>(text).is_ok_and(|one| one.rejected.is_some())
 }
