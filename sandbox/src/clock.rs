@@ -63,10 +63,10 @@ pub(crate) fn write_instant(out: &mut Vec<u8>, at: Millis) {
     let days = at.div_euclid(DAY);
     let in_day = at.rem_euclid(DAY);
     let (year, month, day) = civil_date(days);
-    if !(0..=9_999).contains(&year) {
-        out.extend_from_slice(year.to_string().as_bytes());
-    } else {
+    if (0..=9_999).contains(&year) {
         digits(out, year, 4);
+    } else {
+        out.extend_from_slice(year.to_string().as_bytes());
     }
     out.push(b'-');
     digits(out, month, 2);

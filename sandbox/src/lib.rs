@@ -6,6 +6,13 @@
 //! one in the process; the `hubspot-sandbox` program runs one on its own, moved by its
 //! `/_sandbox/...` control paths.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "figures of a fake portal are small"
+)]
+
 mod active_faults;
 mod api_request;
 mod api_response;

@@ -82,7 +82,7 @@ impl RateLimiter {
     }
 
     /// Seconds until a limit lets the next request through.
-    pub(crate) fn retry_after(&self, limit: RateLimitKind, now: Millis) -> i64 {
+    pub(crate) fn retry_after(limit: RateLimitKind, now: Millis) -> i64 {
         match limit {
             RateLimitKind::Secondly => 1,
             RateLimitKind::TenSecondly => 10,

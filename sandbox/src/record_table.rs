@@ -143,7 +143,7 @@ impl RecordTable {
             _ => Bound::Included(from),
         };
         let virtual_rows = (first..count).map(|index| self.virtual_row(index));
-        let held = self.held.range((start, Bound::Unbounded)).map(|(id, held)| (*id, held_row(held)));
+        let held = self.held.range((start, Bound::Unbounded)).map(|(id, held)| (*id, held_row(held.as_ref())));
         virtual_rows.chain(held)
     }
 
@@ -152,7 +152,7 @@ impl RecordTable {
         if self.held.is_empty() {
             return (id, TableRow::Generated(index));
         }
-        (id, self.held.get(&id).map_or(TableRow::Generated(index), held_row))
+        (id, self.held.get(&id).map_or(TableRow::Generated(index), |held| held_row(held.as_ref())))
     }
 
     pub(crate) fn head(&self, row: &TableRow) -> Option<RecordHeader> {
@@ -172,6 +172,6 @@ impl RecordTable {
     }
 }
 
-fn held_row(held: &Option<Arc<CrmRecord>>) -> TableRow {
-    held.as_ref().map_or(TableRow::Deleted, |record| TableRow::Stored(record.clone()))
+fn held_row(held: Option<&Arc<CrmRecord>>) -> TableRow {
+    held.map_or(TableRow::Deleted, |record| TableRow::Stored(record.clone()))
 }

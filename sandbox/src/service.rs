@@ -216,7 +216,7 @@ impl PortalService {
         let mut usage = self.usage();
         usage.admit(endpoint.pool(), now).map_err(|limit| {
             let response = errors.rate_limited(limit);
-            let wait = usage.retry_after(limit, now);
+            let wait = RateLimiter::retry_after(limit, now);
             Box::new(if usage.sends_retry_after() { response.header("Retry-After", wait) } else { response })
         })?;
         match endpoint.scopes().into_iter().find(|scope| !scopes.iter().any(|granted| granted == scope)) {

@@ -1,13 +1,11 @@
 //! The portal's own details and its quota.
 
-use std::sync::atomic::Ordering;
-
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::objects::json;
+use super::malformed::decode_json;
 use super::request::{Endpoint, Request};
 use super::{Client, ClientError, ObjectId, lenient};
 
@@ -55,10 +53,11 @@ impl Client {
     /// # Errors
     /// Any [`ClientError`]; [`ClientError::Unauthorized`] for a wrong token.
     pub async fn account(&self) -> Result<Account, ClientError> {
-        let account: Account = self.call(Request::get(Endpoint::Account, self.paths.account("details")), json).await?;
+        let account: Account =
+            self.call(Request::get(Endpoint::Account, self.paths.account("details")), decode_json).await?;
         // No zone is further away than 14 hours.
         if let Some(offset) = account.utc_offset_millis.filter(|offset| offset.abs() <= 24 * 3_600_000) {
-            self.utc_offset_millis.store(offset, Ordering::Relaxed);
+            self.clock.learn_offset(offset);
         }
         Ok(account)
     }
@@ -89,7 +88,8 @@ impl Client {
             results: Vec<Value>,
         }
         let url = self.paths.account("api-usage/daily/private-apps");
-        let usages = self.call(Request::get(Endpoint::DailyUsage, url), |body: Bytes| json::<Usages>(body)).await?;
+        let usages =
+            self.call(Request::get(Endpoint::DailyUsage, url), |body: Bytes| decode_json::<Usages>(body)).await?;
         Ok(usages.results.first().and_then(DailyUsage::of))
     }
 }

@@ -7,53 +7,20 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use percent_encoding::percent_decode_str;
 
-use super::associations::{AssociationResponse, Associations, batch, parse_response, read_record};
+use super::association_input::{AssociationInput, encode_batch};
+use super::associations::{AssociationResponse, Associations, parse_response, read_record};
 use super::request::{Endpoint, Request, encode};
 use super::{Client, ClientError, ObjectId, ObjectType};
 
-/// Inputs of one association batch read.
-/// <https://developers.hubspot.com/docs/api-reference/latest/crm/associations/associate-records/guide>
-const MAX_INPUTS: usize = 1000;
 /// What a portal took before 2025. A batch of no more inputs is not cut because an answer is late.
 const MIN_INPUTS: usize = 100;
-/// Batches that succeed before larger ones are tried again.
-const SUCCESSES_TO_GROW: u32 = 8;
 /// Records of one call that HubSpot may refuse one by one before the refusal counts for all.
 const MAX_REFUSED: usize = 50;
 /// How often a record is asked for in batches before it is asked for alone.
 const TOGETHER: u32 = 2;
-
-/// A record to ask for.
-#[derive(Debug, Clone)]
-pub(super) struct Input {
-    pub(super) id: ObjectId,
-    /// The cursor of its next page; none: its first page.
-    pub(super) after: Option<String>,
-    /// How often an answer has left it open.
-    open: u32,
-}
-
-/// What a client has learned of a portal's association batch reads.
-#[derive(Debug)]
-pub(super) struct AssociationBatches {
-    size: Mutex<BatchSize>,
-    /// The portal says so of records without associations, so that silence means something else.
-    excuses: AtomicBool,
-}
-
-/// How many inputs a batch may have.
-#[derive(Debug)]
-struct BatchSize {
-    most: usize,
-    successes: u32,
-    /// A portal that takes no more, whatever is in the batch.
-    is_final: bool,
-}
 
 /// One call in progress.
 struct AssociationRead<'c> {
@@ -62,42 +29,15 @@ struct AssociationRead<'c> {
     to: &'c ObjectType,
     found: Associations,
     /// Batches to ask for, the next one last.
-    batches: Vec<Vec<Input>>,
+    batches: Vec<Vec<AssociationInput>>,
     /// Records that have no answer yet.
-    open: Vec<Input>,
+    open: Vec<AssociationInput>,
     /// Records that were refused alone.
     refusals: usize,
     /// Records whose own endpoint refuses them, too.
     refused: Vec<ObjectId>,
     /// A batch of this size was refused, and no record alone explains it so far.
     refused_size: Option<usize>,
-}
-
-impl Default for AssociationBatches {
-    fn default() -> Self {
-        let size = BatchSize { most: MAX_INPUTS, successes: 0, is_final: false };
-        Self { size: Mutex::new(size), excuses: AtomicBool::new(false) }
-    }
-}
-
-impl AssociationBatches {
-    fn size(&self) -> usize {
-        self.size.lock().unwrap_or_else(PoisonError::into_inner).most
-    }
-
-    fn succeeded(&self) {
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        size.successes += 1;
-        if !size.is_final && size.successes >= SUCCESSES_TO_GROW && size.most < MAX_INPUTS {
-            (size.most, size.successes) = ((size.most * 2).min(MAX_INPUTS), 0);
-        }
-    }
-
-    fn shrink(&self, to: usize, is_final: bool) {
-        let mut size = self.size.lock().unwrap_or_else(PoisonError::into_inner);
-        (size.most, size.successes) = (size.most.min(to.max(1)), 0);
-        size.is_final |= is_final;
-    }
 }
 
 impl Client {
@@ -113,7 +53,7 @@ impl Client {
         to: &ObjectType,
         ids: &[ObjectId],
     ) -> Result<Associations, ClientError> {
-        let inputs: Vec<Input> = ids.iter().map(|id| Input { id: *id, after: None, open: 0 }).collect();
+        let inputs: Vec<AssociationInput> = ids.iter().map(|id| AssociationInput::first_page(*id)).collect();
         let mut read = AssociationRead {
             client: self,
             from,
@@ -143,7 +83,7 @@ impl Client {
     /// [`ClientError::MissingScopes`] when the token may not; [`ClientError::Refused`] when the portal does not know one of
     /// the types; any other.
     pub async fn probe_associations(&self, from: &ObjectType, to: &ObjectType) -> Result<(), ClientError> {
-        match self.read_batch(from, to, &[Input { id: ObjectId(1), after: None, open: 0 }]).await {
+        match self.read_batch(from, to, &[AssociationInput::first_page(ObjectId(1))]).await {
             // It may be the id that is refused: the types have an endpoint of their own.
             Err(ClientError::Refused { status: 400 | 404, .. }) => {
                 self.list_association_types(from, to).await.map(drop)
@@ -156,10 +96,10 @@ impl Client {
         &self,
         from: &ObjectType,
         to: &ObjectType,
-        asked: &[Input],
+        asked: &[AssociationInput],
     ) -> Result<AssociationResponse, ClientError> {
         let url = format!("{}/batch/read", self.paths.associations(from, to));
-        let request = Request::post_json(Endpoint::Associations, url, batch(asked));
+        let request = Request::post_json(Endpoint::Associations, url, encode_batch(asked));
         self.call(request, |body| parse_response(&body)).await
     }
 
@@ -229,31 +169,28 @@ impl AssociationRead<'_> {
     }
 
     /// Puts inputs into batches; the first inputs are asked for first.
-    fn enqueue(&mut self, inputs: Vec<Input>, size: usize) {
-        self.batches.extend(inputs.chunks(size.max(1)).rev().map(<[Input]>::to_vec));
+    fn enqueue(&mut self, inputs: Vec<AssociationInput>, size: usize) {
+        self.batches.extend(inputs.chunks(size.max(1)).rev().map(<[AssociationInput]>::to_vec));
     }
 
     /// Takes what an answer says of each input.
-    fn account(&mut self, asked: Vec<Input>, response: AssociationResponse) {
+    fn account(&mut self, asked: Vec<AssociationInput>, response: AssociationResponse) {
         let AssociationResponse { found, named, cursors, absent, is_clean } = response;
         let batches = &self.client.association_batches;
-        batches.succeeded();
-        if !absent.is_empty() {
-            batches.excuses.store(true, Ordering::Relaxed);
-        }
+        batches.succeeded(!absent.is_empty());
         let mut cursors: HashMap<ObjectId, String> = cursors.into_iter().collect();
         let mut pages = Vec::new();
         let ids: HashSet<ObjectId> = asked.iter().map(|input| input.id).collect();
         for mut input in asked {
             match cursors.remove(&input.id) {
                 Some(next) if leads_on(input.after.as_deref(), &next) => {
-                    pages.push(Input { after: Some(next), open: 0, ..input });
+                    pages.push(AssociationInput { after: Some(next), open: 0, ..input });
                 }
                 // Its cursors do not work here.
-                Some(_) => self.open.push(Input { after: None, open: u32::MAX, ..input }),
+                Some(_) => self.open.push(AssociationInput { after: None, open: u32::MAX, ..input }),
                 None if named.contains(&input.id) || absent.contains(&input.id) => {}
                 // A portal that never excuses a record is silent about those without associations.
-                None if is_clean && input.open > 0 && !batches.excuses.load(Ordering::Relaxed) => {}
+                None if is_clean && input.open > 0 && !batches.excuses_records() => {}
                 None => {
                     input.open += 1;
                     self.open.push(input);
@@ -266,7 +203,7 @@ impl AssociationRead<'_> {
     }
 
     /// What to do about a batch that failed.
-    fn split(&mut self, mut asked: Vec<Input>, error: ClientError) -> Result<(), ClientError> {
+    fn split(&mut self, mut asked: Vec<AssociationInput>, error: ClientError) -> Result<(), ClientError> {
         let is_refused = error.is_of_input();
         let is_too_large = is_refused || matches!(error, ClientError::Failing { .. } | ClientError::Unreachable { .. });
         let size = asked.len();
@@ -276,7 +213,7 @@ impl AssociationRead<'_> {
                 self.refused_size = None;
                 self.refusals += 1;
             }
-            self.open.push(Input { after: None, open: u32::MAX, ..input });
+            self.open.push(AssociationInput { after: None, open: u32::MAX, ..input });
             return if self.refusals > MAX_REFUSED { Err(error) } else { Ok(()) };
         }
         if !is_too_large || (!is_refused && size <= MIN_INPUTS) {
@@ -302,9 +239,11 @@ impl AssociationRead<'_> {
     /// Asks again for what is open: together, then alone, at last by the record's own endpoint.
     async fn ask_again(&mut self) -> Result<(), ClientError> {
         let open = std::mem::take(&mut self.open);
-        let (together, alone): (Vec<Input>, Vec<Input>) = open.into_iter().partition(|input| input.open < TOGETHER);
+        let (together, alone): (Vec<AssociationInput>, Vec<AssociationInput>) =
+            open.into_iter().partition(|input| input.open < TOGETHER);
         self.enqueue(together, self.client.association_batches.size());
-        let (alone, by_record): (Vec<Input>, Vec<Input>) = alone.into_iter().partition(|input| input.open == TOGETHER);
+        let (alone, by_record): (Vec<AssociationInput>, Vec<AssociationInput>) =
+            alone.into_iter().partition(|input| input.open == TOGETHER);
         self.enqueue(alone, 1);
         for input in by_record {
             match self.client.list_associations(self.from, self.to, input.id).await {
@@ -353,16 +292,5 @@ mod tests {
         assert_eq!(decoded("MC0yLTE1OTc0MDA2NTg%3D").as_deref(), Some("MC0yLTE1OTc0MDA2NTg="));
         assert_eq!(decoded("plain"), None);
         assert_eq!(decoded("%zz%").as_deref(), Some("%zz%"));
-    }
-
-    #[test]
-    fn batches_grow_again_unless_the_portal_takes_no_more() {
-        let batches = AssociationBatches::default();
-        batches.shrink(500, false);
-        (0..SUCCESSES_TO_GROW).for_each(|_| batches.succeeded());
-        assert_eq!(batches.size(), MAX_INPUTS);
-        batches.shrink(100, true);
-        (0..10 * SUCCESSES_TO_GROW).for_each(|_| batches.succeeded());
-        assert_eq!(batches.size(), 100);
     }
 }

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::association_reads::Input;
-use super::objects::Paging;
-use super::{Malformed, ObjectId};
+use super::ids::ObjectId;
+use super::malformed::Malformed;
+use super::paging::Paging;
 
 /// The associations of many records with the records of one type.
 #[derive(Debug, Default)]
@@ -140,7 +139,7 @@ impl Associations {
     }
 
     /// Adds what one record is associated with.
-    fn push<'a>(&mut self, from: ObjectId, to: Vec<ToOne<'a>>) {
+    fn push(&mut self, from: ObjectId, to: Vec<ToOne<'_>>) {
         for mut one in to {
             // The association counts even where its type is not told.
             if one.types.is_empty() {
@@ -165,17 +164,6 @@ impl Associations {
         });
         u32::try_from(index).expect("fewer types than links")
     }
-}
-
-pub(super) fn batch(inputs: &[Input]) -> Vec<u8> {
-    let inputs: Vec<_> = inputs
-        .iter()
-        .map(|Input { id, after, .. }| match after {
-            Some(after) => json!({"id": id.to_string(), "after": after}),
-            None => json!({"id": id.to_string()}),
-        })
-        .collect();
-    json!({ "inputs": inputs }).to_string().into_bytes()
 }
 
 /// The associations in a batch read's answer.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
+use super::error::ClientError;
+use super::ids::ObjectType;
 use super::request::encode;
-use super::{ClientError, ObjectType};
 
 /// What is read in place of properties that are all refused; without any name HubSpot gives its default ones.
 const ID_PROPERTY: &str = "hs_object_id";
@@ -30,6 +31,12 @@ impl DeniedProperties {
         is_new || properties.iter().all(|property| property != ID_PROPERTY)
     }
 
+    /// The properties of a type that were refused.
+    pub(super) fn of(&self, object_type: &ObjectType) -> Vec<String> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().filter(|(of, _)| of == object_type).map(|(_, name)| name.clone()).collect()
+    }
+
     /// Whether a property was refused.
     pub(super) fn has(&self, object_type: &ObjectType, property: &str) -> bool {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -46,13 +53,5 @@ impl DeniedProperties {
         }
         let kept: Vec<&str> = list.split(',').filter(|name| !refused.iter().any(|one| one == name)).collect();
         if kept.is_empty() { ID_PROPERTY.into() } else { kept.join(",").into() }
-    }
-}
-
-impl super::Client {
-    /// The properties of a type that HubSpot has refused to show so far.
-    pub fn denied_properties(&self, object_type: &ObjectType) -> Vec<String> {
-        let known = self.denied.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().filter(|(of, _)| of == object_type).map(|(_, name)| name.clone()).collect()
     }
 }

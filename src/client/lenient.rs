@@ -1,5 +1,6 @@
 //! Members of an answer that are told and never needed: null, absent or of another type, they end nothing.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -41,6 +42,12 @@ pub(super) fn number(value: &Value) -> Option<i64> {
 /// An id of a portal likewise.
 pub(super) fn optional_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(optional_number(deserializer)?.and_then(|id| u64::try_from(id).ok()))
+}
+
+/// A value of any type that can be decoded; none for anything else.
+pub(super) fn optional<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(from)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// A key: text or a number, and not empty.

@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::objects::{Paging, json};
+use super::malformed::{Malformed, decode_json};
+use super::paging::Paging;
 use super::request::{Endpoint, Request, encode};
-use super::{Client, ClientError, Malformed, ObjectType, lenient};
+use super::{Client, ClientError, ObjectType, lenient};
 
 /// Owners a page: 500 is accepted and not documented.
 const OWNERS_PER_PAGE: u32 = 500;
@@ -109,7 +110,7 @@ struct Results {
 /// # Errors
 /// When it is none.
 pub fn decode_properties(body: Bytes) -> Result<Vec<Property>, Malformed> {
-    let answer: Results = json(body)?;
+    let answer: Results = decode_json(body)?;
     Ok(rows(answer.results, "property definitions"))
 }
 
@@ -189,7 +190,7 @@ impl Client {
     /// Any [`ClientError`].
     pub async fn list_pipelines(&self, object_type: &ObjectType) -> Result<Vec<Pipeline>, ClientError> {
         let url = self.paths.pipelines(object_type);
-        let answer = self.call(Request::get(Endpoint::Pipelines, url), json::<Results>).await?;
+        let answer = self.call(Request::get(Endpoint::Pipelines, url), decode_json::<Results>).await?;
         let pipelines: Vec<Pipeline> = rows(answer.results, "pipelines");
         Ok(pipelines.into_iter().map(Pipeline::with_stages).collect())
     }
@@ -200,7 +201,7 @@ impl Client {
     /// Any [`ClientError`].
     pub async fn list_schemas(&self) -> Result<Vec<ObjectSchema>, ClientError> {
         let url = format!("{}?archived=false", self.paths.schemas());
-        let answer = self.call(Request::get(Endpoint::Schemas, url), json::<Results>).await?;
+        let answer = self.call(Request::get(Endpoint::Schemas, url), decode_json::<Results>).await?;
         Ok(rows(answer.results, "schemas of custom objects"))
     }
 
@@ -220,7 +221,7 @@ impl Client {
                 url.push_str(&encode(cursor));
             }
             let read = |body: Bytes| {
-                let page: Results = json(body)?;
+                let page: Results = decode_json(body)?;
                 let next = page.paging.as_ref().and_then(Paging::after);
                 match next.is_some_and(|next| cursors.contains(&next)) {
                     true => Err(Malformed::new("its cursor leads back")),
@@ -249,7 +250,7 @@ impl Client {
     /// [`ClientError::MissingScopes`] when it may not; any other.
     pub async fn probe_owners(&self) -> Result<(), ClientError> {
         let url = format!("{}?limit=1", self.paths.owners());
-        self.call(Request::get(Endpoint::Owners, url), json::<Results>).await.map(drop)
+        self.call(Request::get(Endpoint::Owners, url), decode_json::<Results>).await.map(drop)
     }
 }
 

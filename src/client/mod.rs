@@ -1,50 +1,61 @@
 //! HubSpot's API: one HTTP path with budgets, tokens and retries, and a typed function for each endpoint used.
 
 mod account;
+mod association_input;
 mod association_reads;
 mod associations;
 mod budget;
 mod buffer;
 mod call_stats;
+mod clock;
+mod connection;
+mod consequence;
+mod credential_fault;
 mod daily_reserve;
 mod denied;
 mod error;
+mod error_body;
 mod ids;
 mod lenient;
+mod malformed;
 mod meaning;
 mod metadata;
 mod object_types;
 mod objects;
+mod paging;
+mod refusal;
 mod request;
 mod response;
 mod retry;
 mod scopes;
 mod search;
+mod sizes;
 mod token;
 mod token_cache;
+mod transport_error;
 mod validations;
 mod write;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use reqwest::redirect;
 use secrecy::SecretString;
 use tokio::sync::watch;
-
-use crate::config::Credentials;
 
 pub use account::{Account, DailyUsage};
 pub use associations::{AssociationType, Associations, Link, decode_associations};
 pub use buffer::Buffer;
 pub use call_stats::{CallStats, CallStatsSnapshot};
-pub use error::{ClientError, CredentialFault, RefusalReason};
+pub use connection::Connection;
+pub use credential_fault::CredentialFault;
+pub use error::{ClientError, RefusalReason};
 pub use ids::{ObjectId, ObjectType, PageCursor};
+pub use malformed::Malformed;
 pub use metadata::{ObjectSchema, Owner, Pipeline, Property, Stage, decode_properties};
-pub use objects::{ListRequest, MAX_BATCH, Malformed, encode_properties};
+pub use objects::{ListRequest, MAX_BATCH, encode_properties};
 pub use request::Endpoint;
 pub use search::{SearchFilter, SearchHit, SearchPage};
 pub use validations::{PropertyValidation, ValidationRule};
@@ -53,42 +64,15 @@ pub use write::{
     StoredObject, ValuesRead, WriteError,
 };
 
-use association_reads::AssociationBatches;
 use budget::Budget;
+use clock::ServerClock;
 use daily_reserve::{DailyReserve, InFlightRequest};
 use denied::DeniedProperties;
 use request::{Paths, Request};
 use response::Response;
 use retry::{RequestFailure, RetryDecision, RetryPolicy, RetryState};
-use search::SearchPageSize;
-use token::Tokens;
-
-/// How to reach a portal, and how hard to try.
-#[derive(Debug, Clone)]
-pub struct Connection {
-    /// Scheme and host, `https://api.hubapi.com`.
-    pub base_url: String,
-    /// `YYYY-MM`, or `v3`.
-    pub api_version: String,
-    /// The token or OAuth grant.
-    pub credentials: Credentials,
-    /// Where OAuth tokens are kept across runs.
-    pub token_cache: Option<PathBuf>,
-    /// The User-Agent header.
-    pub user_agent: String,
-    /// A request without a complete response has failed after this long.
-    pub request_timeout: Duration,
-    /// Requests per ten seconds of the general pool; none: learned from the headers.
-    pub requests_per_10s: Option<u32>,
-    /// Share of each limit that may be used, above 0 and at most 1.
-    pub rate_limit_share: f64,
-    /// Share of the daily quota that is not used; 0: none.
-    pub daily_reserve: f64,
-    /// How often a request is sent again.
-    pub retry_attempts: u32,
-    /// The wait before the first repeat.
-    pub retry_delay: Duration,
-}
+use sizes::{AssociationBatches, SearchPageSize};
+use token::{Grant, Tokens};
 
 /// A client of one portal.
 #[derive(Debug)]
@@ -102,13 +86,8 @@ pub struct Client {
     denied: DeniedProperties,
     association_batches: AssociationBatches,
     search_page_size: SearchPageSize,
-    /// The latest `Date` header, in epoch seconds; 0 before the first answer.
-    server_seconds: AtomicI64,
-    /// A drift between the clocks was logged.
-    is_drift_logged: AtomicBool,
+    clock: ServerClock,
     daily_reserve: DailyReserve,
-    /// The portal's offset from UTC in milliseconds; [`UNKNOWN`] until the account is read.
-    utc_offset_millis: AtomicI64,
 }
 
 /// Connections that are kept for the next requests: as many as HubSpot's quota takes at a second of latency. Each may keep
@@ -116,12 +95,6 @@ pub struct Client {
 const MAX_IDLE_CONNECTIONS: usize = 16;
 /// No pause between two requests for the same records is longer.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// No offset from UTC.
-const UNKNOWN: i64 = i64::MIN;
-/// A warning says so when HubSpot's clock is further ahead of this machine's.
-const MAX_DRIFT: TimeDelta = TimeDelta::minutes(5);
-const DAY_MILLIS: i64 = 24 * 3_600_000;
-
 impl Client {
     /// A client that has sent no request yet.
     ///
@@ -137,7 +110,7 @@ impl Client {
             .redirect(redirect::Policy::none())
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .build()
-            .map_err(|error| ClientError::Setup { reason: error::chain(&error) })?;
+            .map_err(|error| ClientError::Setup { reason: transport_error::chain(&error) })?;
         Ok(Self {
             http,
             paths: Paths::new(&connection.base_url, &connection.api_version),
@@ -148,39 +121,20 @@ impl Client {
             denied: DeniedProperties::default(),
             association_batches: AssociationBatches::default(),
             search_page_size: SearchPageSize::default(),
-            server_seconds: AtomicI64::new(0),
-            is_drift_logged: AtomicBool::new(false),
+            clock: ServerClock::default(),
             daily_reserve: DailyReserve::new(connection.daily_reserve),
-            utc_offset_millis: AtomicI64::new(UNKNOWN),
         })
     }
 
     /// The earlier of two clocks, in whole milliseconds: HubSpot's as of its latest answer, and this machine's. What is read
     /// is bounded by it, so that a clock that is ahead leaves nothing out.
     pub fn server_now(&self) -> DateTime<Utc> {
-        let local = Utc::now().timestamp_millis();
-        let now = match self.server_seconds.load(Ordering::Relaxed) {
-            0 => local,
-            seconds => local.min(seconds.saturating_mul(1000)),
-        };
-        DateTime::from_timestamp_millis(now).unwrap_or(DateTime::UNIX_EPOCH)
+        self.clock.now()
     }
 
     /// The wait before a request is first sent again.
     pub fn retry_delay(&self) -> Duration {
         self.retry.delay
-    }
-
-    /// Takes the `Date` of an answer; it may lie before the last one's.
-    fn learn_date(&self, date: DateTime<Utc>) {
-        self.server_seconds.store(date.timestamp(), Ordering::Relaxed);
-        let drift = date - Utc::now();
-        if drift > MAX_DRIFT && !self.is_drift_logged.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "HubSpot's clock is {} s ahead of this machine's; what is read ends at the earlier of both",
-                drift.num_seconds()
-            );
-        }
     }
 
     /// Waits as long as before the given repeat of a request, counted from 1.
@@ -207,13 +161,7 @@ impl Client {
     /// When the daily quota is reset: the next midnight in the portal's time zone, up to an hour off on the night when
     /// its clocks change. None before the account was read.
     pub fn quota_resets_at(&self) -> Option<DateTime<Utc>> {
-        let offset = self.utc_offset_millis.load(Ordering::Relaxed);
-        if offset == UNKNOWN {
-            return None;
-        }
-        let local = self.server_now().timestamp_millis() + offset;
-        let midnight = (local.div_euclid(DAY_MILLIS) + 1) * DAY_MILLIS;
-        Some(DateTime::UNIX_EPOCH + TimeDelta::milliseconds(midnight - offset))
+        self.clock.next_midnight()
     }
 
     /// What was called, how often, and what is left.
@@ -250,7 +198,7 @@ impl Client {
             // Taken after the budget's wait, or it could expire during it.
             let bearer = match request.endpoint {
                 Endpoint::Token => None,
-                _ => Some(Box::pin(self.tokens.bearer(self)).await?),
+                _ => Some(self.tokens.bearer(&|form| self.request_grant(form)).await?),
             };
             let exchanged = self.exchange(&request, bearer.as_ref()).await;
             drop(in_flight);
@@ -282,11 +230,17 @@ impl Client {
                 }
                 RetryDecision::RenewToken => {
                     let generation = bearer.map_or(0, |bearer| bearer.generation);
-                    Box::pin(self.tokens.renew(self, generation)).await?;
+                    self.tokens.renew(&|form| self.request_grant(form), generation).await?;
                 }
                 RetryDecision::GiveUp => return Err(error.after(state.sent(), self.quota_resets_at())),
             }
         }
+    }
+
+    /// Asks the token endpoint. The future is boxed: it is part of the call that needs the token.
+    fn request_grant(&self, form: String) -> BoxFuture<'_, Result<Grant, ClientError>> {
+        let request = Request::post_form(Endpoint::Token, self.paths.token(), form);
+        Box::pin(self.call(request, |body| Grant::decode(&body)))
     }
 
     /// Refuses a request that would use calls of `daily_reserve`, where HubSpot reports how many calls are left.
@@ -313,10 +267,11 @@ impl Client {
         if let Some((content_type, body)) = &request.body {
             builder = builder.header(reqwest::header::CONTENT_TYPE, *content_type).body(body.clone());
         }
-        let response =
-            Response::read(builder).await.map_err(|failed| (failed.failure(), failed.into_error(request)))?;
+        let response = Response::read(builder)
+            .await
+            .map_err(|failed| (failed.failure(), ClientError::unreachable(request, &failed)))?;
         if let Some(date) = response.date {
-            self.learn_date(date);
+            self.clock.learn(date);
         }
         self.budget.learn(request.endpoint.pool(), &response.limits);
         self.call_stats.learn(&response.limits);

@@ -1,40 +1,17 @@
 //! Objects: the list and the batch read.
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::json;
 
+use super::malformed::{Malformed, decode_json};
 use super::request::{Endpoint, Request, encode};
 use super::{Client, ClientError, ObjectId, ObjectType, PageCursor};
 
 /// Inputs of one batch read.
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide>
 pub const MAX_BATCH: usize = 100;
-
-/// What is wrong with an answer that was a success.
-#[derive(Debug)]
-pub struct Malformed(pub(super) String);
-
-impl Malformed {
-    /// Says it in words that continue "the answer …".
-    pub fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-
-    /// Where the parser stumbled, without the values that its own words would quote: they are a customer's.
-    pub fn json(error: &serde_json::Error) -> Self {
-        let words = error.to_string();
-        let at = format!("at line {} column {}", error.line(), error.column());
-        if !error.is_data() || words.starts_with("missing field") {
-            return Self(words);
-        }
-        match words.rsplit_once(", expected ") {
-            Some((_, expected)) => Self(format!("a value is not {expected}")),
-            None => Self(format!("a value is not of its type {at}")),
-        }
-    }
-}
 
 /// A page of a list.
 #[derive(Debug, Clone, Copy)]
@@ -49,35 +26,6 @@ pub struct ListRequest<'r> {
     pub limit: u32,
     /// The properties' names with commas between, already encoded by [`encode_properties`].
     pub properties: &'r str,
-}
-
-/// `paging` of an answer.
-#[derive(Debug, Deserialize)]
-pub(super) struct Paging {
-    next: Option<Next>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Next {
-    /// Text; some answers write a number.
-    after: Value,
-}
-
-impl Paging {
-    /// The cursor of the next page.
-    pub(super) fn after(&self) -> Option<String> {
-        match &self.next.as_ref()?.after {
-            Value::String(text) if !text.is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        }
-    }
-}
-
-/// A field that no record depends on: none where it is null, absent or of another type.
-pub(super) fn lenient<'de, T: DeserializeOwned, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    let value = Value::deserialize(from)?;
-    Ok(serde_json::from_value(value).ok())
 }
 
 /// The value of a `properties` query parameter.
@@ -116,13 +64,18 @@ impl Client {
         }
     }
 
+    /// The properties of a type that HubSpot has refused to show so far.
+    pub fn denied_properties(&self, object_type: &ObjectType) -> Vec<String> {
+        self.denied.of(object_type)
+    }
+
     /// Asks for one object of a type, to see whether the token may.
     ///
     /// # Errors
     /// [`ClientError::MissingScopes`] when it may not; any other.
     pub async fn probe_objects(&self, object_type: &ObjectType) -> Result<(), ClientError> {
         let request = ListRequest { object_type, archived: false, after: None, limit: 1, properties: "hs_object_id" };
-        self.list_objects(request, json::<IgnoredAny>).await.map(drop)
+        self.list_objects(request, decode_json::<IgnoredAny>).await.map(drop)
     }
 
     /// Whether a type has no live object at all.
@@ -135,7 +88,7 @@ impl Client {
             results: Vec<IgnoredAny>,
         }
         let request = ListRequest { object_type, archived: false, after: None, limit: 1, properties: "hs_object_id" };
-        Ok(self.list_objects(request, json::<Page>).await?.results.is_empty())
+        Ok(self.list_objects(request, decode_json::<Page>).await?.results.is_empty())
     }
 
     /// Up to 100 objects by id, read by `decode` from the answer's body. Missing ids are missing in the answer; a
@@ -186,9 +139,4 @@ impl Client {
             }
         }
     }
-}
-
-/// Decodes a JSON answer.
-pub(super) fn json<T: DeserializeOwned>(body: Bytes) -> Result<T, Malformed> {
-    serde_json::from_slice(&body).map_err(|error| Malformed::json(&error))
 }

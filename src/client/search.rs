@@ -1,21 +1,15 @@
 //! Search: HubSpot's fast and eventually consistent path, used for ids alone.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::objects::{Paging, json as decode, lenient};
+use super::malformed::decode_json;
+use super::paging::Paging;
 use super::request::{Endpoint, Request};
-use super::{Client, ClientError, ObjectId, ObjectType};
-
-/// Records of one page of a search, HubSpot's maximum.
-/// <https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-crm>
-const MAX_PAGE: u32 = 200;
-/// The maximum until 2024; every portal takes it.
-const SMALL_PAGE: u32 = 100;
+use super::sizes::SearchPageSize;
+use super::{Client, ClientError, ObjectId, ObjectType, lenient};
 
 /// One filter; all filters of a search hold together.
 #[derive(Debug, Clone, Copy)]
@@ -59,21 +53,11 @@ pub struct SearchHit {
 
 #[derive(Deserialize)]
 struct SearchResponse {
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     total: Option<u64>,
     results: Vec<SearchHit>,
-    #[serde(default, deserialize_with = "lenient")]
+    #[serde(default, deserialize_with = "lenient::optional")]
     paging: Option<Paging>,
-}
-
-/// The records that one search returns at most: HubSpot's maximum until the portal refuses it.
-#[derive(Debug)]
-pub(super) struct SearchPageSize(AtomicU32);
-
-impl Default for SearchPageSize {
-    fn default() -> Self {
-        Self(AtomicU32::new(MAX_PAGE))
-    }
 }
 
 impl SearchPage {
@@ -118,12 +102,15 @@ impl Client {
         filters: &[SearchFilter<'_>],
         direction: &str,
     ) -> Result<SearchPage, ClientError> {
-        let limit = self.search_page_size.0.load(Ordering::Relaxed);
+        let limit = self.search_page_size.get();
         match self.search_page(object_type, filters, direction, limit).await {
-            Err(ClientError::Refused { status: 400 | 413, .. }) if limit > SMALL_PAGE => {
-                let search = self.search_page(object_type, filters, direction, SMALL_PAGE).await?;
-                tracing::info!("the search takes no pages of {limit}; reading {SMALL_PAGE} records a page");
-                self.search_page_size.0.store(SMALL_PAGE, Ordering::Relaxed);
+            Err(ClientError::Refused { status: 400 | 413, .. }) if limit > SearchPageSize::SMALL => {
+                let search = self.search_page(object_type, filters, direction, SearchPageSize::SMALL).await?;
+                tracing::info!(
+                    "the search takes no pages of {limit}; reading {} records a page",
+                    SearchPageSize::SMALL
+                );
+                self.search_page_size.shrink();
                 Ok(search)
             }
             answer => answer,
@@ -151,7 +138,7 @@ impl Client {
         });
         let url = format!("{}/search", self.paths.objects(object_type));
         let request = Request::post_json(Endpoint::Search, url, body.to_string().into_bytes());
-        let answer = self.call(request, |body: Bytes| decode::<SearchResponse>(body)).await?;
+        let answer = self.call(request, |body: Bytes| decode_json::<SearchResponse>(body)).await?;
         let count = u64::try_from(answer.results.len()).unwrap_or(u64::MAX);
         let has_more = count >= u64::from(limit) || answer.paging.is_some_and(|paging| paging.after().is_some());
         Ok(SearchPage { total: answer.total.unwrap_or(count), found: answer.results, has_more })

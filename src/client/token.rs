@@ -4,16 +4,20 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::request::{Endpoint, Request, encode};
+use super::error::ClientError;
+use super::lenient;
+use super::malformed::Malformed;
+use super::request::encode;
 use super::token_cache::TokenCache;
-use super::{Client, ClientError, Malformed, lenient};
 use crate::config::Credentials;
 
 /// A token is renewed this long before its end, or a fifth of its life if that is less.
@@ -63,15 +67,26 @@ pub(super) struct Bearer {
     pub(super) generation: u64,
 }
 
+/// Sends a form to the token endpoint.
+pub(super) type GrantRequest<'c> = dyn Fn(String) -> BoxFuture<'c, Result<Grant, ClientError>> + Sync + 'c;
+
 /// The token endpoint's answer.
 /// <https://developers.hubspot.com/docs/api-reference/latest/authentication/manage-oauth-tokens>
 #[derive(Deserialize)]
-struct Grant {
+pub(super) struct Grant {
     access_token: SecretString,
     refresh_token: Option<SecretString>,
     expires_in: u64,
     #[serde(default, deserialize_with = "lenient::optional_id")]
     hub_id: Option<u64>,
+}
+
+impl Grant {
+    /// Decodes the token endpoint's answer.
+    pub(super) fn decode(body: &Bytes) -> Result<Self, Malformed> {
+        // The parser's words could show a token.
+        serde_json::from_slice(body).map_err(|_| Malformed::new("it holds no access token"))
+    }
 }
 
 impl Bearer {
@@ -139,13 +154,13 @@ impl Tokens {
     }
 
     /// A token that has not expired.
-    pub(super) async fn bearer(&self, client: &Client) -> Result<Bearer, ClientError> {
+    pub(super) async fn bearer(&self, request_grant: &GrantRequest<'_>) -> Result<Bearer, ClientError> {
         match self {
             Self::Static(token) => Ok(Bearer { token: token.clone(), generation: 0 }),
             Self::OAuth { client_id, client_secret, state, rotated, generation, portal } => {
                 let mut state = state.lock().await;
                 if state.token.as_ref().is_none_or(|token| token.renew_at <= Instant::now()) {
-                    state.renew(client, client_id, client_secret, rotated).await?;
+                    state.renew(request_grant, client_id, client_secret, rotated).await?;
                     generation.store(state.generation, Ordering::Release);
                     portal.store(state.portal.unwrap_or(0), Ordering::Release);
                 }
@@ -156,11 +171,11 @@ impl Tokens {
     }
 
     /// Replaces the token of a generation that HubSpot refused; once, however many workers were refused with it.
-    pub(super) async fn renew(&self, client: &Client, refused: u64) -> Result<(), ClientError> {
+    pub(super) async fn renew(&self, request_grant: &GrantRequest<'_>, refused: u64) -> Result<(), ClientError> {
         let Self::OAuth { client_id, client_secret, state, rotated, generation, .. } = self else { return Ok(()) };
         let mut state = state.lock().await;
         if state.generation == refused {
-            state.renew(client, client_id, client_secret, rotated).await?;
+            state.renew(request_grant, client_id, client_secret, rotated).await?;
             generation.store(state.generation, Ordering::Release);
         }
         Ok(())
@@ -193,7 +208,7 @@ impl OAuthState {
 
     async fn renew(
         &mut self,
-        client: &Client,
+        request_grant: &GrantRequest<'_>,
         id: &str,
         secret: &SecretString,
         rotated: &watch::Sender<Option<SecretString>>,
@@ -205,10 +220,7 @@ impl OAuthState {
             encode(secret.expose_secret()),
             encode(self.refresh_token.expose_secret()),
         );
-        let request = Request::post_form(Endpoint::Token, client.paths.token(), form);
-        let grant: Grant = client
-            .call(request, |body| serde_json::from_slice(&body).map_err(|_| Malformed::new("it holds no access token")))
-            .await?;
+        let grant = request_grant(form).await?;
         let life = Duration::from_secs(grant.expires_in);
         let renew_at = Instant::now() + life - MAX_MARGIN.min(life / 5);
         let refresh_token = grant.refresh_token.unwrap_or_else(|| self.refresh_token.clone());

@@ -1,9 +1,8 @@
 //! Tokens that outlive a run, in a file that only its owner may read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,10 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::ClientError;
-
-/// Readable and writable by the owner alone.
-const OWNER_ONLY: u32 = 0o600;
+use super::error::ClientError;
+use crate::disk::{probe_secret_file, replace_secret_file};
+use crate::hex::hex;
 
 /// The file, and the grant that its tokens must belong to.
 #[derive(Debug)]
@@ -59,10 +57,7 @@ impl TokenCache {
                 self.unusable("it does not hold tokens of this tap; name another file or remove it".to_owned())
             })?),
         };
-        let temp_path = self.temp_path();
-        self.create(&temp_path)
-            .and_then(|_| fs::remove_file(&temp_path))
-            .map_err(|error| self.unusable(error.to_string()))?;
+        probe_secret_file(&self.path).map_err(|error| self.unusable(error.to_string()))?;
         Ok(stored)
     }
 
@@ -90,43 +85,11 @@ impl TokenCache {
             "expires_at": expires_at,
         })
         .to_string();
-        let temp_path = self.temp_path();
-        let written = self.create(&temp_path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temp_path, &self.path)?;
-            // The name must survive a power failure as well as the bytes.
-            File::open(folder_of(&self.path))?.sync_all()
-        });
-        written.map_err(|error| self.unusable(error.to_string()))
+        replace_secret_file(&self.path, text.as_bytes()).map_err(|error| self.unusable(error.to_string()))
     }
 
     /// The error that says so.
     pub(super) fn unusable(&self, reason: String) -> ClientError {
         ClientError::TokenCache { path: self.path.clone(), reason }
     }
-
-    fn create(&self, temp_path: &Path) -> io::Result<File> {
-        // One that a crash left may have another mode.
-        match fs::remove_file(temp_path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(temp_path)
-    }
-
-    /// A file of this process in the same folder, since only there a rename is one step.
-    fn temp_path(&self) -> PathBuf {
-        let mut name = self.path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.part", std::process::id()));
-        self.path.with_file_name(name)
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

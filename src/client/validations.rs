@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::objects::json;
+use super::malformed::decode_json;
 use super::request::{Endpoint, Request};
 use super::{Client, ClientError, ObjectType};
 
@@ -53,6 +53,6 @@ impl Client {
         }
         let url = self.paths.property_validations(object_type);
         let request = Request::get(Endpoint::PropertyValidations, url);
-        Ok(self.call(request, |body: Bytes| json::<Listed>(body)).await?.results)
+        Ok(self.call(request, |body: Bytes| decode_json::<Listed>(body)).await?.results)
     }
 }

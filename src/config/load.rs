@@ -1,16 +1,13 @@
-//! Reading, merging and validating config files.
-
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+//! Configs of the programs: what all sources say, held against the schema.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use thiserror::Error;
 
-use super::credential::{CREDENTIALS, clean};
-use super::unknown::{Unknown, unknown_keys};
+use super::error::ConfigError;
+use super::settings::{Config, settings_schema};
+use super::sources::{ConfigSource, MergedSettings};
+use super::target::{TargetConfig, shared_settings, target_schema};
 use super::value::normalised;
-use super::{Config, TargetConfig, environment, shared_settings, target_schema};
 
 /// Settings of which null is a value: never.
 const NULLABLE: [&str; 1] = ["sweep_hours"];
@@ -18,30 +15,6 @@ const NULLABLE: [&str; 1] = ["sweep_hours"];
 /// Prefixes of the programs' own variables, as Meltano's SDK forms them.
 const TAP_PREFIX: &str = "TAP_HUBSPOT_TICKETS_";
 const TARGET_PREFIX: &str = "TARGET_HUBSPOT_";
-
-/// Where settings come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigSource {
-    /// A JSON file with an object at its root.
-    File(PathBuf),
-    /// Environment variables and `.env`.
-    Environment,
-}
-
-impl From<&str> for ConfigSource {
-    fn from(argument: &str) -> Self {
-        match argument {
-            "ENV" => Self::Environment,
-            path => Self::File(path.into()),
-        }
-    }
-}
-
-impl From<&Path> for ConfigSource {
-    fn from(path: &Path) -> Self {
-        Self::File(path.to_owned())
-    }
-}
 
 /// A valid config and what is to be said about it.
 #[derive(Debug)]
@@ -63,106 +36,15 @@ pub struct LoadedTarget {
     pub warnings: Vec<String>,
 }
 
-/// Why there is no config.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// No `--config` at all.
-    #[error("no --config given: pass a JSON file, or ENV to read {prefix}* variables")]
-    NotGiven {
-        /// Of the program's variables.
-        prefix: &'static str,
-    },
-    /// A file that cannot be read or is not JSON.
-    #[error("config {path} cannot be used: {reason}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, without its contents.
-        reason: String,
-    },
-    /// An environment variable of the wrong form.
-    #[error("environment variable {name} must be {expected}")]
-    Variable {
-        /// The variable.
-        name: String,
-        /// What it should hold.
-        expected: String,
-    },
-    /// A value that breaks its setting's constraint.
-    #[error("config setting {field}: {constraint}")]
-    Invalid {
-        /// The setting.
-        field: String,
-        /// The constraint and, unless secret, what was given.
-        constraint: String,
-    },
-    /// Neither a token nor an OAuth grant.
-    #[error(
-        "config has no credentials: set access_token (a service key or private app token), or client_id, client_secret and refresh_token{hint}"
-    )]
-    NoCredentials {
-        /// What the user likely meant for one, after a semicolon; empty: nothing.
-        hint: String,
-    },
-    /// Some of the OAuth settings.
-    #[error("config has a part of an OAuth grant only: set {missing} too, or access_token instead{hint}")]
-    HalfAnOAuthGrant {
-        /// What is missing.
-        missing: String,
-        /// As of [`ConfigError::NoCredentials`].
-        hint: String,
-    },
-}
-
-impl ConfigError {
-    /// The same error, naming what was likely meant for the credentials that are missing.
-    fn with_hint(self, gathered: &Gathered) -> Self {
-        let hint = gathered.credential_hint();
-        match self {
-            Self::NoCredentials { .. } => Self::NoCredentials { hint },
-            Self::HalfAnOAuthGrant { missing, .. } => Self::HalfAnOAuthGrant { missing, hint },
-            other => other,
-        }
-    }
-}
-
-/// The settings of all sources, as they are written there.
-struct Gathered {
-    settings: Map<String, Value>,
-    /// What is written there and is no setting.
-    unknown: Vec<Unknown>,
-}
-
-impl Gathered {
-    fn warnings(&self) -> Vec<String> {
-        self.unknown.iter().map(Unknown::sentence).collect()
-    }
-
-    /// What was likely meant for a credential, after a semicolon.
-    fn credential_hint(&self) -> String {
-        let is_empty = |value: &Value| value.as_str().is_some_and(|text| clean(text) == Ok(""));
-        let empty = CREDENTIALS.iter().filter(|name| self.settings.get(**name).is_some_and(is_empty));
-        let empty = empty.map(|name| format!("{name} is given, but empty"));
-        let hints = self.unknown.iter().filter_map(Unknown::credential_hint).chain(empty);
-        hints.map(|hint| format!("; {hint}")).collect()
-    }
-}
-
-/// The JSON Schema of the settings, draft 2020-12, made from [`Config`].
-pub fn settings_schema() -> &'static Value {
-    static SCHEMA: LazyLock<Value> = LazyLock::new(|| schemars::schema_for!(Config).to_value());
-    &SCHEMA
-}
-
 /// Reads every source in order, a later one winning over an earlier one key by key and the environment over all
 /// files, and validates the result.
 ///
 /// # Errors
 /// When a source cannot be read or a value breaks its constraint; no message shows a secret's value.
 pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
-    let gathered = gathered(sources, settings_schema(), TAP_PREFIX)?;
-    let config = accept(&gathered, config_of)?;
-    Ok(Loaded { config, warnings: gathered.warnings() })
+    let merged = MergedSettings::read(sources, settings_schema(), TAP_PREFIX)?;
+    let config = accept(&merged, config_of)?;
+    Ok(Loaded { config, warnings: merged.warnings() })
 }
 
 /// The same of one JSON text.
@@ -170,10 +52,9 @@ pub fn load(sources: &[ConfigSource]) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn parse(text: &[u8]) -> Result<Loaded, ConfigError> {
-    let settings = read_text(text, Path::new("-"))?;
-    let gathered = Gathered { unknown: unknown_keys(&settings, settings_schema()), settings };
-    let config = accept(&gathered, config_of)?;
-    Ok(Loaded { config, warnings: gathered.warnings() })
+    let merged = MergedSettings::parse(text, settings_schema())?;
+    let config = accept(&merged, config_of)?;
+    Ok(Loaded { config, warnings: merged.warnings() })
 }
 
 /// The same for the target.
@@ -181,27 +62,27 @@ pub fn parse(text: &[u8]) -> Result<Loaded, ConfigError> {
 /// # Errors
 /// As [`load`].
 pub fn load_target(sources: &[ConfigSource]) -> Result<LoadedTarget, ConfigError> {
-    let gathered = gathered(sources, target_schema(), TARGET_PREFIX)?;
-    let (connection, target) = accept(&gathered, |settings| {
+    let merged = MergedSettings::read(sources, target_schema(), TARGET_PREFIX)?;
+    let (connection, target) = accept(&merged, |settings| {
         let settings = validated(settings, target_schema())?;
         let connection: Config = deserialised(shared_settings(&settings))?;
         connection.credentials()?;
         Ok((connection, deserialised(settings.into())?))
     })?;
-    Ok(LoadedTarget { connection, target, warnings: gathered.warnings() })
+    Ok(LoadedTarget { connection, target, warnings: merged.warnings() })
 }
 
 /// What `make` makes of the settings.
 fn accept<T>(
-    gathered: &Gathered,
+    merged: &MergedSettings,
     make: impl FnOnce(Map<String, Value>) -> Result<T, ConfigError>,
 ) -> Result<T, ConfigError> {
-    make(gathered.settings.clone()).map_err(|error| {
+    make(merged.settings.clone()).map_err(|error| {
         // Nobody gets the warnings of a config that is none, and a misspelt key is often the reason.
-        for warning in gathered.warnings() {
+        for warning in merged.warnings() {
             tracing::warn!("{warning}");
         }
-        error.with_hint(gathered)
+        error.with_hint(merged.credential_hint())
     })
 }
 
@@ -237,29 +118,9 @@ pub fn load_settings<T: DeserializeOwned>(
     schema: &Value,
     prefix: &'static str,
 ) -> Result<(T, Vec<String>), ConfigError> {
-    let gathered = gathered(sources, schema, prefix)?;
-    let settings = accept(&gathered, |settings| deserialised(validated(settings, schema)?.into()))?;
-    Ok((settings, gathered.warnings()))
-}
-
-/// The settings of all sources.
-fn gathered(sources: &[ConfigSource], schema: &Value, prefix: &'static str) -> Result<Gathered, ConfigError> {
-    if sources.is_empty() {
-        return Err(ConfigError::NotGiven { prefix });
-    }
-    let mut settings = Map::new();
-    for source in sources {
-        if let ConfigSource::File(path) = source {
-            settings.extend(read_file(path)?);
-        }
-    }
-    let mut unknown = unknown_keys(&settings, schema);
-    if sources.contains(&ConfigSource::Environment) {
-        let variables = environment::read(schema, prefix, Path::new(".env"))?;
-        settings.extend(variables.settings);
-        unknown.extend(variables.unknown);
-    }
-    Ok(Gathered { settings, unknown })
+    let merged = MergedSettings::read(sources, schema, prefix)?;
+    let settings = accept(&merged, |settings| deserialised(validated(settings, schema)?.into()))?;
+    Ok((settings, merged.warnings()))
 }
 
 /// The settings in the form that the schema takes, which they fit.
@@ -279,22 +140,6 @@ fn validated(settings: Map<String, Value>, schema: &Value) -> Result<Map<String,
 fn deserialised<T: DeserializeOwned>(settings: Value) -> Result<T, ConfigError> {
     serde_json::from_value(settings)
         .map_err(|error| ConfigError::Invalid { field: "of the config".to_owned(), constraint: error.to_string() })
-}
-
-fn read_file(path: &Path) -> Result<Map<String, Value>, ConfigError> {
-    let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
-    read_text(&std::fs::read(path).map_err(|error| unusable(error.to_string()))?, path)
-}
-
-fn read_text(text: &[u8], path: &Path) -> Result<Map<String, Value>, ConfigError> {
-    let unusable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
-    // The parser's message holds a position, never the text, which may be a secret.
-    let value: Value = serde_json::from_slice(text)
-        .map_err(|error| unusable(format!("it is not JSON (line {}, column {})", error.line(), error.column())))?;
-    match value {
-        Value::Object(settings) => Ok(settings),
-        _ => Err(unusable("its root is not a JSON object".to_owned())),
-    }
 }
 
 fn validate(settings: &Map<String, Value>, schema: &Value) -> Result<(), ConfigError> {

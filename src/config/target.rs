@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::settings_schema;
+use super::settings::settings_schema;
 
 /// The tap's settings that say how to reach a portal: the target has the same, with the same definitions.
 const SHARED: [&str; 16] = [

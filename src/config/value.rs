@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::ConfigError;
 use super::credential::{CREDENTIALS, clean};
 use super::date_time;
+use super::error::ConfigError;
 
 /// The value that the schema's `definition` of a setting takes: numbers, booleans and lists out of texts, instants in one
 /// form, credentials without what stands around them. An empty text where only something else makes sense is null, as

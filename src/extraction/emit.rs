@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::extraction::cache::Cache;
 use crate::extraction::encode::block::{EncodedBlock, EncodedRows};
 use crate::extraction::encode::record::UnparsedCounts;
-use crate::extraction::encode::stamp::Stamp;
+use crate::extraction::encode::stamp::{ExtractionType, Stamp};
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::{Extracted, PageCounter, Records, Sink};
 use crate::extraction::plan::columns::ObjectColumns;
@@ -35,7 +35,7 @@ pub(crate) struct Emitter<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordMeta {
     /// `full`, `incremental` or `sweep`.
-    pub(crate) extraction_type: &'static str,
+    pub(crate) extraction_type: ExtractionType,
     /// The streams' version.
     pub(crate) version: i64,
 }

@@ -27,11 +27,42 @@ pub struct Phase {
     /// The stream that it is about.
     pub stream: &'static str,
     /// What is done.
-    pub name: &'static str,
+    pub kind: PhaseKind,
     /// When it began, by HubSpot's clock.
     pub started_at: DateTime<Utc>,
     /// How it ended; none while it is under way.
     pub ended: Option<Ending>,
+}
+
+/// What a part of a run does: the column `part` of `sync_audit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PhaseKind {
+    /// Reads all rows for the first time, or on each run.
+    FirstLoad,
+    /// Reads all rows again.
+    Sweep,
+    /// The same once more: the sweep that ended was begun by an earlier run, and does not know what changed since.
+    SweepAgain,
+    /// Reads what changed since the bookmark.
+    Changes,
+    /// Reads what was archived.
+    Archive,
+    /// Reads what was created since an instant.
+    CreatedAfter,
+}
+
+impl PhaseKind {
+    /// The word for it in `sync_audit`, in the report and in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::FirstLoad => "first_load",
+            Self::Sweep => "sweep",
+            Self::SweepAgain => "sweep_anew",
+            Self::Changes => "changes",
+            Self::Archive => "archive",
+            Self::CreatedAfter => "created_after",
+        }
+    }
 }
 
 /// How a part of a run ended.
@@ -72,14 +103,14 @@ impl SummaryHandle {
         summary.streams.iter().find(|(name, _)| *name == stream).map(|(_, counts)| counts.clone()).unwrap_or_default()
     }
 
-    pub(crate) fn begin_phase(&self, stream: &'static str, name: &'static str, started_at: DateTime<Utc>) {
+    pub(crate) fn begin_phase(&self, stream: &'static str, kind: PhaseKind, started_at: DateTime<Utc>) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        summary.phases.push(Phase { stream, name, started_at, ended: None });
+        summary.phases.push(Phase { stream, kind, started_at, ended: None });
     }
 
-    pub(crate) fn end_phase(&self, stream: &str, name: &str, ending: Ending) {
+    pub(crate) fn end_phase(&self, stream: &str, kind: PhaseKind, ending: Ending) {
         let mut summary = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let begun = summary.phases.iter_mut().rev().find(|phase| phase.stream == stream && phase.name == name);
+        let begun = summary.phases.iter_mut().rev().find(|phase| phase.stream == stream && phase.kind == kind);
         if let Some(phase) = begun {
             phase.ended = Some(ending);
         }

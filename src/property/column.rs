@@ -1,9 +1,10 @@
 //! Column names that every target can hold.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 /// Postgres holds 63 bytes, beyond which target-postgres loses rows; pipelinewise's target rewrites names from 63 on.
 const MAX_BYTES: usize = 62;
@@ -50,9 +51,7 @@ pub fn column_name(property: &str) -> Cow<'_, str> {
         column.truncate(MAX_BYTES - HASH_DIGITS - 1);
     }
     column.push('_');
-    for byte in &Sha256::digest(property.as_bytes())[..HASH_DIGITS / 2] {
-        write!(column, "{byte:02x}").expect("writing to a String does not fail");
-    }
+    column.push_str(&hex(&Sha256::digest(property.as_bytes())[..HASH_DIGITS / 2]));
     Cow::Owned(column)
 }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::value::Fit;
+use crate::hex::hex;
 
 /// Appends the hexadecimal SHA-256 of `salt` and the text of the JSON token `token`, as a JSON string; null for a value
 /// that is none.
@@ -25,9 +26,7 @@ pub fn push_hashed(salt: &[u8], token: &str, out: &mut Vec<u8>) -> Fit {
     hash.update(salt);
     hash.update(text.as_bytes());
     out.push(b'"');
-    for byte in hash.finalize() {
-        out.extend_from_slice(format!("{byte:02x}").as_bytes());
-    }
+    out.extend_from_slice(hex(&hash.finalize()).as_bytes());
     out.push(b'"');
     Fit::Value
 }

@@ -35,6 +35,17 @@ impl Lock {
         }
     }
 
+    /// Whether [`Lock::take`] can make its file in a folder; nothing is made or taken.
+    ///
+    /// # Errors
+    /// [`TapError::LockUnusable`] when the folder cannot be used.
+    pub fn check(folder: &Path) -> Result<(), TapError> {
+        let is_there = |path: &&Path| path.as_os_str().is_empty() || path.exists();
+        let nearest = folder.ancestors().find(is_there).filter(|path| !path.as_os_str().is_empty());
+        let made = tempfile::tempfile_in(nearest.unwrap_or(Path::new(".")));
+        made.map(drop).map_err(|reason| TapError::LockUnusable { path: folder.to_owned(), reason })
+    }
+
     /// Takes the lock of a tenant's folder.
     ///
     /// # Errors

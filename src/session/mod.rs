@@ -17,6 +17,6 @@ pub use exit::{Consequence, TapError};
 pub use lock::Lock;
 pub use portal::Session;
 pub use prepare::{Assignment, Prepared, prepare};
-pub use report::{Report, replace_file, replace_file_durably};
+pub use report::Report;
 pub use runtime::runtime;
 pub use stop::{Stop, StopSignal};

@@ -1,8 +1,6 @@
 //! The run report: how a run is going and how it ended, as a JSON file that is whole at every moment.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::exit::TapError;
 use super::portal::Session;
 use crate::client::Client;
+use crate::disk::replace_file;
 use crate::extraction::{Phase, Reason, Run, StreamSummary, Summary, SummaryHandle};
 
 /// How often the file is written while the run goes on.
@@ -180,7 +179,7 @@ fn phases(started_at: DateTime<Utc>, prepared_at: Option<DateTime<Utc>>, phases:
     });
     let of_run = phases.iter().map(|phase| {
         json!({
-            "phase": phase.name, "stream": phase.stream, "started_at": instant(phase.started_at),
+            "phase": phase.kind.word(), "stream": phase.stream, "started_at": instant(phase.started_at),
             "finished_at": phase.ended.map(|ending| instant(ending.at)),
             "whole": phase.ended.is_some_and(|ending| ending.whole),
             "reason": phase.ended.and_then(|ending| ending.reason).map(Reason::word),
@@ -210,48 +209,4 @@ fn streams(summary: &Summary) -> Map<String, Value> {
 
 fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// Puts a file in the place of another in one step: a reader sees the old one or the new one, whole. A link stays, and what it
-/// leads to is replaced.
-///
-/// # Errors
-/// When the folder cannot be written to, or something is there that is no file.
-pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace(path, content, false)
-}
-
-/// The same, on the disk when it returns: after a power failure one of the two is there, whole.
-///
-/// # Errors
-/// The same.
-pub fn replace_file_durably(path: &Path, content: &[u8]) -> io::Result<()> {
-    replace(path, content, true)
-}
-
-fn replace(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    match fs::metadata(&path) {
-        // A device, such as /dev/null, must not become a file.
-        Ok(there) if there.file_type().is_char_device() => {
-            return OpenOptions::new().write(true).open(&path)?.write_all(content);
-        }
-        Ok(there) if !there.is_file() => return Err(io::Error::other("there is something that is no file")),
-        _ => {}
-    }
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = path.with_file_name(name);
-    let written = write_new(&beside, content, durably).and_then(|()| fs::rename(&beside, &path));
-    if written.is_err() {
-        // It is not there when it could not be made.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn write_new(path: &Path, content: &[u8], durably: bool) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(content)?;
-    if durably { file.sync_data() } else { Ok(()) }
 }

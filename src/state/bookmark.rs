@@ -81,7 +81,7 @@ impl Bookmark {
             && self.changes == other.changes;
         Self {
             replication_key_value: self.replication_key_value.min(other.replication_key_value),
-            progress: earlier(self.progress, &other.progress),
+            progress: earlier(self.progress, other.progress.as_ref()),
             // A reading by the list that one stream has not finished begins again.
             changes: self.changes.filter(|_| in_step),
             swept_at: self.swept_at.min(other.swept_at),
@@ -102,15 +102,15 @@ impl Bookmark {
 
 /// Of two positions in the same pass, the one that has more left; of different passes, the one in the earlier. None: the
 /// pass has ended.
-fn earlier(one: Option<PassProgress>, other: &Option<PassProgress>) -> Option<PassProgress> {
-    let (Some(first), Some(second)) = (&one, other) else { return one.or_else(|| other.clone()) };
+fn earlier(one: Option<PassProgress>, other: Option<&PassProgress>) -> Option<PassProgress> {
+    let (Some(first), Some(second)) = (&one, other) else { return one.or_else(|| other.cloned()) };
     let come = |progress: &PassProgress| (progress.until, progress.pages);
     if first != second && come(first) == come(second) {
         // Which cursor comes first cannot be told, so the lists are read from their beginning.
         let lists: BTreeSet<List> = first.parts.iter().chain(&second.parts).map(|part| part.list).collect();
         return Some(PassProgress { parts: lists.into_iter().map(ListPart::whole).collect(), ..first.clone() });
     }
-    if come(first) <= come(second) { one } else { other.clone() }
+    if come(first) <= come(second) { one } else { other.cloned() }
 }
 
 /// A version above the last one: the instant in milliseconds, or one more where HubSpot's clock stands still.

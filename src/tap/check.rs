@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use tokio::sync::mpsc;
 
 use super::cli::{TapArguments, TestMode};
-use super::sync::preamble;
+use super::singer::preamble;
 use crate::client::Account;
 use crate::extraction::{Bounds, Extracted, Records, SummaryHandle, extract};
 use crate::messages::encode_records;

@@ -8,6 +8,7 @@ mod output;
 mod overview;
 mod plan;
 mod progress;
+mod singer;
 mod state_file;
 mod sync;
 mod tenants;

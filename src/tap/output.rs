@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
 use super::command::commands;
+use super::singer::write;
 use super::state_file::{StateFile, States};
-use super::sync::write;
 use super::words::Words;
 use crate::extraction::{Run, SummaryHandle};
 use crate::session::{Session, Stop, StopSignal, TapError};

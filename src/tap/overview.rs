@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::session::{TapError, replace_file};
+use crate::disk::replace_file;
+use crate::session::TapError;
 
 /// Names of tenants that an error shows.
 const SHOWN: usize = 5;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cli::TapArguments;
 use crate::about::AboutFormat;
 use crate::client::{DailyUsage, ObjectType};
-use crate::extraction::{AssociationCost, Calls, Estimate};
+use crate::extraction::{AssociationCost, Calls, Estimate, HowRead};
 use crate::session::{Prepared, TapError, prepare};
 
 /// The object types whose associations tickets have most, offered beside those that are read.
@@ -54,7 +54,7 @@ pub(super) async fn write(arguments: &TapArguments) -> Result<(), TapError> {
 impl Outlook {
     fn all(&self) -> Calls {
         // What was read to make this plan is read again by the run; small streams are part of it.
-        let small = |one: &&Estimate| one.how == "replaced";
+        let small = |one: &&Estimate| one.how == HowRead::Replaced;
         let of_streams = self.estimates.iter().filter(|one| !small(one)).map(|one| one.calls);
         of_streams.fold(Calls { general: self.prepared, ..Calls::default() }, Calls::and)
     }
@@ -94,7 +94,7 @@ impl Outlook {
         line(format!("{:24}{:22}{:>10}  {:>8}  {:>8}  {:>8}", "stream", "how", "rows", "calls", "minutes", "of a day"));
         for one in &self.estimates {
             let rows = one.rows.map_or_else(|| "-".to_owned(), |rows| rows.to_string());
-            line(format!("{:24}{:22}{rows:>10}  {}", one.stream, one.how, cost(one.calls)));
+            line(format!("{:24}{:22}{rows:>10}  {}", one.stream, one.how.words(), cost(one.calls)));
         }
         line(format!("{:24}{:22}{:>10}  {}", "all", "", "", cost(self.all())));
         text.push_str("\nAssociations of tickets would take of that, or on top of it\n\n");
@@ -123,7 +123,7 @@ impl Outlook {
         let estimates: Vec<Value> = self
             .estimates
             .iter()
-            .map(|one| json!({"stream": one.stream, "how": one.how, "rows": one.rows, "cost": cost(one.calls)}))
+            .map(|one| json!({"stream": one.stream, "how": one.how.words(), "rows": one.rows, "cost": cost(one.calls)}))
             .collect();
         let associations: Vec<Value> = self
             .associations

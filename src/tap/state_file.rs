@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::session::{Lock, TapError, replace_file_durably};
+use crate::disk::replace_file_durably;
+use crate::session::{Lock, TapError};
 
 /// How long a run waits for the target of an earlier one, whose tap was killed: it sees the end of its input and ends.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);

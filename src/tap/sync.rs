@@ -1,17 +1,16 @@
 //! A sync: everything is checked before the first message, then extraction and writing run side by side.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::cli::TapArguments;
 use super::output::OutputCommand;
 use super::progress::{ProgressView, report as tell};
+use super::singer::write;
 use super::state_file::StateFile;
 use crate::extraction::{Plan, Run, SummaryHandle};
 use crate::log;
-use crate::messages::{encode, encode_schema};
-use crate::session::{Prepared, Report, Session, StopSignal, TapError, carry_out, prepare, unbroken};
-use crate::stdout::write_all;
+use crate::session::{Prepared, Report, Session, StopSignal, TapError, prepare, unbroken};
 
 /// How long a stopped run waits for a reader that does not read.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -73,19 +72,6 @@ pub(super) fn is_empty(plan: &Plan) -> bool {
     plan.schemas.is_empty()
 }
 
-/// Extracts a run and writes its messages, until it ends, a signal comes or nobody reads any more.
-pub(super) async fn write(
-    session: &Session,
-    run: Run,
-    summary: &SummaryHandle,
-    out: impl Write + Send + 'static,
-    stop: &StopSignal,
-    patience: Duration,
-) -> Result<(), TapError> {
-    let (sink, ended) = write_all(preamble(&run.plan)?, encode, out);
-    carry_out(session.client.clone(), run, summary, sink, ended, stop, patience).await
-}
-
 /// The rows to come, counted only for people who wait.
 async fn expected(session: &Session, run: &Run) -> Option<u64> {
     if !log::style().terminal || log::style().quiet {
@@ -93,13 +79,4 @@ async fn expected(session: &Session, run: &Run) -> Option<u64> {
     }
     let rows = run.expected_rows(&session.client).await.ok()?;
     Some(rows.into_iter().map(|(_, rows)| rows).sum())
-}
-
-/// The SCHEMA messages.
-pub(super) fn preamble(plan: &Plan) -> Result<Vec<u8>, TapError> {
-    let mut preamble = Vec::new();
-    for schema in &plan.schemas {
-        encode_schema(schema, &mut preamble).map_err(TapError::Output)?;
-    }
-    Ok(preamble)
 }

@@ -9,7 +9,7 @@ use super::breaker::kind_of;
 use super::error::TargetError;
 use super::lookups::REQUESTS_AT_ONCE;
 use super::write_step::{AssociationLink, is_placeholder};
-use super::writing::{Rejection, is_about_inputs};
+use super::writing::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
 use crate::client::{Client, ClientError, MAX_ASSOCIATIONS, NewAssociation, ObjectId, ObjectType};
 
 /// How often associations are sent that HubSpot fails on.
@@ -34,8 +34,8 @@ pub(super) struct PendingAssociations<'l> {
 pub(super) struct AssociationOutcomes {
     /// How many were created for each record, by the record's place.
     pub(super) created: BTreeMap<usize, u64>,
-    /// Records with missing associations, by their place, and why.
-    pub(super) refused: BTreeMap<usize, Rejection>,
+    /// The associations that records lack, by the record's place, and why.
+    pub(super) refused: BTreeMap<usize, Vec<(AssociationLink, Rejection)>>,
 }
 
 impl AssociationOutcomes {
@@ -44,7 +44,9 @@ impl AssociationOutcomes {
         for (place, created) in other.created {
             *self.created.entry(place).or_default() += created;
         }
-        self.refused.extend(other.refused);
+        for (place, refused) in other.refused {
+            self.refused.entry(place).or_default().extend(refused);
+        }
     }
 }
 
@@ -111,7 +113,12 @@ async fn associate_type(
     for (one, outcome) in outcomes.into_iter().flatten() {
         match outcome {
             Ok(()) => *associated_outcomes.created.entry(missing[&one]).or_default() += 1,
-            Err(rejection) => drop(associated_outcomes.refused.insert(missing[&one], rejection)),
+            Err(rejection) => {
+                let place = missing[&one];
+                let NewAssociation { to: id, category, type_id, .. } = one;
+                let link = AssociationLink { to: to.clone(), id, category, type_id };
+                associated_outcomes.refused.entry(place).or_default().push((link, rejection));
+            }
         }
     }
     Ok(associated_outcomes)
@@ -177,11 +184,34 @@ async fn create(
     let mut created = Vec::with_capacity(inputs.len());
     let mut left_out = Vec::new();
     let mut waiting = vec![(inputs, 0)];
-    let mut is_probed = false;
+    let (mut is_probed, mut is_failing) = (false, false);
+    let mut alone = 0;
     while let Some((mut batch, tries)) = waiting.pop() {
         let outcome = match client.batch_create_associations(from, to, &batch).await {
             Ok(outcome) => outcome,
             Err(error) => {
+                if may_be_about_inputs(&error) {
+                    if !is_failing && !answers_without_inputs(client, from, to).await {
+                        return Err(error.into());
+                    }
+                    is_failing = true;
+                    if batch.len() > 1 {
+                        let second = batch.split_off(batch.len() / 2);
+                        waiting.extend([(second, tries), (batch, tries)]);
+                        continue;
+                    }
+                    alone += 1;
+                    if alone > MAX_FAILED_ALONE {
+                        return Err(error.into());
+                    }
+                    let reason = format!("HubSpot fails on it whenever it is sent: {error}");
+                    let of_one = |one: NewAssociation| {
+                        let rejection = unassociated(to, &one, Rejection::new(reason.as_str()));
+                        (one, Err(rejection))
+                    };
+                    created.extend(batch.into_iter().map(of_one));
+                    continue;
+                }
                 let Some(reason) = is_about_inputs(&error) else { return Err(error.into()) };
                 if !std::mem::replace(&mut is_probed, true) && batch.len() >= MIN_PROBED {
                     probe(client, from, to, &batch).await?;
@@ -236,6 +266,14 @@ async fn create(
         (one, outcome)
     }));
     Ok(created)
+}
+
+/// Whether HubSpot takes requests for such associations as long as they hold none.
+async fn answers_without_inputs(client: &Client, from: &ObjectType, to: &ObjectType) -> bool {
+    match client.batch_create_associations(from, to, &[]).await {
+        Ok(_) => true,
+        Err(error) => is_about_inputs(&error).is_some(),
+    }
 }
 
 /// Creates some associations of a refused batch alone, far apart from each other.

@@ -9,6 +9,7 @@ use super::cli::TargetArguments;
 use super::definitions::PropertyDefinitions;
 use super::delivery::ORDER;
 use super::error::TargetError;
+use super::outcome_log::OutcomeLog;
 use super::plan::{MatchBy, StreamPlan, object_type_of};
 use super::portal_rules::{PortalRules, PortalRulesResult};
 use super::session::{DELIVERY_KEY, DOUBLE_DEALS, TargetSession, definition_scope};
@@ -46,7 +47,9 @@ pub(super) async fn run(arguments: &TargetArguments) -> Result<(), TargetError> 
         writeln!(findings.report, "config: {fault}").expect("writing to a String does not fail");
     }
     io::stdout().write_all(findings.report.as_bytes()).map_err(TargetError::Output)?;
-    findings.verdict()
+    findings.verdict()?;
+    // Its files are opened by no run that writes nothing.
+    OutcomeLog::open(&session.config, true).map(drop)
 }
 
 /// The object types that a run may write: that of --stream, else all but those whose own stream is left out and that no

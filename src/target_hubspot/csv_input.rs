@@ -82,6 +82,18 @@ impl<R: BufRead> Rows<'_, R> {
         }
     }
 
+    /// The next line that has more than blanks, separators and empty quotation marks: a spreadsheet with empty rows above
+    /// its table is saved with such lines.
+    fn first_line(&mut self) -> Result<Option<(u64, Vec<u8>)>, InputError> {
+        let says_nothing = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'"' || DELIMITERS.contains(byte);
+        loop {
+            match self.line()? {
+                Some((_, bytes)) if bytes.iter().all(says_nothing) => {}
+                line => return Ok(line),
+            }
+        }
+    }
+
     /// The next row that is not blank.
     fn next(&mut self, delimiter: u8) -> Result<Option<Row>, InputError> {
         let first = loop {
@@ -111,14 +123,19 @@ impl<R: BufRead> Rows<'_, R> {
     /// The header; none of an empty file.
     fn table<'s>(&mut self, stream: &'s PlainStream, given: Option<u8>) -> Result<Option<Table<'s>>, InputError> {
         let wrong = |reason: String| InputError::Header { reason };
-        let Some((number, bytes)) = self.line()? else { return Ok(None) };
+        let Some((number, bytes)) = self.first_line()? else { return Ok(None) };
         let (delimiter, named) = match (given, named_delimiter(&bytes)) {
             (Some(delimiter), named) => (delimiter, named.is_some()),
             (None, Some(delimiter)) => (delimiter, true),
             (None, None) => (found_delimiter(&bytes).map_err(wrong)?, false),
         };
-        if !named {
-            self.again.push_front((number, bytes));
+        match named {
+            false => self.again.push_front((number, bytes)),
+            true => {
+                if let Some(line) = self.first_line()? {
+                    self.again.push_front(line);
+                }
+            }
         }
         let Some(row) = self.next(delimiter)? else { return Ok(None) };
         let mut header = Vec::new();
@@ -339,6 +356,15 @@ mod tests {
     }
 
     #[test]
+    fn empty_rows_above_the_header_are_passed_over() {
+        for above in ["\r\n", "\n \n", ";;;\n", "\"\";\"\"\n;\n\n", "sep=;\r\n\r\n", "sep=;\n;;\n", "\nsep=;\n"] {
+            let csv = format!("{above}a;b\n1;2\n");
+            let told = told(csv.as_bytes());
+            assert!(told.len() == 1 && told[0].ends_with(r#"{"a":"1","b":"2"}"#), "{above:?}: {told:?}");
+        }
+    }
+
+    #[test]
     fn a_row_that_does_not_fit_takes_no_other_row_with_it() {
         let csv = "a,b\n1,2,3\n4\n5,\"open\n6,7\n8,9";
         let told = told(csv.as_bytes());
@@ -365,7 +391,6 @@ mod tests {
         for (csv, says) in [
             ("a,b;c\n", "--delimiter"),
             ("a,a\n", "\"a\" twice"),
-            ("\"\",\n1,2\n", "names no column"),
             ("\"a,b\n", "none closes it"),
             ("ann@x.example,Ann\n", "name the columns in front"),
         ] {
@@ -373,7 +398,9 @@ mod tests {
             let said = lines[0].as_ref().expect_err("refused").to_string();
             assert!(said.contains(says) && lines.len() == 1, "{csv}: {said}");
         }
-        assert!(all(b"").is_empty());
+        for nothing in ["", "\n", ";;;\n", "sep=;\n;;\n"] {
+            assert!(all(nothing.as_bytes()).is_empty(), "{nothing}");
+        }
     }
 
     #[test]

@@ -304,6 +304,13 @@ impl PropertyDefinition {
         }
     }
 
+    /// Whether one option is listed before another.
+    pub(super) fn is_before(&self, one: &str, other: &str) -> bool {
+        let Options::Listed(choices) = &self.options else { return false };
+        let place = |value: &str| choices.iter().position(|choice| choice.value == value);
+        matches!((place(one), place(other)), (Some(one), Some(other)) if one < other)
+    }
+
     /// What is wrong with a value, and what to write instead.
     fn fault(&self, value: &str) -> Option<String> {
         let shown = quoted(value);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -74,6 +74,7 @@ impl Delivery {
             next_placeholder: AtomicU64::new(u64::MAX),
             absent_keys: AbsentKeys::default(),
             breaker: Breaker::default(),
+            failed_alone: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
         };
         Ok(Self {
@@ -105,6 +106,7 @@ impl Delivery {
     /// # Errors
     /// When the line is no message, or its stream cannot be written.
     pub(super) async fn accept(&mut self, line: Line) -> Result<(), TargetError> {
+        self.is_of_rejects = self.is_of_rejects || is_rejected_line(&line.text);
         let message = match parse(&line) {
             // A run that was killed while it wrote rejects leaves half a line at the end of the file.
             Ok(InputMessage::Unreadable(_)) if self.is_of_rejects && is_cut(&line) => {
@@ -131,8 +133,21 @@ impl Delivery {
                 self.writer.outcome_log.summary.activate_versions += 1;
                 Ok(())
             }
-            InputMessage::Unreadable(bad) => self.writer.outcome_log.reject_unreadable(line.number, bad),
+            InputMessage::Unreadable(bad) => {
+                self.writer.outcome_log.summary.read += 1;
+                let plan = self.plans.get(&bad.stream).and_then(Option::as_ref);
+                // A line that names no stream may be one of any.
+                let key =
+                    if plan.is_none_or(|plan| plan.is_keyed_by_line()) { self.line_key(line.number) } else { None };
+                self.writer.outcome_log.reject_unreadable(line.number, bad, key.as_deref())
+            }
         }
+    }
+
+    /// The delivery key of a record without a key of its own; none where its position in the delivery is not known.
+    fn line_key(&self, line: u64) -> Option<String> {
+        let delivery_id = self.session.config.delivery_id.as_ref().filter(|_| !self.is_of_rejects);
+        delivery_id.map(|delivery_id| line_key(delivery_id, line))
     }
 
     fn keep_state(&mut self, line: u64, value: Box<RawValue>) {
@@ -192,9 +207,14 @@ impl Delivery {
             }
             None => return Err(InputError::NoSchema { line: number, stream: record.stream }.into()),
         };
+        self.writer.outcome_log.summary.read += 1;
         self.ensure_key_property(&plan).await?;
-        self.is_of_rejects = self.is_of_rejects || is_rejected_line(&line.text);
         let source = SourceLine { line: number, text: line.text };
+        if self.is_of_rejects && plan.is_keyed_by_line() && record.delivery_key.is_none() {
+            let reason = "it has no delivery_key, and its number in a file of rejects is not its number in the delivery; \
+                          write the delivery_key of the rejected line beside its record";
+            return self.writer.outcome_log.reject(&plan, &source, None, None, &Rejection::new(reason));
+        }
         match self.read(&plan, &record, source.clone()) {
             ParsedRecord::Record(desired) => {
                 self.bytes += source.text.len();
@@ -207,11 +227,9 @@ impl Delivery {
             }
             ParsedRecord::Invalid(reason) => {
                 // Its position in the delivery is lost in the file of rejects.
-                let key = match (&plan.match_by, plan.key_properties.is_empty(), &record.delivery_key) {
-                    (MatchBy::DeliveryKey(_), true, None) => {
-                        self.session.config.delivery_id.as_ref().map(|delivery| line_key(delivery, number))
-                    }
-                    (.., key) => key.clone(),
+                let key = match (plan.is_keyed_by_line(), &record.delivery_key) {
+                    (true, None) => self.line_key(number),
+                    (_, key) => key.clone(),
                 };
                 self.writer.outcome_log.reject(&plan, &source, key.as_deref(), None, &Rejection::new(reason))
             }
@@ -364,6 +382,14 @@ impl Delivery {
             if let Some(near) = nearest_of(name, unnamed()) {
                 tracing::warn!("streams names {name:?}, which the input does not have; did you mean {near:?}?");
             }
+        }
+    }
+
+    /// An error with the counts of now: after a line that ends the run the lines before it were delivered.
+    pub(super) fn recounted(&self, error: TargetError) -> TargetError {
+        match error {
+            TargetError::TooManyRejects { .. } => self.writer.outcome_log.check().err().unwrap_or(error),
+            error => error,
         }
     }
 

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::field::{FieldMeaning, LookupBy};
-use super::identity::{decimal, delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
-use super::input::InputRecord;
+use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
+use super::input::{InputRecord, ObjectMembers};
 use super::plan::{MatchBy, StreamPlan};
-use super::value::{id_of, is_same, key_value, text_of};
+use super::value::{boolean, id_of, is_no_value, is_same, key_value, nested, text_of};
 use super::wording::quoted;
 use crate::client::ObjectType;
 
@@ -126,9 +125,11 @@ pub(super) fn read(
 }
 
 fn is_archived(plan: &StreamPlan, record: &InputRecord) -> bool {
-    let holds = |field: &str| record.fields.get(field).map(|value| value.get());
-    holds("_sdc_deleted_at").is_some_and(|value| value != "null")
-        || holds("archived") == Some("true") && plan.meaning("archived") == FieldMeaning::Nothing
+    let text = |field: &str| record.fields.get(field).and_then(|value| key_text(value.get()));
+    let is_deletion = |text: String| !is_no_value(&text) && boolean(&text) != Some("false");
+    text("_sdc_deleted_at").is_some_and(is_deletion)
+        || plan.meaning("archived") == FieldMeaning::Nothing
+            && text("archived").is_some_and(|text| boolean(&text) == Some("true"))
 }
 
 struct RecordReader<'r> {
@@ -178,11 +179,7 @@ impl RecordReader<'_> {
             }
             FieldMeaning::Associations => self.associations(value)?,
             FieldMeaning::Expanded => {
-                let members: BTreeMap<String, Box<RawValue>> = match value.get() {
-                    "null" => BTreeMap::new(),
-                    text => serde_json::from_str(text).map_err(|_| "it is no object of properties".to_owned())?,
-                };
-                for (member, value) in &members {
+                for (member, value) in &members_of(value, "it is no object of properties")? {
                     if self.plan.meaning(member) != FieldMeaning::Expanded {
                         self.take(member, value).map_err(|reason| format!("{member}: {reason}"))?;
                     }
@@ -241,21 +238,23 @@ impl RecordReader<'_> {
 
     /// `[{"object_type": "contacts", "id" | "email" | "domain" | "name": "…", "label": "…"}]`
     fn associations(&mut self, value: &RawValue) -> Result<(), String> {
-        let unreadable = |_| "it is no list of associations".to_owned();
-        let listed = match serde_json::from_str(value.get()).map_err(unreadable)? {
-            Value::Null => Vec::new(),
-            Value::Array(listed) => listed,
-            one @ Value::Object(_) => vec![one],
-            _ => return Err("it is no list of associations".to_owned()),
+        let no_list = "it is no list of associations";
+        let value = nested(value.get());
+        let listed: Vec<Box<RawValue>> = match value.as_bytes().first() {
+            _ if key_text(&value).is_none() => Vec::new(),
+            Some(b'[') => serde_json::from_str(&value).map_err(|_| no_list.to_owned())?,
+            Some(b'{') => vec![RawValue::from_string(value).map_err(|_| no_list.to_owned())?],
+            _ => return Err(no_list.to_owned()),
         };
         if !listed.is_empty() {
             self.referring.push(FieldMeaning::Associations);
         }
         for one in listed {
-            let text = |member: &str| match &one[member] {
-                Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-                Value::Number(number) => Some(decimal(&number.to_string())),
-                _ => None,
+            let members = members_of(&one, "it is no association")?;
+            let text = |member: &str| {
+                let token = members.get(member)?.get();
+                key_text(token)
+                    .filter(|_| token.starts_with(['"', '-']) || token.starts_with(|one: char| one.is_ascii_digit()))
             };
             let to = text("object_type").map(|name| ObjectType::parse(&name));
             let to = to.filter(|to| super::delivery::rank(to) < super::delivery::rank(&self.plan.object_type));
@@ -321,10 +320,6 @@ impl RecordReader<'_> {
 
     fn delivery_keys(&self, name: &str, own: Option<String>, record: &InputRecord, line: u64) -> Result<Keys, String> {
         let own = own.map(|value| value.trim().to_owned());
-        let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty());
-        if let Some(key) = mended {
-            return Ok((Some(key.to_owned()), None));
-        }
         if self.plan.gives_delivery_key(name) {
             let key = own.filter(|key| !key.is_empty());
             return key.map(|key| (Some(key), None)).ok_or_else(|| format!("{name}: the key is missing"));
@@ -332,6 +327,11 @@ impl RecordReader<'_> {
         let stream = &self.plan.stream;
         let tokens: Vec<&str> =
             self.plan.key_properties.iter().filter_map(|key| Some(record.fields.get(key)?.get())).collect();
+        // A key of the record's own is what it is mended to.
+        let mended = record.delivery_key.as_deref().map(str::trim).filter(|key| !key.is_empty() && tokens.is_empty());
+        if let Some(key) = mended {
+            return Ok((Some(key.to_owned()), None));
+        }
         let (key, earlier) = match tokens.is_empty() {
             true => {
                 let delivery_id = self.options.delivery_id.unwrap_or_default();
@@ -350,21 +350,33 @@ impl RecordReader<'_> {
 
 /// The texts in a field: one, a list of them, or several with commas or semicolons between.
 fn texts(value: &RawValue, several: bool) -> Result<Vec<String>, String> {
-    let value: Value = serde_json::from_str(value.get()).map_err(|error| error.to_string())?;
-    let plain = |value: &Value| match value {
-        Value::String(text) => Ok(text.trim().to_owned()),
-        Value::Number(number) => Ok(decimal(&number.to_string())),
-        Value::Null => Ok(String::new()),
-        other => Err(format!("{other} is neither a text nor a number")),
+    let value = nested(value.get());
+    let plain = |token: &str| match token.as_bytes().first() {
+        Some(b'[' | b'{' | b't' | b'f') => Err(format!("{} is neither a text nor a number", quoted(token))),
+        _ => Ok(key_text(token).unwrap_or_default()),
     };
-    let texts = match &value {
-        Value::Array(members) if several || members.len() <= 1 => {
-            members.iter().map(plain).collect::<Result<Vec<_>, _>>()?
+    let listed: Option<Vec<Box<RawValue>>> =
+        value.starts_with('[').then(|| serde_json::from_str(&value).ok()).flatten();
+    let texts = match listed {
+        Some(members) if several || members.len() <= 1 => {
+            members.iter().map(|member| plain(member.get())).collect::<Result<Vec<_>, _>>()?
         }
-        Value::String(text) if several => text.split([',', ';']).map(|one| one.trim().to_owned()).collect(),
-        value => vec![plain(value)?],
+        _ if several && value.starts_with('"') => {
+            plain(&value)?.split([',', ';']).map(|one| one.trim().to_owned()).collect()
+        }
+        _ => vec![plain(&value)?],
     };
     Ok(texts.into_iter().filter(|text| !text.is_empty()).collect())
+}
+
+/// The members of an object, or of a text that holds one; none of null.
+fn members_of(value: &RawValue, otherwise: &str) -> Result<BTreeMap<String, Box<RawValue>>, String> {
+    let value = nested(value.get());
+    if key_text(&value).is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let members: ObjectMembers = serde_json::from_str(&value).map_err(|_| otherwise.to_owned())?;
+    members.once()
 }
 
 /// The member of an association that names a record of a type beside its id.

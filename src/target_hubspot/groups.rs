@@ -13,7 +13,7 @@ use crate::client::{ObjectId, ObjectType};
 
 /// A property whose value moves in one direction only, so that two values written after one another and the second one
 /// alone differ.
-const ONE_WAY: &str = "lifecyclestage";
+pub(super) const ONE_WAY: &str = "lifecyclestage";
 
 /// A record with all its lines.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(super) struct RecordGroup {
     pub(super) links: Vec<AssociationLink>,
     /// The record as it is in the portal.
     pub(super) stored: Option<StoredRecord>,
+    /// The key of a new record whose usual key belongs to another record.
+    other_key: Option<String>,
 }
 
 /// What can be written at once, and what cannot.
@@ -37,57 +39,138 @@ pub(super) struct Wave {
     pub(super) later: Vec<ResolvedLine>,
 }
 
-/// The hashes that identify a record. A deal whose contact does not exist yet is identified by
-/// the line's reference to the contact.
-pub(super) fn identity(ready: &ResolvedLine, found: &Lookup) -> Vec<KeyHash> {
+/// The hashes of a line by which records and lines are told apart.
+#[derive(Debug, Default)]
+pub(super) struct LineHashes {
+    /// What identifies its record. A deal whose contact does not exist yet is identified by the line's reference to it.
+    pub(super) identity: Vec<KeyHash>,
+    /// Values that no other record can have.
+    pub(super) claims: Vec<KeyHash>,
+    /// Such values that its record has in the portal and that the line changes: another record can have them afterwards.
+    pub(super) freed: Vec<KeyHash>,
+    /// What lines of other streams find the written record by.
+    pub(super) names: Vec<KeyHash>,
+}
+
+impl LineHashes {
+    pub(super) fn of(ready: &ResolvedLine, found: &Lookup) -> Self {
+        let desired = &ready.desired;
+        let of = &desired.plan.object_type;
+        let mut hashes = Self { identity: identity(ready, found), ..Self::default() };
+        let stored = match found {
+            Lookup::Found(stored) => Some(stored),
+            _ => None,
+        };
+        for (name, value) in &desired.properties {
+            if !desired.plan.definitions.by_name.get(name).is_some_and(|definition| definition.unique) {
+                continue;
+            }
+            let new = folded(value);
+            let old = stored.and_then(|stored| stored.properties.get(name)).and_then(Option::as_deref).map(folded);
+            let of_value = |value: &str| KeyHash::of_value(of, name, value);
+            hashes.freed.extend(old.filter(|old| !old.is_empty() && *old != new).map(|old| of_value(&old)));
+            hashes.claims.extend((!new.is_empty()).then(|| of_value(&new)));
+        }
+        let value =
+            |name: &str| desired.properties.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        match (of.as_str(), &desired.plan.match_by) {
+            ("deals", MatchBy::DealName) | ("companies", MatchBy::CompanyDomain(_)) => {}
+            ("deals", _) => {
+                hashes.names.extend(value("dealname").into_iter().flat_map(|name| deal_hashes(ready, name)))
+            }
+            ("companies", _) => {
+                hashes.names.extend(value("domain").map(|domain| KeyHash::of_value(of, "domain", &folded(domain))));
+            }
+            _ => {}
+        }
+        hashes
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &KeyHash> {
+        self.identity.iter().chain(&self.claims).chain(&self.freed).chain(&self.names)
+    }
+}
+
+fn identity(ready: &ResolvedLine, found: &Lookup) -> Vec<KeyHash> {
     let desired = &ready.desired;
     let of = &desired.plan.object_type;
     let Some(key) = desired.key.as_deref() else { return Vec::new() };
-    let mut tokens = match &desired.plan.match_by {
+    let mut hashes = match &desired.plan.match_by {
         MatchBy::UniqueProperty(property) | MatchBy::DeliveryKey(property) => {
-            vec![KeyHash::of_value(of, property, key)]
+            vec![KeyHash::of_value(of, property, &folded(key))]
         }
         MatchBy::CompanyDomain(_) => vec![KeyHash::of_value(of, "domain", key)],
         MatchBy::Id => vec![KeyHash::of_value(of, "hs_object_id", key)],
-        MatchBy::DealName => {
-            let contact = desired.references.iter().find(|reference| reference.to == ObjectType::CONTACTS);
-            let contact = contact
-                .map(|reference| lookup_key(&reference.to, reference.lookup_by, &reference.value).number().to_string());
-            let of_line = KeyHash::of(&["deal of a contact", &contact.unwrap_or_default(), key]);
-            std::iter::once(of_line).chain(ready.contact.map(|contact| KeyHash::of_deal(contact, key))).collect()
-        }
+        MatchBy::DealName => deal_hashes(ready, key),
         MatchBy::AlwaysCreate => Vec::new(),
     };
     if let Lookup::Found(stored) = found {
-        tokens.push(KeyHash::of_id(of, stored.id));
+        hashes.push(KeyHash::of_id(of, stored.id));
     }
-    tokens
+    hashes
+}
+
+/// A deal of a name, by each contact that the line names.
+fn deal_hashes(ready: &ResolvedLine, name: &str) -> Vec<KeyHash> {
+    let named = ready.desired.references.iter().filter(|reference| reference.to == ObjectType::CONTACTS);
+    let by_reference = named.map(|reference| {
+        let contact = lookup_key(&reference.to, reference.lookup_by, &reference.value).number().to_string();
+        KeyHash::of(&["deal of a contact", &contact, name])
+    });
+    by_reference.chain(ready.contacts.iter().map(|contact| KeyHash::of_deal(*contact, name))).collect()
+}
+
+/// The lines of a wave so far, by their hashes: each with its record's place among the groups.
+#[derive(Debug, Default)]
+struct Places {
+    identities: HashMap<KeyHash, usize>,
+    /// Unique values that a record gets or gives up.
+    values: HashMap<KeyHash, usize>,
+    names: HashMap<KeyHash, usize>,
+    /// Of lines left for later: what comes after them has to stay behind them.
+    postponed: HashSet<KeyHash>,
+}
+
+impl Places {
+    /// The record of a line, where an earlier line has it.
+    fn record(&self, hashes: &LineHashes) -> Option<usize> {
+        hashes.identity.iter().find_map(|hash| self.identities.get(hash)).copied()
+    }
+
+    /// Whether a line depends on what an earlier line of another record than `place` makes.
+    fn depends(&self, hashes: &LineHashes, place: Option<usize>) -> bool {
+        let LineHashes { identity, claims, freed, names } = hashes;
+        let held = |of: &HashMap<KeyHash, usize>, hash| of.get(hash).is_some_and(|holder| Some(*holder) != place);
+        hashes.all().any(|hash| self.postponed.contains(hash))
+            || identity.iter().any(|hash| held(&self.identities, hash) || held(&self.names, hash))
+            || claims.iter().chain(freed).any(|hash| held(&self.values, hash))
+            || names.iter().any(|hash| held(&self.identities, hash))
+    }
+
+    fn add(&mut self, hashes: LineHashes, place: usize) {
+        let LineHashes { identity, claims, freed, names } = hashes;
+        let at = |hash| (hash, place);
+        self.identities.extend(identity.into_iter().map(at));
+        self.values.extend(claims.into_iter().chain(freed).map(at));
+        self.names.extend(names.into_iter().map(at));
+    }
 }
 
 /// Joins lines of one record, in their order. Lines that depend on what another one of them makes are left for later.
 pub(super) fn form(lines: Vec<(ResolvedLine, Lookup)>) -> Wave {
     let mut wave = Wave::default();
-    let mut places: HashMap<KeyHash, usize> = HashMap::new();
-    // Of lines left for later: what comes after them has to stay behind them.
-    let mut postponed: HashSet<KeyHash> = HashSet::new();
-    let mut claimed: HashMap<KeyHash, usize> = HashMap::new();
+    let mut places = Places::default();
     for (ready, found) in lines {
-        let tokens = identity(&ready, &found);
-        let claims = claims(&ready);
-        let stored = match found {
-            Lookup::Unknown(rejection) => {
-                wave.refused.push((ready, rejection));
-                continue;
-            }
-            Lookup::Found(stored) => Some(stored),
-            Lookup::Absent => None,
-        };
-        let place = tokens.iter().find_map(|token| places.get(token)).copied();
-        let waits = tokens.iter().chain(&claims).any(|token| postponed.contains(token))
-            || claims.iter().any(|claim| claimed.get(claim).is_some_and(|holder| Some(*holder) != place))
-            || place.is_some_and(|place| !wave.groups[place].takes(&ready));
-        if waits {
-            postponed.extend(tokens.into_iter().chain(claims));
+        let hashes = LineHashes::of(&ready, &found);
+        if let Lookup::Unknown(rejection) = found {
+            wave.refused.push((ready, rejection));
+            continue;
+        }
+        let place = places.record(&hashes);
+        let joins = |place: usize| wave.groups[place].takes(&ready) && wave.groups[place].is_found_as(&found);
+        if places.depends(&hashes, place) || place.is_some_and(|place| !joins(place)) {
+            places.postponed.extend(hashes.all());
             wave.later.push(ready);
             continue;
         }
@@ -96,7 +179,7 @@ pub(super) fn form(lines: Vec<(ResolvedLine, Lookup)>) -> Wave {
                 wave.groups[place].join(ready);
                 place
             }
-            None => match RecordGroup::of(ready, stored) {
+            None => match RecordGroup::of(ready, found) {
                 Ok(group) => {
                     wave.groups.push(group);
                     wave.groups.len() - 1
@@ -107,32 +190,36 @@ pub(super) fn form(lines: Vec<(ResolvedLine, Lookup)>) -> Wave {
                 }
             },
         };
-        places.extend(tokens.into_iter().map(|token| (token, place)));
-        claimed.extend(claims.into_iter().map(|claim| (claim, place)));
+        places.add(hashes, place);
     }
     wave
 }
 
-/// The values of a line that no other record can have.
-fn claims(ready: &ResolvedLine) -> Vec<KeyHash> {
-    let desired = &ready.desired;
-    let plan = &desired.plan;
-    let unique = |name: &String| plan.definitions.by_name.get(name).is_some_and(|definition| definition.unique);
-    let values = desired.properties.iter().filter(|(name, value)| unique(name) && !value.is_empty());
-    values.map(|(name, value)| KeyHash::of(&["claim", plan.object_type.as_str(), name, &folded(value)])).collect()
-}
-
 impl RecordGroup {
     /// A record that its first line begins; refused when the record would be new and the line lacks what a new one needs.
-    fn of(ready: ResolvedLine, stored: Option<StoredRecord>) -> Result<Self, Box<(ResolvedLine, Rejection)>> {
+    fn of(ready: ResolvedLine, found: Lookup) -> Result<Self, Box<(ResolvedLine, Rejection)>> {
         let plan = ready.desired.plan.clone();
+        let (stored, other_key) = match found {
+            Lookup::Found(stored) => (Some(stored), None),
+            Lookup::AbsentUnder(key) => (None, Some(key)),
+            Lookup::Absent | Lookup::Unknown(_) => (None, None),
+        };
         if stored.is_none()
             && let Some(rejection) = ready.lacks()
         {
             return Err(Box::new((ready, rejection)));
         }
         let (properties, links) = (ready.desired.properties.clone(), ready.links.clone());
-        Ok(Self { plan, lines: vec![ready], properties, links, stored })
+        Ok(Self { plan, lines: vec![ready], properties, links, stored, other_key })
+    }
+
+    /// Whether what was found for a line is the record that was found for the lines before it. A record that is not there
+    /// yet cannot be the one that a later line found.
+    fn is_found_as(&self, found: &Lookup) -> bool {
+        match found {
+            Lookup::Found(one) => self.stored.as_ref().is_some_and(|stored| stored.id == one.id),
+            _ => true,
+        }
     }
 
     /// Whether a line can be written together with those before it.
@@ -140,7 +227,20 @@ impl RecordGroup {
         let stage = |properties: &BTreeMap<String, String>| properties.get(ONE_WAY).cloned();
         let moves = stage(&ready.desired.properties).is_some_and(|new| stage(&self.properties) != Some(new));
         let begun = stage(&self.properties).is_some();
-        !(ready.alone || self.lines.iter().any(|line| line.alone) || moves && begun)
+        let is_alone = ready.alone || self.lines.iter().any(|line| line.alone);
+        !(is_alone || moves && begun || self.gives_up_value(ready))
+    }
+
+    /// Whether a line gives up a unique value that a line before it sets: lines between them may depend on who has it. What
+    /// both are found by stays.
+    fn gives_up_value(&self, ready: &ResolvedLine) -> bool {
+        let plan = &ready.desired.plan;
+        let is_key = |name: &str| plan.key_property() == Some(name) && self.plan.key_property() == Some(name);
+        ready.desired.properties.iter().any(|(name, new)| {
+            let is_unique = plan.definitions.by_name.get(name).is_some_and(|definition| definition.unique);
+            let differs = || self.properties.get(name).is_some_and(|known| folded(known) != folded(new));
+            is_unique && !is_key(name) && differs()
+        })
     }
 
     fn join(&mut self, ready: ResolvedLine) {
@@ -148,12 +248,14 @@ impl RecordGroup {
         if !matches!(self.plan.match_by, MatchBy::DeliveryKey(_)) {
             for (name, new) in &ready.desired.properties {
                 let several = self.plan.definitions.by_name.get(name).is_some_and(|definition| definition.several);
-                let value = self.properties.entry(name.clone()).or_default();
-                match new.strip_prefix(';') {
-                    // It adds to the values of earlier lines.
-                    Some(added) if several && !value.is_empty() => *value = format!("{value};{added}"),
-                    _ => new.clone_into(value),
-                }
+                let earlier = self.properties.get(name).filter(|_| several);
+                let value = match (earlier, new.strip_prefix(';')) {
+                    // An earlier line clears the property: what is there in the portal is not kept.
+                    (Some(earlier), Some(added)) if earlier.is_empty() => added.to_owned(),
+                    (Some(earlier), Some(added)) => format!("{earlier};{added}"),
+                    _ => new.clone(),
+                };
+                self.properties.insert(name.clone(), value);
             }
         }
         self.links.extend(ready.links.iter().cloned());
@@ -162,9 +264,14 @@ impl RecordGroup {
         self.lines.push(ready);
     }
 
-    /// The contact that a deal belongs to.
-    pub(super) fn contact(&self) -> Option<ObjectId> {
-        self.lines.first()?.contact
+    /// The contacts that the lines of a deal name.
+    pub(super) fn contacts(&self) -> impl Iterator<Item = ObjectId> {
+        self.lines.iter().flat_map(|line| &line.contacts).copied()
+    }
+
+    /// The value of the property that the record is created with.
+    pub(super) fn creation_key(&self) -> Option<String> {
+        self.other_key.clone().or_else(|| self.lines[0].creation_key(&self.plan))
     }
 }
 

@@ -7,11 +7,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::client::{ObjectId, ObjectType};
+use crate::hex::hex;
 
 /// The longest key that is used as it is; longer ones are hashed.
 const MAX_KEY: usize = 200;
 /// A number with a larger power of ten keeps its exponent.
-const MAX_POWER: i64 = 40;
+const MAX_POWER: i128 = 40;
 
 /// The hash of a list of texts. Two different lists have different hashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,15 +76,16 @@ pub(super) fn decimal(number: &str) -> String {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let Ok(exponent) = exponent.parse::<i64>() else { return number.to_owned() };
     let digits = format!("{whole}{fraction}");
-    let mut point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent);
+    // Wide enough for any exponent and any length of a text.
+    let mut point = whole.len() as i128 + i128::from(exponent);
     let leading = digits.len() - digits.trim_start_matches('0').len();
     let digits = digits.trim_matches('0');
-    point -= i64::try_from(leading).unwrap_or(0);
+    point -= leading as i128;
     if digits.is_empty() {
         return "0".to_owned();
     }
-    let length = i64::try_from(digits.len()).unwrap_or(i64::MAX);
-    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let length = digits.len() as i128;
+    let zeros = |count: i128| "0".repeat(usize::try_from(count).unwrap_or(0));
     if point.abs() > MAX_POWER + length {
         return format!("{sign}{digits}e{}", point - length);
     }
@@ -136,6 +138,11 @@ pub(super) fn deal_key(contact: ObjectId, name: &str) -> String {
     hashed(&Value::from(vec!["deal", &contact.to_string(), name]).to_string())
 }
 
+/// The key of a record whose key belongs to another record: that one was renamed since it was created.
+pub(super) fn key_beside(taken: &str, holder: ObjectId) -> String {
+    hashed(&Value::from(vec!["beside", taken, &holder.to_string()]).to_string())
+}
+
 /// What is long or not plain is hashed, so that HubSpot's folding of case joins no two keys.
 fn plain_or_hashed(key: String) -> String {
     let plain = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || "/._-:@".contains(one);
@@ -143,12 +150,38 @@ fn plain_or_hashed(key: String) -> String {
 }
 
 fn hashed(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_folded_without_a_panic_and_once_is_enough(
+            text in r"-?[0-9]{0,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{0,25})?",
+        ) {
+            let folded = decimal(&text);
+            prop_assert_eq!(decimal(&folded), folded);
+        }
+
+        #[test]
+        fn a_number_is_one_key_wherever_its_point_is(
+            digits in "[1-9][0-9]{0,20}", zeros in 0_usize..5, exponent in any::<i64>(), point in 0_usize..5,
+        ) {
+            // The same value, with the point moved to the left and zeros behind.
+            let point = point.min(digits.len() - 1);
+            let (whole, fraction) = digits.split_at(digits.len() - point);
+            let moved = i128::from(exponent) + point as i128;
+            prop_assume!(i64::try_from(moved).is_ok());
+            let other = format!("{whole}.{fraction}{}e{moved}", "0".repeat(zeros + 1));
+            prop_assert_eq!(decimal(&format!("{digits}e{exponent}")), decimal(&other));
+            prop_assert_eq!(decimal(&format!("-{digits}e{exponent}")), decimal(&format!("-{other}")));
+        }
+    }
 
     fn key(stream: &str, tokens: &[&str]) -> String {
         let values: Vec<String> = tokens.iter().filter_map(|token| key_text(token)).collect();

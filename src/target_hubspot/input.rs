@@ -90,33 +90,51 @@ struct Envelope<'l> {
     stream: Option<String>,
     #[serde(borrow)]
     record: Option<&'l RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "null_too")]
     value: Option<&'l RawValue>,
     schema: Option<Map<String, Value>>,
     key_properties: Option<Vec<String>>,
     delivery_key: Option<String>,
 }
 
+/// A member that is there, be it null.
+pub(super) fn null_too<'de: 'l, 'l, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'l RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
 /// The members of an object.
 #[derive(Debug, Default)]
-struct Fields {
+pub(super) struct ObjectMembers {
     values: BTreeMap<String, Box<RawValue>>,
     /// A field that the object has twice, with two values.
     twice: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for Fields {
+impl ObjectMembers {
+    /// The members, where none has two values.
+    ///
+    /// # Errors
+    /// A sentence that names the one that has.
+    pub(super) fn once(self) -> Result<BTreeMap<String, Box<RawValue>>, String> {
+        match self.twice {
+            Some(field) => Err(format!("the field {field} stands twice with two values; leave one of them out")),
+            None => Ok(self.values),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectMembers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields;
+        struct EachMember;
+        impl<'de> Visitor<'de> for EachMember {
+            type Value = ObjectMembers;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
-                let mut fields = Fields::default();
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ObjectMembers, M::Error> {
+                let mut fields = ObjectMembers::default();
                 while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
                     if fields.values.get(&name).is_some_and(|known| known.get() != value.get()) {
                         fields.twice.get_or_insert_with(|| name.clone());
@@ -126,7 +144,7 @@ impl<'de> Deserialize<'de> for Fields {
                 Ok(fields)
             }
         }
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(EachMember)
     }
 }
 
@@ -176,25 +194,21 @@ pub(super) fn parse(line: &Line) -> Result<InputMessage, InputError> {
         }
         ("RECORD", Some(stream)) => {
             // What is wrong with it in particular could quote its values.
-            let fields = envelope.record.and_then(|record| serde_json::from_str(record.get()).ok());
-            match fields {
-                Some(Fields { twice: Some(field), .. }) => unreadable(
-                    &stream,
-                    format!("the field {field} stands twice with two values; leave one of them out"),
-                ),
-                Some(Fields { values, .. }) => Ok(InputMessage::Record(InputRecord {
-                    stream,
-                    fields: values,
-                    delivery_key: envelope.delivery_key,
-                })),
-                None => unreadable(&stream, "its record is no object with names and values".to_owned()),
+            let members = envelope.record.and_then(|record| serde_json::from_str::<ObjectMembers>(record.get()).ok());
+            let no_object = || "its record is no object with names and values".to_owned();
+            match members.ok_or_else(no_object).and_then(ObjectMembers::once) {
+                Ok(fields) => {
+                    Ok(InputMessage::Record(InputRecord { stream, fields, delivery_key: envelope.delivery_key }))
+                }
+                Err(reason) => unreadable(&stream, reason),
             }
         }
         ("RECORD", None) => unreadable(STDIN, "a RECORD needs a stream".to_owned()),
         ("SCHEMA", None) => Err(refuse("a SCHEMA needs a stream")),
         ("UNREADABLE", stream) => {
             let stream = stream.unwrap_or_else(|| STDIN.to_owned());
-            let reason = "it could not be read in an earlier delivery; put the RECORD that it should be in its place";
+            let reason = "it could not be read in an earlier delivery; put the RECORD that it should be in its place, \
+                          with the delivery_key of this line where it has one";
             Ok(InputMessage::Unreadable(Unreadable {
                 stream,
                 text: line.text.trim().to_owned(),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::csv_input;
-use super::input::{InputError, Line, LineFault, STDIN, of_json};
+use super::input::{InputError, Line, LineFault, STDIN, null_too, of_json};
 
 /// Lines read ahead of what is being delivered.
 const QUEUE: usize = 2_000;
@@ -108,7 +108,7 @@ fn each_text<R: BufRead>(
 /// A line that is not UTF-8.
 pub(super) fn not_utf8(number: u64, stream: &str, bytes: &[u8]) -> Line {
     #[derive(Deserialize)]
-    struct DealByName {
+    struct NamedStream {
         stream: String,
     }
     let text = String::from_utf8_lossy(bytes).trim_end().to_owned();
@@ -116,7 +116,7 @@ pub(super) fn not_utf8(number: u64, stream: &str, bytes: &[u8]) -> Line {
     let byte = bytes.get(valid).copied().unwrap_or_default();
     let reason =
         format!("byte {} (0x{byte:02X}) is not UTF-8; save the file as UTF-8 and send this line again", valid + 1);
-    let named = (stream == STDIN).then(|| serde_json::from_str::<DealByName>(&text).ok()).flatten();
+    let named = (stream == STDIN).then(|| serde_json::from_str::<NamedStream>(&text).ok()).flatten();
     let stream = named.map_or_else(|| stream.to_owned(), |named| named.stream);
     Line { number, text, fault: Some(LineFault { stream, reason }) }
 }
@@ -153,7 +153,7 @@ fn is_singer(text: &str) -> bool {
         record: Option<&'l RawValue>,
         #[serde(borrow)]
         schema: Option<&'l RawValue>,
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "null_too")]
         value: Option<&'l RawValue>,
         #[serde(borrow)]
         text: Option<&'l RawValue>,

@@ -1,7 +1,8 @@
 //! A file that lines are appended to. Lines are whole; half a line that a killed run left is cut off.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::de::IgnoredAny;
@@ -28,15 +29,11 @@ impl LinesFile {
     /// # Errors
     /// When it cannot be read or written.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let unusable = |error: io::Error| {
-            let reason = format!(
-                "{} cannot be opened: {error}; name a file in a folder that is there and may be written to",
-                path.display()
-            );
-            io::Error::new(error.kind(), reason)
-        };
-        let mut file = OpenOptions::new().read(true).create(true).append(true).open(path).map_err(unusable)?;
-        if file.metadata()?.is_file() {
+        let open = OpenOptions::new().read(true).create(true).append(true).open(path);
+        let mut file = open.map_err(|error| unusable(path, &error))?;
+        let metadata = file.metadata()?;
+        refuse_stdin(&metadata)?;
+        if metadata.is_file() {
             repair_last_line(&mut file)?;
         }
         Ok(Self { file, lines: Vec::new(), failed: None })
@@ -73,6 +70,61 @@ impl LinesFile {
         self.lines.clear();
         Ok(())
     }
+}
+
+/// Whether [`LinesFile::open`] would open a file, which is left as it is.
+///
+/// # Errors
+/// As those of [`LinesFile::open`].
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    let checked = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
+            refuse_stdin(&metadata)?;
+            OpenOptions::new().read(true).append(true).open(path).map(drop)
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => tempfile::tempfile_in(folder_of(path)).map(drop),
+        Err(error) => Err(error),
+    };
+    checked.map_err(|error| unusable(path, &error))
+}
+
+/// Whether two paths name one file, which need not be there yet.
+pub(super) fn is_one_file(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.is_file() && is_same(&one, &other),
+        _ => {
+            let folder = |path: &Path| fs::canonicalize(folder_of(path)).ok();
+            one.file_name() == other.file_name() && folder(one).is_some() && folder(one) == folder(other)
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+fn refuse_stdin(own: &Metadata) -> io::Result<()> {
+    let stdin = fs::metadata("/dev/stdin").ok().filter(Metadata::is_file);
+    match stdin.is_some_and(|stdin| is_same(&stdin, own)) {
+        true => {
+            let reason = "the file is what stdin reads, and would grow while it is read; move it first";
+            Err(io::Error::other(reason))
+        }
+        false => Ok(()),
+    }
+}
+
+fn unusable(path: &Path, error: &io::Error) -> io::Error {
+    let reason = format!(
+        "{} cannot be opened: {error}; name a file in a folder that is there and may be written to",
+        path.display()
+    );
+    io::Error::new(error.kind(), reason)
 }
 
 fn repair_last_line(file: &mut File) -> io::Result<()> {

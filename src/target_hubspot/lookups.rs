@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::breaker::MIN_RECORDS;
 use super::wording::{hubspot_words, quoted};
-use super::writing::{Rejection, is_about_inputs};
+use super::writing::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, StoredObject};
 
 /// Requests on their way at once: at 19 a second each may take half a second without a pause.
@@ -62,7 +62,8 @@ async fn read_chunk(
     // Ids and addresses can always be asked for; of another property the refusal may be about the property.
     let mut is_answered = id_property.is_none_or(|name| name == "email");
     let mut rejection = None;
-    let mut is_probed = false;
+    let (mut is_probed, mut is_failing) = (false, false);
+    let mut alone = 0;
     let mut waiting = vec![values];
     while let Some(mut values) = waiting.pop() {
         let error = match read(&values).await {
@@ -77,6 +78,25 @@ async fn read_chunk(
             }
             Err(error) => error,
         };
+        if may_be_about_inputs(&error) {
+            if !is_failing && read(&[]).await.is_err_and(|error| is_about_inputs(&error).is_none()) {
+                return Err(error);
+            }
+            is_failing = true;
+            if values.len() > 1 {
+                let second = values.split_off(values.len() / 2);
+                waiting.extend([second, values]);
+                continue;
+            }
+            alone += 1;
+            if alone > MAX_FAILED_ALONE {
+                return Err(error);
+            }
+            let value = values.swap_remove(0);
+            answers.failed.insert(value.clone(), unsure(&value, &error.to_string()));
+            rejection = Some(error);
+            continue;
+        }
         let Some(reason) = is_about_inputs(&error) else { return Err(error) };
         if values.len() == 1 {
             let value = values.swap_remove(0);

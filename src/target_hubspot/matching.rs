@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::identity::{deal_key, folded};
+use super::identity::{KeyHash, deal_key, folded, key_beside};
 use super::lookups::{self, FoundRecords, REQUESTS_AT_ONCE};
 use super::plan::{MatchBy, StreamPlan};
 use super::write_step::{ResolvedLine, WriteContext, is_placeholder};
@@ -25,6 +25,8 @@ pub(super) struct StoredRecord {
 #[derive(Debug, Clone)]
 pub(super) enum Lookup {
     Absent,
+    /// It does not exist, and the key that it would be created with belongs to another record: it is created with this one.
+    AbsentUnder(String),
     Found(StoredRecord),
     /// HubSpot does not say whether it exists.
     Unknown(Rejection),
@@ -32,9 +34,11 @@ pub(super) enum Lookup {
 
 /// The records found by the values of their key, by value.
 #[derive(Debug, Default)]
-struct ByKey {
-    stored: HashMap<String, StoredRecord>,
-    failed: HashMap<String, Rejection>,
+pub(super) struct ByKey {
+    pub(super) stored: HashMap<String, StoredRecord>,
+    pub(super) failed: HashMap<String, Rejection>,
+    /// The keys of new records whose usual key belongs to another record.
+    other_keys: HashMap<String, String>,
 }
 
 impl From<StoredObject> for StoredRecord {
@@ -47,6 +51,14 @@ impl StoredRecord {
     fn text(&self, name: &str) -> Option<&str> {
         self.properties.get(name)?.as_deref()
     }
+
+    /// Whether a company has a domain, be it as one of a company that was merged into it. One without any may have had it.
+    pub(super) fn has_domain(&self, domain: &str) -> bool {
+        let own = self.text("domain").map(str::trim).filter(|own| !own.is_empty());
+        let further = self.text("hs_additional_domains").unwrap_or_default();
+        own.is_none_or(|own| bare_domain(own) == bare_domain(domain))
+            || further.split(';').any(|one| bare_domain(one) == bare_domain(domain))
+    }
 }
 
 impl ByKey {
@@ -54,7 +66,7 @@ impl ByKey {
         match (self.stored.get(key), self.failed.get(key)) {
             (Some(stored), _) => Lookup::Found(stored.clone()),
             (None, Some(rejection)) => Lookup::Unknown(rejection.clone()),
-            (None, None) => Lookup::Absent,
+            (None, None) => self.other_keys.get(key).map_or(Lookup::Absent, |other| Lookup::AbsentUnder(other.clone())),
         }
     }
 }
@@ -70,7 +82,19 @@ pub(super) async fn find(
 ) -> Result<Vec<Lookup>, ClientError> {
     if plan.match_by == MatchBy::DealName {
         let names = names_of(ready);
-        return deals(&context.client, ready, &names).await;
+        let mut found = deals(&context.client, ready, &names).await?;
+        if context.dry {
+            // A run is told of them when HubSpot refuses to create a second one.
+            let keys: Vec<String> = ready.iter().map(|one| one.creation_key(plan).unwrap_or_default()).collect();
+            let created = find_created(context, plan, &keys, names).await?;
+            for ((found, created), one) in found.iter_mut().zip(created).zip(ready) {
+                let is_this = |deal: &StoredRecord| deal_name(deal) == one.desired.key.as_deref();
+                if matches!((&found, &created), (Lookup::Absent, Lookup::Found(deal)) if is_this(deal)) {
+                    *found = created;
+                }
+            }
+        }
+        return Ok(found);
     }
     let found: Vec<Vec<Lookup>> = stream::iter(ready.chunks(MAX_BATCH))
         .map(async |chunk: &[&ResolvedLine]| find_chunk(context, plan, chunk).await)
@@ -87,17 +111,19 @@ pub(super) async fn find(
 pub(super) async fn find_created(
     context: &WriteContext,
     plan: &StreamPlan,
-    ready: &[&ResolvedLine],
+    keys: &[String],
+    names: BTreeSet<String>,
 ) -> Result<Vec<Lookup>, ClientError> {
     let Some(property) = plan.created_with().filter(|_| !context.is_key_missing(&plan.object_type)) else {
-        return Ok(vec![Lookup::Absent; ready.len()]);
+        return Ok(vec![Lookup::Absent; keys.len()]);
     };
-    let keys: Vec<String> = ready.iter().map(|one| one.creation_key(plan).unwrap_or_default()).collect();
-    let found = by_value(&context.client, plan, property, keys.iter().cloned().collect(), names_of(ready)).await?;
+    let values: BTreeSet<String> = keys.iter().filter(|key| !key.is_empty()).cloned().collect();
+    let names = names.into_iter().chain(["dealname".to_owned()]).collect();
+    let found = by_value(&context.client, &plan.object_type, property, values, names).await?;
     Ok(keys.iter().map(|key| found.get(&folded(key))).collect())
 }
 
-fn names_of(ready: &[&ResolvedLine]) -> BTreeSet<String> {
+pub(super) fn names_of(ready: &[&ResolvedLine]) -> BTreeSet<String> {
     ready.iter().flat_map(|one| one.desired.properties.keys()).cloned().collect()
 }
 
@@ -114,11 +140,15 @@ async fn find_chunk(
     let found = match &plan.match_by {
         MatchBy::AlwaysCreate => return Ok(absent),
         MatchBy::DeliveryKey(_) if context.is_key_missing(of) => return Ok(absent),
-        MatchBy::UniqueProperty(_) | MatchBy::DeliveryKey(_) if context.are_absent(of, &keys) => return Ok(absent),
+        MatchBy::UniqueProperty(property) | MatchBy::DeliveryKey(property)
+            if context.are_absent(of, &hashes_of(of, property, &keys)) =>
+        {
+            return Ok(absent);
+        }
         MatchBy::DeliveryKey(property) => {
             let earlier = chunk.iter().filter_map(|one| one.desired.earlier_key.clone());
             let values = values.into_iter().chain(earlier).collect();
-            let found = by_value(client, plan, property, values, BTreeSet::from([property.clone()])).await?;
+            let found = by_value(client, of, property, values, BTreeSet::from([property.clone()])).await?;
             let of_one = |one: &&ResolvedLine| {
                 let key = folded(one.desired.key.as_deref().unwrap_or_default());
                 match (found.get(&key), &one.desired.earlier_key) {
@@ -133,14 +163,14 @@ async fn find_chunk(
             if property == "email" {
                 names.insert("hs_additional_emails".to_owned());
             }
-            by_value(client, plan, property, values, names).await?
+            by_value(client, of, property, values, names).await?
         }
         MatchBy::Id => by_id(client, of, &values, &names).await?,
         MatchBy::CompanyDomain(property) => {
             names.extend(["domain".to_owned(), property.clone()]);
             let known = match context.is_key_missing(of) {
                 true => ByKey::default(),
-                false => by_value(client, plan, property, values.clone(), names.clone()).await?,
+                false => by_company_key(client, property, &values, &names).await?,
             };
             by_domain(client, known, values, &names).await?
         }
@@ -149,17 +179,63 @@ async fn find_chunk(
     Ok(keys.into_iter().map(|key| found.get(key)).collect())
 }
 
+fn hashes_of(object_type: &ObjectType, property: &str, values: &[&str]) -> Vec<KeyHash> {
+    values.iter().map(|value| KeyHash::of_value(object_type, property, &folded(value))).collect()
+}
+
+/// Companies, by the domains that they have now, among those that this target created. A company that has a domain's key
+/// and another domain by now is another company: the one of the domain has the next key.
+///
+/// # Errors
+/// Errors that concern no single company.
+pub(super) async fn by_company_key(
+    client: &Client,
+    property: &str,
+    domains: &BTreeSet<String>,
+    names: &BTreeSet<String>,
+) -> Result<ByKey, ClientError> {
+    let further = ["domain", "hs_additional_domains"].map(str::to_owned);
+    let names: BTreeSet<String> = names.iter().cloned().chain(further).collect();
+    let mut known = ByKey::default();
+    let mut asked: Vec<(String, String)> = domains.iter().map(|domain| (domain.clone(), domain.clone())).collect();
+    while !asked.is_empty() {
+        let keys = asked.iter().map(|(_, key)| key.clone()).collect();
+        let read = by_value(client, &ObjectType::COMPANIES, property, keys, names.clone()).await?;
+        for (domain, key) in std::mem::take(&mut asked) {
+            match read.get(&folded(&key)) {
+                Lookup::Found(company) if company.has_domain(&domain) => {
+                    known.stored.insert(domain, company);
+                }
+                Lookup::Found(other) => {
+                    let next = key_beside(&key, other.id);
+                    known.other_keys.insert(domain.clone(), next.clone());
+                    asked.push((domain, next));
+                }
+                Lookup::Unknown(rejection) => drop(known.failed.insert(domain, rejection)),
+                Lookup::Absent | Lookup::AbsentUnder(_) => {}
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// A domain as HubSpot keeps it: without what stands around it in the address of a page.
+fn bare_domain(text: &str) -> String {
+    let text = folded(text);
+    let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(&text);
+    text.strip_prefix("www.").unwrap_or(text).trim_end_matches('/').to_owned()
+}
+
 async fn by_value(
     client: &Client,
-    plan: &StreamPlan,
+    object_type: &ObjectType,
     property: &str,
     values: BTreeSet<String>,
     mut names: BTreeSet<String>,
 ) -> Result<ByKey, ClientError> {
     names.insert(property.to_owned());
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let FoundRecords { found, failed } =
-        lookups::read(client, &plan.object_type, Some(property), &values, &names).await?;
+    let FoundRecords { found, failed } = lookups::read(client, object_type, Some(property), &values, &names).await?;
     let mut by_key =
         ByKey { failed: failed.into_iter().map(|(value, why)| (folded(&value), why)).collect(), ..ByKey::default() };
     for object in found {
@@ -193,7 +269,20 @@ async fn by_id(
             stored.insert(key.clone(), object.into());
         }
     }
-    Ok(ByKey { stored, failed })
+    Ok(ByKey { stored, failed, ..ByKey::default() })
+}
+
+/// Companies by id, with their domains.
+///
+/// # Errors
+/// Errors that concern no single company.
+pub(super) async fn companies_by_id(
+    client: &Client,
+    ids: &BTreeSet<String>,
+    names: BTreeSet<String>,
+) -> Result<HashMap<String, StoredRecord>, ClientError> {
+    let names = names.into_iter().chain(["domain", "hs_additional_domains"].map(str::to_owned)).collect();
+    Ok(by_id(client, &ObjectType::COMPANIES, ids, &names).await?.stored)
 }
 
 /// Companies by domain, through the search, whose index lags: what was created under its key is found by that.
@@ -215,18 +304,22 @@ async fn by_domain(
     Ok(known)
 }
 
-/// Deals by name among those of their contact; of several the oldest.
+/// Deals by name among those of all contacts that the line names: the one that most of them have, of several the oldest.
 async fn deals(client: &Client, ready: &[&ResolvedLine], names: &BTreeSet<String>) -> Result<Vec<Lookup>, ClientError> {
-    let contacts: BTreeSet<ObjectId> = ready.iter().filter_map(|one| one.contact).collect();
+    let contacts: BTreeSet<ObjectId> = ready.iter().flat_map(|one| &one.contacts).copied().collect();
     let found = deals_of_contacts(client, &contacts, names).await?;
     let of_one = |one: &&ResolvedLine| {
-        let Some(contact) = one.contact else { return Lookup::Absent };
-        if let Some(rejection) = found.failed.get(&contact) {
+        if let Some(rejection) = one.contacts.iter().find_map(|contact| found.failed.get(contact)) {
             return Lookup::Unknown(rejection.clone());
         }
-        let deals = found.by_contact.get(&contact).map(Vec::as_slice).unwrap_or_default();
-        let deal = deals.iter().find(|deal| deal_name(deal) == one.desired.key.as_deref());
-        deal.map_or(Lookup::Absent, |deal| Lookup::Found(deal.clone()))
+        let mut named: BTreeMap<ObjectId, (usize, &StoredRecord)> = BTreeMap::new();
+        for deal in one.contacts.iter().filter_map(|contact| found.by_contact.get(contact)).flatten() {
+            if deal_name(deal) == one.desired.key.as_deref() {
+                named.entry(deal.id).or_insert((0, deal)).0 += 1;
+            }
+        }
+        let chosen = named.values().rev().max_by_key(|(contacts, _)| *contacts);
+        chosen.map_or(Lookup::Absent, |(_, deal)| Lookup::Found((*deal).clone()))
     };
     Ok(ready.iter().map(of_one).collect())
 }
@@ -289,7 +382,7 @@ impl ResolvedLine {
     pub(super) fn creation_key(&self, plan: &StreamPlan) -> Option<String> {
         let key = self.desired.key.as_deref()?;
         match &plan.match_by {
-            MatchBy::DealName => Some(deal_key(self.contact?, key)),
+            MatchBy::DealName => Some(deal_key(*self.contacts.first()?, key)),
             MatchBy::CompanyDomain(_) | MatchBy::DeliveryKey(_) => Some(key.to_owned()),
             MatchBy::UniqueProperty(_) | MatchBy::Id | MatchBy::AlwaysCreate => None,
         }

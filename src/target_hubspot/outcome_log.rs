@@ -1,7 +1,8 @@
 //! The outcome of each line: counted, logged, and written to the files that the settings name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,7 +10,7 @@ use serde_json::json;
 use super::desired::{DesiredRecord, SourceLine};
 use super::error::TargetError;
 use super::input::Unreadable;
-use super::lines_file::LinesFile;
+use super::lines_file::{self, LinesFile};
 use super::plan::{MatchBy, StreamPlan};
 use super::preview;
 use super::rejects::{RejectedLine, Rejects};
@@ -27,7 +28,7 @@ const MAX_TOLD: u64 = 100;
 pub(super) struct OutcomeLog {
     pub(super) summary: DeliverySummary,
     /// The SCHEMA line of each stream.
-    pub(super) schemas: HashMap<String, String>,
+    pub(super) schemas: BTreeMap<String, String>,
     rejects: Rejects,
     results: Option<LinesFile>,
     max_rejects: MaxRejects,
@@ -37,22 +38,28 @@ pub(super) struct OutcomeLog {
 }
 
 impl OutcomeLog {
-    /// Opens the files that the settings name; a dry run writes to none.
+    /// Opens the files that the settings name. A dry run writes to none, and fails where the run would.
     ///
     /// # Errors
-    /// When a file cannot be opened.
+    /// When a file cannot be opened, or is read by stdin, or both settings name one file.
     pub(super) fn open(config: &TargetConfig, dry: bool) -> Result<Self, TargetError> {
-        let path = config.rejects_path.as_deref().filter(|_| !dry);
-        let rejects = Rejects::open(path).map_err(TargetError::Rejects)?;
-        let path = config.results_path.as_deref().filter(|_| !dry);
-        if path.is_some() && path == config.rejects_path.as_deref() {
+        let open = |path: &Path| match dry {
+            true => lines_file::check(path).map(|()| None),
+            false => LinesFile::open(path).map(Some),
+        };
+        let open = |path: Option<&Path>| path.map_or(Ok(None), open);
+        let rejects = open(config.rejects_path.as_deref()).map_err(TargetError::Rejects)?;
+        if let (Some(results), Some(rejects)) = (&config.results_path, &config.rejects_path)
+            && lines_file::is_one_file(results, rejects)
+        {
             let reason = "rejects_path names the same file, whose lines are input again; name another file";
             return Err(TargetError::Results(io::Error::other(reason)));
         }
-        let results = path.map(LinesFile::open).transpose().map_err(TargetError::Results)?;
+        let results = open(config.results_path.as_deref()).map_err(TargetError::Results)?;
+        let rejects = Rejects::new(rejects);
         Ok(Self {
             summary: DeliverySummary::default(),
-            schemas: HashMap::new(),
+            schemas: BTreeMap::new(),
             rejects,
             results,
             max_rejects: config.max_rejects(),
@@ -137,9 +144,14 @@ impl OutcomeLog {
     ///
     /// # Errors
     /// As [`OutcomeLog::reject`].
-    pub(super) fn reject_unreadable(&mut self, line: u64, bad: Unreadable) -> Result<(), TargetError> {
+    pub(super) fn reject_unreadable(
+        &mut self,
+        line: u64,
+        bad: Unreadable,
+        delivery_key: Option<&str>,
+    ) -> Result<(), TargetError> {
         let Unreadable { stream, text, reason } = bad;
-        self.reject_line((&stream, None), &SourceLine { line, text }, None, None, &Rejection::new(reason))
+        self.reject_line((&stream, None), &SourceLine { line, text }, delivery_key, None, &Rejection::new(reason))
     }
 
     fn reject_line(
@@ -171,9 +183,13 @@ impl OutcomeLog {
             result["id"] = id.to_string().into();
         }
         self.result(stream, object_type, line, &result);
-        let schema = self.schemas.get(stream).map_or("", String::as_str);
+        // A line that names no stream may be one of any.
+        let of_stream = |(name, _): &(&String, &String)| *name == stream || !self.schemas.contains_key(stream);
+        for (name, schema) in self.schemas.iter().filter(of_stream) {
+            self.rejects.describe(name, schema).map_err(TargetError::Rejects)?;
+        }
         self.rejects
-            .add(&RejectedLine { line, text: &source.text, stream, schema, delivery_key, rejection })
+            .add(&RejectedLine { line, text: &source.text, delivery_key, rejection })
             .map_err(TargetError::Rejects)?;
         // A dry run reports every line, and ends as the run would.
         if self.dry { Ok(()) } else { self.check_number() }
@@ -223,6 +239,7 @@ impl OutcomeLog {
         if !self.max_rejects.is_exceeded(rejected, all) {
             return Ok(());
         }
+        let all = all.max(self.summary.read);
         let (allowed, first) = (self.max_rejects.to_string(), self.summary.first_rejection.clone().unwrap_or_default());
         Err(TargetError::TooManyRejects { rejected, all, allowed, first })
     }

@@ -119,6 +119,14 @@ impl StreamPlan {
         configured || matches!(self.key_properties.as_slice(), [key] if key == property)
     }
 
+    /// Whether a record is known by the delivery and its line alone.
+    pub(super) fn is_keyed_by_line(&self) -> bool {
+        match &self.match_by {
+            MatchBy::DeliveryKey(name) => self.key_properties.is_empty() && !self.gives_delivery_key(name),
+            _ => false,
+        }
+    }
+
     /// The property whose value identifies a record, where a field of the record holds it.
     pub(super) fn key_property(&self) -> Option<&str> {
         match &self.match_by {

@@ -19,7 +19,7 @@ pub(super) fn line_of(
     let of = &group.plan.object_type;
     let mut line = match written.action {
         WriteAction::Created => format!("create {of}"),
-        WriteAction::Updated => format!("change {of} {}", written.id),
+        WriteAction::Updated => format!("change {of} {}", shown_id(written.id)),
         WriteAction::Unchanged if links.is_empty() => return None,
         WriteAction::Unchanged => format!("associate {of} {}", shown_id(written.id)),
     };

@@ -47,6 +47,11 @@ impl RecordIndex {
         self.records.get(lookup_key(&reference.to, reference.lookup_by, &reference.value))
     }
 
+    /// A company that this run wrote or referred to, by a domain that it has or had.
+    pub(super) fn company(&self, domain: &str) -> io::Result<Option<ObjectId>> {
+        self.records.get(lookup_key(&ObjectType::COMPANIES, LookupBy::Domain, domain))
+    }
+
     /// A contact's deal by its name.
     pub(super) fn deal(&self, contact: ObjectId, name: &str) -> io::Result<Option<ObjectId>> {
         self.records.get(KeyHash::of_deal(contact, name))
@@ -132,9 +137,9 @@ impl AbsentKeys {
         self.filters.insert(object_type.clone(), Mutex::default());
     }
 
-    /// Whether none of the keys can be in the portal; from now on all of them can. A false negative
-    /// costs one call; there are no false positives.
-    pub(super) fn are_absent(&self, object_type: &ObjectType, keys: &[&str]) -> bool {
+    /// Whether none of the values can be in the portal; from now on all of them can. Each is the hash of a unique property
+    /// and its value. A false negative costs one call; there are no false positives.
+    pub(super) fn are_absent(&self, object_type: &ObjectType, keys: &[KeyHash]) -> bool {
         let Some(filter) = self.filters.get(object_type) else { return false };
         let mut filter = filter.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all_new = true;
@@ -153,11 +158,21 @@ mod tests {
     #[test]
     fn a_key_is_new_once() {
         let mut absent = AbsentKeys::default();
-        assert!(!absent.are_absent(&ObjectType::CONTACTS, &["a"]), "nothing is known of the portal");
+        let [a, b, c] = ["a", "b", "c"].map(|value| KeyHash::of_value(&ObjectType::CONTACTS, "email", value));
+        assert!(!absent.are_absent(&ObjectType::CONTACTS, &[a]), "nothing is known of the portal");
         absent.add_empty_type(&ObjectType::CONTACTS);
-        assert!(absent.are_absent(&ObjectType::CONTACTS, &["a", "b"]));
-        assert!(!absent.are_absent(&ObjectType::CONTACTS, &["b", "c"]));
-        assert!(!absent.are_absent(&ObjectType::CONTACTS, &["c"]), "it was asked for with b and may have been written");
+        assert!(absent.are_absent(&ObjectType::CONTACTS, &[a, b]));
+        assert!(!absent.are_absent(&ObjectType::CONTACTS, &[b, c]));
+        assert!(!absent.are_absent(&ObjectType::CONTACTS, &[c]), "it was asked for with b and may have been written");
+    }
+
+    #[test]
+    fn a_value_of_another_property_is_another_key() {
+        let mut absent = AbsentKeys::default();
+        absent.add_empty_type(&ObjectType::CONTACTS);
+        let of = |property: &str| KeyHash::of_value(&ObjectType::CONTACTS, property, "7");
+        assert!(absent.are_absent(&ObjectType::CONTACTS, &[of("customer_no")]));
+        assert!(absent.are_absent(&ObjectType::CONTACTS, &[of("supplier_no")]));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::error::TargetError;
 use super::field::LookupBy;
 use super::identity::{KeyHash, folded};
 use super::lookups;
-use super::matching::{deal_name, deals_of_contacts};
+use super::matching::{by_company_key, deal_name, deals_of_contacts};
 use super::record_index::{DealByName, RecordIndex, lookup_key};
 use super::session::DELIVERY_KEY;
 use super::write_step::{AssociationLink, ResolvedLine, WriteContext, shown};
@@ -44,22 +44,25 @@ pub(super) async fn resolve(
     last: bool,
 ) -> Result<Vec<Resolution>, TargetError> {
     let mut failed = look_up(context, index, &desired).await?;
-    let mut contacts_of: Vec<Option<ObjectId>> = Vec::with_capacity(desired.len());
+    let mut contacts_of: Vec<Vec<ObjectId>> = Vec::with_capacity(desired.len());
     for one in &desired {
-        let contact = one.references.iter().find(|reference| reference.to == ObjectType::CONTACTS);
-        contacts_of.push(contact.map_or(Ok(None), |reference| index.record(reference))?);
+        let mut contacts = BTreeSet::new();
+        for reference in one.references.iter().filter(|reference| reference.to == ObjectType::CONTACTS) {
+            contacts.extend(index.record(reference)?);
+        }
+        contacts_of.push(contacts.into_iter().collect());
     }
     look_up_deals(context, index, &mut failed, &desired, &contacts_of).await?;
     let mut resolved = Vec::with_capacity(desired.len());
-    for (one, contact) in desired.into_iter().zip(contacts_of) {
-        resolved.push(match links(index, &failed, &one, contact, last)? {
+    for (one, contacts) in desired.into_iter().zip(contacts_of) {
+        resolved.push(match links(index, &failed, &one, &contacts, last)? {
             Ok(links) => {
-                Resolution::Resolved(ResolvedLine { desired: one, links, contact, awaited: None, alone: false })
+                Resolution::Resolved(ResolvedLine { desired: one, links, contacts, awaited: None, alone: false })
             }
             Err(MissingReference { awaited: Some(awaited), .. }) if !last => Resolution::Resolved(ResolvedLine {
                 desired: one,
                 links: Vec::new(),
-                contact,
+                contacts,
                 awaited: Some(awaited),
                 alone: false,
             }),
@@ -175,11 +178,10 @@ async fn by_domain(
 ) -> Result<RecordsByValue, ClientError> {
     let mut marked = RecordsByValue::default();
     if key_ensured {
-        match lookups::read(client, to, Some(DELIVERY_KEY), values, &[DELIVERY_KEY]).await {
-            Ok(answers) => {
-                let of = |object: &StoredObject| Some((folded(&text(object, DELIVERY_KEY)?), object.id));
-                marked.records = answers.found.iter().filter_map(of).collect();
-                marked.failed = answers.failed;
+        match by_company_key(client, DELIVERY_KEY, values, &BTreeSet::new()).await {
+            Ok(known) => {
+                marked.records = known.stored.into_iter().map(|(domain, company)| (domain, company.id)).collect();
+                marked.failed = known.failed;
             }
             Err(ClientError::Refused { .. }) => marked.company_key_missing = true,
             Err(error) => return Err(error),
@@ -203,14 +205,15 @@ async fn look_up_deals(
     index: &mut RecordIndex,
     failed: &mut Failed,
     desired: &[DesiredRecord],
-    contacts_of: &[Option<ObjectId>],
+    contacts_of: &[Vec<ObjectId>],
 ) -> Result<(), TargetError> {
     let mut contacts = BTreeSet::new();
-    for (one, contact) in desired.iter().zip(contacts_of) {
-        let Some(contact) = contact else { continue };
+    for (one, of_line) in desired.iter().zip(contacts_of) {
         for reference in one.references.iter().filter(|reference| reference.lookup_by == LookupBy::Name) {
-            if index.deal(*contact, &reference.value)?.is_none() {
-                contacts.insert(*contact);
+            for contact in of_line {
+                if index.deal(*contact, &reference.value)?.is_none() {
+                    contacts.insert(*contact);
+                }
             }
         }
     }
@@ -236,14 +239,14 @@ fn links(
     index: &RecordIndex,
     failed: &Failed,
     desired: &DesiredRecord,
-    contact: Option<ObjectId>,
+    contacts: &[ObjectId],
     last: bool,
 ) -> Result<Links, TargetError> {
     let mut links = Vec::with_capacity(desired.references.len());
     let mut missing: Option<MissingReference> = None;
     for reference in &desired.references {
         let id = match reference.lookup_by {
-            LookupBy::Name => named_deal(index, failed, desired, reference, contact, last)?,
+            LookupBy::Name => named_deal(index, failed, desired, reference, contacts, last)?,
             _ => index.record(reference)?.ok_or_else(|| absent(failed, reference)),
         };
         let id = match id {
@@ -286,28 +289,34 @@ fn absent(failed: &Failed, reference: &AssociationRef) -> MissingReference {
     MissingReference { rejection: Rejection::new(reason), awaited }
 }
 
-/// A deal by its name: among those of the record's contact, or the only one of this delivery that has the name.
+/// A deal by its name: among those of the record's contacts the oldest, or the only one of this delivery that has the name.
 fn named_deal(
     index: &RecordIndex,
     failed: &Failed,
     desired: &DesiredRecord,
     reference: &AssociationRef,
-    contact: Option<ObjectId>,
+    contacts: &[ObjectId],
     last: bool,
 ) -> Result<Result<ObjectId, MissingReference>, TargetError> {
     let name = &reference.value;
     let awaiting = |reason: String, awaited: Vec<KeyHash>| {
         Err(MissingReference { rejection: Rejection::new(reason), awaited: Some(awaited) })
     };
-    if let Some(contact) = contact {
-        if let Some(id) = index.deal(contact, name)? {
-            return Ok(Ok(id));
+    if !contacts.is_empty() {
+        let mut oldest: Option<ObjectId> = None;
+        for contact in contacts {
+            oldest = oldest.into_iter().chain(index.deal(*contact, name)?).min();
         }
-        if let Some(rejection) = failed.get(&KeyHash::of_id(&ObjectType::CONTACTS, contact)) {
+        let of_contact = |contact: &ObjectId| failed.get(&KeyHash::of_id(&ObjectType::CONTACTS, *contact));
+        if let Some(rejection) = contacts.iter().find_map(of_contact) {
             return Ok(Err(MissingReference { rejection: rejection.clone(), awaited: None }));
         }
-        let reason = format!("contact {} has no deal with the name {name:?}", shown(contact));
-        return Ok(awaiting(reason, vec![KeyHash::of_deal(contact, name)]));
+        if let Some(id) = oldest {
+            return Ok(Ok(id));
+        }
+        let named: Vec<String> = contacts.iter().map(|contact| shown(*contact)).collect();
+        let reason = format!("contact {} has no deal with the name {name:?}", named.join(" or "));
+        return Ok(awaiting(reason, contacts.iter().map(|contact| KeyHash::of_deal(*contact, name)).collect()));
     }
     if desired.references.iter().any(|reference| reference.to == ObjectType::CONTACTS) {
         return Ok(awaiting(format!("the contact that the deal {name:?} belongs to is not there"), Vec::new()));

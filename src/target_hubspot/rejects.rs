@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
-use serde_json::json;
+use serde::Deserialize;
 use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Map, Value, json};
 
 use super::lines_file::LinesFile;
 use super::writing::Rejection;
@@ -24,30 +23,31 @@ pub(super) struct Rejects {
 pub(super) struct RejectedLine<'r> {
     pub(super) line: u64,
     pub(super) text: &'r str,
-    pub(super) stream: &'r str,
-    /// The SCHEMA line of its stream.
-    pub(super) schema: &'r str,
     /// A ticket's: in the file its line has another number.
     pub(super) delivery_key: Option<&'r str>,
     pub(super) rejection: &'r Rejection,
 }
 
 impl Rejects {
-    /// Opens the file to add to it.
+    /// Rejects that go to a file, or to none.
+    pub(super) fn new(file: Option<LinesFile>) -> Self {
+        Self { file, described: Vec::new() }
+    }
+
+    /// Adds the SCHEMA of a stream, once. Its mark says of the lines behind it that their numbers are not those of the
+    /// delivery.
     ///
     /// # Errors
-    /// When it cannot be opened, or is what stdin reads.
-    pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = path else { return Ok(Self::default()) };
-        let stdin = std::fs::metadata("/dev/stdin").ok().filter(std::fs::Metadata::is_file);
-        let own = std::fs::metadata(path).ok();
-        if let (Some(stdin), Some(own)) = (stdin, own)
-            && (stdin.dev(), stdin.ino()) == (own.dev(), own.ino())
-        {
-            let reason = "the file is what stdin reads, and would grow while it is read; move it first";
-            return Err(io::Error::other(reason));
-        }
-        Ok(Self { file: Some(LinesFile::open(path)?), described: Vec::new() })
+    /// When it is no message.
+    pub(super) fn describe(&mut self, stream: &str, schema: &str) -> io::Result<()> {
+        let Some(file) = self.file.as_mut().filter(|_| !self.described.iter().any(|one| one == stream)) else {
+            return Ok(());
+        };
+        self.described.push(stream.to_owned());
+        let mut message: BTreeMap<String, Box<RawValue>> = serde_json::from_str(schema)?;
+        message.insert("rejected".to_owned(), to_raw_value(&json!({}))?);
+        file.add(&serde_json::to_string(&message)?);
+        Ok(())
     }
 
     /// Adds a record.
@@ -56,11 +56,6 @@ impl Rejects {
     /// When its line is no message.
     pub(super) fn add(&mut self, rejected: &RejectedLine<'_>) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        // Lines that name no stream have no SCHEMA.
-        if !rejected.schema.is_empty() && !self.described.iter().any(|stream| stream == rejected.stream) {
-            self.described.push(rejected.stream.to_owned());
-            file.add(rejected.schema.trim());
-        }
         let mut message: BTreeMap<String, Box<RawValue>> = serde_json::from_str(rejected.text)?;
         let Rejection { reason, category, correlation_id } = rejected.rejection;
         let mut why = json!({"line": rejected.line, "reason": reason});
@@ -93,5 +88,9 @@ impl Rejects {
 
 /// Whether a line is one of a file of rejects.
 pub(super) fn is_rejected_line(text: &str) -> bool {
-    text.contains("\"rejected\":{")
+    #[derive(Deserialize)]
+    struct Marked {
+        rejected: Option<Map<String, Value>>,
+    }
+    text.contains("\"rejected\"") && serde_json::from_str::<Marked>(text).is_ok_and(|one| one.rejected.is_some())
 }

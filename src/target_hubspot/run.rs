@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: &TargetArguments) -> Result<(), TargetError> 
         outcome => outcome,
     };
     delivery.close(started.elapsed());
-    outcome
+    outcome.map_err(|error| delivery.recounted(error))
 }
 
 async fn read_and_deliver(

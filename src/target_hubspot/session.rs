@@ -52,9 +52,12 @@ impl TargetSession {
         // Nothing is written before the portal is known.
         let account = discover_account(&client, connection.organization_id.as_deref()).await??;
         // A run that writes nothing may run beside a delivery.
-        let locks = connection.lock_path.as_deref().filter(|_| !arguments.test && !arguments.dry_run);
-        let lock =
-            locks.map(|folder| Lock::take(folder, "target-hubspot", &account.portal_id.to_string())).transpose()?;
+        let writes = !arguments.test && !arguments.dry_run;
+        let lock = match connection.lock_path.as_deref() {
+            Some(folder) if writes => Some(Lock::take(folder, "target-hubspot", &account.portal_id.to_string())?),
+            Some(folder) => Lock::check(folder).map(|()| None)?,
+            None => None,
+        };
         Ok(Self {
             _lock: lock,
             config: target,

@@ -27,6 +27,8 @@ pub(super) struct Counts {
 #[derive(Debug, Default)]
 pub(super) struct DeliverySummary {
     pub(super) streams: BTreeMap<String, Counts>,
+    /// Lines of records that were read, whether or not they have an outcome yet.
+    pub(super) read: u64,
     pub(super) activate_versions: u64,
     pub(super) left_out: u64,
     /// The message of the first rejection.

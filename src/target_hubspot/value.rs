@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::SecondsFormat;
+use serde::de::IgnoredAny;
 
 use super::date_time;
 use super::definitions::PropertyDefinition;
@@ -25,8 +26,13 @@ const FALSE: [&str; 6] = ["false", "f", "no", "n", "off", "0"];
 /// When the token is an object or a list and the property holds neither.
 pub(super) fn text_of(definition: Option<&PropertyDefinition>, token: &str) -> Result<Option<String>, String> {
     let token = token.trim();
+    if definition.is_some_and(|definition| definition.several) {
+        let listed = nested(token);
+        if listed.starts_with('[') {
+            return deduplicated(&listed);
+        }
+    }
     match (token.as_bytes().first(), definition) {
-        (Some(b'['), Some(definition)) if definition.several => return deduplicated(token),
         (Some(b'[' | b'{'), Some(definition)) if definition.structured => return Ok(plain_text(token)),
         (Some(b'[' | b'{'), _) => {
             let expected = "it takes one text or number, not a list or an object";
@@ -35,6 +41,19 @@ pub(super) fn text_of(definition: Option<&PropertyDefinition>, token: &str) -> R
         _ => {}
     }
     Ok(plain_text(token).and_then(|text| normal(definition, &text)))
+}
+
+/// Whether a text means "no value", as Python, pandas and SQL write it.
+pub(super) fn is_no_value(text: &str) -> bool {
+    NO_VALUE.iter().any(|word| text.trim().eq_ignore_ascii_case(word))
+}
+
+/// A token, or the list or object that a text holds: a cell of a CSV file can hold one as text alone.
+pub(super) fn nested(token: &str) -> String {
+    let token = token.trim();
+    let text: Option<String> = token.starts_with('"').then(|| serde_json::from_str(token).ok()).flatten();
+    let inner = text.as_deref().map(str::trim).filter(|inner| inner.starts_with(['[', '{']));
+    inner.filter(|inner| serde_json::from_str::<IgnoredAny>(inner).is_ok()).unwrap_or(token).to_owned()
 }
 
 /// The members of a list as HubSpot joins them; none when there are none.
@@ -73,7 +92,7 @@ fn normal(definition: Option<&PropertyDefinition>, text: &str) -> Option<String>
     }
     let Some(definition) = definition else { return Some(trimmed.to_owned()) };
     let typed = matches!(definition.kind, Kind::Number | Kind::Boolean | Kind::Date | Kind::DateTime);
-    if typed && NO_VALUE.iter().any(|word| trimmed.eq_ignore_ascii_case(word)) {
+    if typed && is_no_value(trimmed) {
         return None;
     }
     let fitting = match definition.kind {
@@ -179,14 +198,14 @@ pub(super) fn is_same(definition: Option<&PropertyDefinition>, stored: Option<&s
 }
 
 /// A number without what does not change its value: significant digits and the power of ten.
-fn plain(number: &str) -> (bool, String, i64) {
+fn plain(number: &str) -> (bool, String, i128) {
     let (mantissa, exponent) = number.split_once('e').unwrap_or((number, "0"));
     let (negative, mantissa) = mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let significant = digits.trim_end_matches('0');
-    let dropped = i64::try_from(digits.len() - significant.len()).unwrap_or(0);
-    let power = exponent.parse::<i64>().unwrap_or(0) - i64::try_from(fraction.len()).unwrap_or(0) + dropped;
+    let dropped = (digits.len() - significant.len()) as i128;
+    let power = exponent.parse::<i128>().unwrap_or(0) - fraction.len() as i128 + dropped;
     let significant = significant.trim_start_matches('0').to_owned();
     let is_zero = significant.is_empty();
     (negative && !is_zero, significant, if is_zero { 0 } else { power })
@@ -288,6 +307,8 @@ mod tests {
             ("[]", None),
             ("[null, \"\"]", None),
             ("[\" a \", \"b\"]", Some("a;b")),
+            (r#""[\"a\", \"b\"]""#, Some("a;b")),
+            (r#"" [] ""#, None),
             ("\"a; b;\"", Some("a;b")),
             ("\";c\"", Some(";c")),
         ] {

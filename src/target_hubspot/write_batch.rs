@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use super::error::TargetError;
 use super::groups::RecordGroup;
+use super::identity::key_beside;
 use super::lookups;
-use super::matching::{Lookup, StoredRecord, find, find_created};
+use super::matching::{Lookup, StoredRecord, deal_name, find, find_created, names_of};
 use super::plan::{MatchBy, StreamPlan};
 use super::value::is_same;
 use super::write_step::{Change, WriteAction, WriteContext, WrittenRecord, create_operation, shown};
-use super::writing::{BatchResult, InputOutcome, Operation, PendingInput, Rejection, holder, send};
+use super::writing::{BatchResult, InputOutcome, Operation, PendingInput, Rejection, failed_alone, holder, send};
 use crate::client::ObjectId;
 
 /// How often creations of unknown outcome are looked for and, where nothing is found, sent again.
@@ -114,7 +115,9 @@ impl BatchWriter<'_> {
     async fn create(&self, inputs: Vec<PendingInput>) -> Result<Vec<RecordOutcome>, TargetError> {
         let (context, plan) = (self.context, self.plan);
         let mut settled = Vec::with_capacity(inputs.len());
-        let mut sent = send(context, &plan.object_type, create_operation(plan), inputs).await?;
+        let operation = create_operation(plan);
+        let mut size = inputs.len();
+        let mut sent = send(context, &plan.object_type, operation, inputs).await?;
         for round in 0.. {
             let (mut unknown, mut refused) = (Vec::new(), Vec::new());
             for (pending, input_outcome) in std::mem::take(&mut sent.outcomes) {
@@ -135,19 +138,29 @@ impl BatchWriter<'_> {
                 };
                 settled.push((pending.at, result));
             }
-            self.resolve_rejected(refused, &mut settled).await?;
-            if unknown.is_empty() {
+            let renamed = self.resolve_rejected(refused, &mut settled).await?;
+            if unknown.is_empty() && renamed.is_empty() {
                 return Ok(settled);
             }
-            if round == ROUNDS {
-                if let Some(error) = sent.unknown.take() {
-                    return Err(error.into());
-                }
-                let left_out = || Err(Rejection::new("HubSpot's answers leave this record out"));
-                settled.extend(unknown.into_iter().map(|pending| (pending.at, left_out())));
+            if round >= ROUNDS && size == 1 {
+                let reason = match sent.unknown.take() {
+                    Some(error) => failed_alone(context, &plan.object_type, operation, error).await?,
+                    None => Rejection::new("HubSpot's answers leave this record out"),
+                };
+                let left = unknown.into_iter().chain(renamed);
+                settled.extend(left.map(|pending| (pending.at, Err(reason.clone()))));
                 return Ok(settled);
             }
-            sent = self.find_unknown(unknown, &mut settled).await?;
+            let mut again = self.find_unknown(unknown, &mut settled).await?;
+            again.extend(renamed);
+            // What HubSpot fails on may be about one of the records: each round sends fewer of them together.
+            size = size.div_ceil(2);
+            sent = BatchResult::default();
+            for part in again.chunks(size) {
+                let one = send(context, &plan.object_type, operation, part.to_vec()).await?;
+                sent.outcomes.extend(one.outcomes);
+                sent.unknown = sent.unknown.or(one.unknown);
+            }
         }
         Ok(settled)
     }
@@ -164,19 +177,19 @@ impl BatchWriter<'_> {
         }
     }
 
-    /// Looks for records that may have been created, and sends those again that were not.
+    /// Looks for records that may have been created, and returns those that were not.
     async fn find_unknown(
         &self,
         unknown: Vec<PendingInput>,
         settled: &mut Vec<RecordOutcome>,
-    ) -> Result<BatchResult, TargetError> {
+    ) -> Result<Vec<PendingInput>, TargetError> {
         let (context, plan) = (self.context, self.plan);
         let ready: Vec<_> = unknown.iter().map(|pending| &self.groups[pending.at].lines[0]).collect();
         let mut found = find(context, plan, &ready).await?;
         if plan.match_by == MatchBy::DealName {
-            let created = find_created(context, plan, &ready).await?;
-            for (found, created) in found.iter_mut().zip(created) {
-                if matches!(found, Lookup::Absent) {
+            let created = self.find_by_key(&unknown).await?;
+            for ((found, created), pending) in found.iter_mut().zip(created).zip(&unknown) {
+                if matches!(found, Lookup::Absent) && self.is_named_as(&created, pending) {
                     *found = created;
                 }
             }
@@ -186,38 +199,59 @@ impl BatchWriter<'_> {
             let result = match found {
                 Lookup::Found(stored) => Ok(WrittenRecord::new(stored.id, WriteAction::Created)),
                 Lookup::Unknown(rejection) => Err(rejection),
-                Lookup::Absent => {
+                Lookup::Absent | Lookup::AbsentUnder(_) => {
                     again.push(pending);
                     continue;
                 }
             };
             settled.push((pending.at, result));
         }
-        if again.is_empty() {
-            return Ok(BatchResult::default());
-        }
-        send(context, &plan.object_type, create_operation(plan), again).await
+        Ok(again)
     }
 
-    /// Of deals that are refused, those that another writer created in the meantime are updated.
+    /// Looks for deals by the key that they are created with.
+    async fn find_by_key(&self, pending: &[PendingInput]) -> Result<Vec<Lookup>, TargetError> {
+        let property = self.plan.created_with().unwrap_or_default();
+        let key = |one: &PendingInput| one.properties.get(property).cloned().unwrap_or_default();
+        let keys: Vec<String> = pending.iter().map(key).collect();
+        let ready: Vec<_> = pending.iter().map(|pending| &self.groups[pending.at].lines[0]).collect();
+        Ok(find_created(self.context, self.plan, &keys, names_of(&ready)).await?)
+    }
+
+    /// Whether a deal that was found by its key still has the name that the line gives.
+    fn is_named_as(&self, found: &Lookup, pending: &PendingInput) -> bool {
+        let key = self.groups[pending.at].lines[0].desired.key.as_deref();
+        matches!(found, Lookup::Found(deal) if deal_name(deal) == key)
+    }
+
+    /// Of deals that are refused, those that another writer created in the meantime are updated. Returns those whose key
+    /// a deal has that was renamed since, with another key.
     async fn resolve_rejected(
         &self,
         refused: Vec<(PendingInput, Rejection)>,
         settled: &mut Vec<RecordOutcome>,
-    ) -> Result<(), TargetError> {
+    ) -> Result<Vec<PendingInput>, TargetError> {
         let mut found = vec![Lookup::Absent; refused.len()];
         if self.plan.match_by == MatchBy::DealName && !refused.is_empty() {
-            let ready: Vec<_> = refused.iter().map(|(pending, _)| &self.groups[pending.at].lines[0]).collect();
-            found = find_created(self.context, self.plan, &ready).await?;
+            let pending: Vec<PendingInput> = refused.iter().map(|(pending, _)| pending.clone()).collect();
+            found = self.find_by_key(&pending).await?;
         }
-        for ((pending, rejection), found) in refused.into_iter().zip(found) {
-            let result = match found {
-                Lookup::Found(stored) => self.update_found(&stored, &pending).await?,
+        let mut renamed = Vec::new();
+        for ((mut pending, rejection), found) in refused.into_iter().zip(found) {
+            let is_this = self.is_named_as(&found, &pending);
+            let key = self.plan.created_with().and_then(|property| pending.properties.get_mut(property));
+            let result = match (found, key) {
+                (Lookup::Found(stored), _) if is_this => self.update_found(&stored, &pending).await?,
+                (Lookup::Found(stored), Some(key)) => {
+                    *key = key_beside(key, stored.id);
+                    renamed.push(pending);
+                    continue;
+                }
                 _ => Err(self.explained(&pending, rejection).await?),
             };
             settled.push((pending.at, result));
         }
-        Ok(())
+        Ok(renamed)
     }
 
     /// Writes what differs to a deal that another writer created.

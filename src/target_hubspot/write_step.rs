@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use super::breaker::Breaker;
 use super::desired::DesiredRecord;
@@ -27,6 +27,8 @@ pub(super) struct WriteContext {
     /// What is known not to be in the portal.
     pub(super) absent_keys: super::record_index::AbsentKeys,
     pub(super) breaker: Breaker,
+    /// Failures in a row that were put down to what was sent, since HubSpot took a record.
+    pub(super) failed_alone: AtomicU32,
     /// A write failed for a reason that is about no record: nothing more is sent.
     pub(super) stopped: AtomicBool,
 }
@@ -36,8 +38,8 @@ pub(super) struct WriteContext {
 pub(super) struct ResolvedLine {
     pub(super) desired: DesiredRecord,
     pub(super) links: Vec<AssociationLink>,
-    /// The contact that a deal belongs to: the first that the line names.
-    pub(super) contact: Option<ObjectId>,
+    /// The contacts that the line names, ascending: a deal is one of theirs.
+    pub(super) contacts: Vec<ObjectId>,
     /// What the line refers to and what a later line may bring.
     pub(super) awaited: Option<Vec<KeyHash>>,
     /// It is written by itself: together with other lines of its record it was refused.
@@ -119,9 +121,14 @@ impl WriteContext {
         self.key_missing.contains(object_type)
     }
 
-    /// Whether none of these can be in the portal, since it was empty and none of them was written.
-    pub(super) fn are_absent(&self, object_type: &ObjectType, keys: &[&str]) -> bool {
+    /// Whether none of these values can be in the portal, since it was empty and none of them was written.
+    pub(super) fn are_absent(&self, object_type: &ObjectType, keys: &[KeyHash]) -> bool {
         self.absent_keys.are_absent(object_type, keys)
+    }
+
+    /// Notes the unique values of a record before it is written.
+    pub(super) fn note_values(&self, object_type: &ObjectType, values: &[KeyHash]) {
+        self.absent_keys.are_absent(object_type, values);
     }
 
     /// An id for a record that a dry run would create.
@@ -191,14 +198,14 @@ fn create(context: &WriteContext, group: &RecordGroup, at: usize) -> (WriteStep,
     plan.definitions.set_first_stage(&plan.object_type, &mut properties);
     let new = |(name, new): (&String, &String)| Change { property: name.clone(), old: None, new: new.clone() };
     let changes = properties.iter().map(new).collect();
-    let first = &group.lines[0];
-    let mut id = None;
-    if let Operation::Upsert(_) = create_operation(plan) {
-        id = first.desired.key.clone();
-    }
+    let creation_key = group.creation_key();
     if let Some(property) = plan.created_with().filter(|_| !context.is_key_missing(&plan.object_type)) {
-        properties.extend(first.creation_key(plan).map(|key| (property.to_owned(), key)));
+        properties.extend(creation_key.clone().map(|key| (property.to_owned(), key)));
     }
+    let id = match create_operation(plan) {
+        Operation::Upsert(_) => creation_key.or_else(|| group.lines[0].desired.key.clone()),
+        _ => None,
+    };
     let inline = matches!(create_operation(plan), Operation::Create);
     let associations = group.links.iter().filter(|_| inline).map(|link| InlineAssociation {
         to: link.id,

@@ -1,28 +1,30 @@
 //! Brings lines of one type into the portal: what they refer to is looked up, then they themselves, then what differs is
 //! written, then they are associated.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
-use super::associate::{AssociationOutcomes, PendingAssociations, associate, preview_associations};
+use super::associate::{AssociationOutcomes, PendingAssociations, associate};
 use super::deferred::DeferredRecords;
 use super::desired::DesiredRecord;
+use super::dry_run;
 use super::error::TargetError;
 use super::field::LookupBy;
-use super::groups::{RecordGroup, Wave, form, identity};
+use super::foreseen::ForeseenRecords;
+use super::groups::{LineHashes, RecordGroup, Wave, form};
 use super::identity::{KeyHash, folded};
 use super::lookups::REQUESTS_AT_ONCE;
-use super::matching::{Lookup, find};
+use super::matching::{Lookup, companies_by_id, find, names_of};
 use super::outcome_log::{OutcomeLog, not_taken};
 use super::plan::{MatchBy, StreamPlan};
-use super::preview;
 use super::record_index::{RecordIndex, lookup_key};
 use super::references::{Resolution, resolve};
 use super::write_batch::{WriteBatch, deliver};
 use super::write_step::{
-    Change, ResolvedLine, WriteAction, WriteContext, WriteStep, WrittenRecord, create_operation, step,
+    Change, ResolvedLine, WriteAction, WriteContext, WriteStep, WrittenRecord, create_operation, is_placeholder, step,
 };
 use super::writing::{Operation, PendingInput, Rejection};
 use crate::client::{MAX_ASSOCIATIONS, MAX_BATCH, ObjectId, ObjectType};
@@ -34,20 +36,23 @@ pub(super) struct Writer {
     pub(super) outcome_log: OutcomeLog,
     pub(super) deferred: DeferredRecords,
     index: RecordIndex,
+    foreseen: ForeseenRecords,
 }
 
 /// A record of a wave that is in the portal.
-struct WrittenGroup {
+#[derive(Debug)]
+pub(super) struct WrittenGroup {
     /// Its place in the wave.
-    at: usize,
-    group: RecordGroup,
-    written: WrittenRecord,
-    changes: Vec<Change>,
+    pub(super) at: usize,
+    pub(super) group: RecordGroup,
+    pub(super) written: WrittenRecord,
+    pub(super) changes: Vec<Change>,
 }
 
 impl Writer {
     pub(super) fn new(context: WriteContext, outcome_log: OutcomeLog) -> Self {
-        Self { context, outcome_log, deferred: DeferredRecords::default(), index: RecordIndex::default() }
+        let (deferred, index, foreseen) = Default::default();
+        Self { context, outcome_log, deferred, index, foreseen }
     }
 
     /// Writes lines of one type, in the order of the input. `last`: the input has ended, so that no line can be deferred.
@@ -64,7 +69,11 @@ impl Writer {
                 }
             }
         }
+        let mut limit = usize::MAX;
         while !ready.is_empty() {
+            // Where each line depends on the one before it, not all of them are looked for again and again.
+            let behind = ready.split_off(limit.min(ready.len()));
+            let taken = ready.len();
             let found = self.find(&ready).await?;
             let lines: Vec<(ResolvedLine, Lookup)> = ready.into_iter().zip(found).collect();
             let lines = if last { lines } else { self.defer(lines)? };
@@ -75,6 +84,8 @@ impl Writer {
             ready = later;
             ready.extend(self.write(groups).await?);
             ready.sort_by_key(|one| one.desired.source.line);
+            limit = MAX_BATCH.max(taken.saturating_sub(ready.len()).saturating_mul(4));
+            ready.extend(behind);
         }
         Ok(())
     }
@@ -101,17 +112,47 @@ impl Writer {
                 found[at] = one;
             }
         }
+        self.find_companies_of_run(ready, &mut found).await?;
+        if self.context.dry {
+            dry_run::find_foreseen(&self.foreseen, ready, &mut found)?;
+        }
         Ok(found)
+    }
+
+    /// Looks by id for companies that this run wrote through another stream: the search by domain lags.
+    async fn find_companies_of_run(&self, ready: &[ResolvedLine], found: &mut [Lookup]) -> Result<(), TargetError> {
+        let mut written: BTreeMap<usize, String> = BTreeMap::new();
+        for (at, line) in ready.iter().enumerate() {
+            if let (MatchBy::CompanyDomain(_), Lookup::Absent | Lookup::AbsentUnder(_), Some(domain)) =
+                (&line.desired.plan.match_by, &found[at], &line.desired.key)
+                && let Some(id) = self.index.company(domain)?.filter(|id| !is_placeholder(*id))
+            {
+                written.insert(at, id.to_string());
+            }
+        }
+        if written.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<&ResolvedLine> = written.keys().map(|at| &ready[*at]).collect();
+        let ids = written.values().cloned().collect();
+        let companies = companies_by_id(&self.context.client, &ids, names_of(&lines)).await?;
+        for (at, id) in written {
+            let domain = ready[at].desired.key.as_deref().unwrap_or_default();
+            if let Some(company) = companies.get(&id).filter(|company| company.has_domain(domain)) {
+                found[at] = Lookup::Found(company.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Takes out and defers the lines whose references do not exist yet, and later lines of the same records.
     fn defer(&mut self, lines: Vec<(ResolvedLine, Lookup)>) -> Result<Vec<(ResolvedLine, Lookup)>, TargetError> {
         let mut kept = Vec::with_capacity(lines.len());
         for (ready, found) in lines {
-            let identity = identity(&ready, &found);
-            let behind = identity.iter().any(|token| self.deferred.holds(*token));
+            let hashes: Vec<KeyHash> = LineHashes::of(&ready, &found).all().copied().collect();
+            let behind = hashes.iter().any(|hash| self.deferred.holds(*hash));
             if ready.awaited.is_some() || behind {
-                self.deferred.add(ready.desired, identity, ready.awaited.unwrap_or_default())?;
+                self.deferred.add(ready.desired, hashes, ready.awaited.unwrap_or_default())?;
             } else {
                 kept.push((ready, found));
             }
@@ -125,6 +166,10 @@ impl Writer {
         let mut changes = Vec::with_capacity(groups.len());
         let (mut updates, mut creates) = (Vec::new(), Vec::new());
         for (at, group) in groups.iter().enumerate() {
+            for line in &group.lines {
+                let hashes = LineHashes::of(line, &Lookup::Absent);
+                self.context.note_values(&group.plan.object_type, &hashes.claims);
+            }
             let (step, changed) = step(&self.context, group, at);
             changes.push(changed);
             let foreseen = |id, action| Some(Ok(WrittenRecord::new(id, action)));
@@ -141,12 +186,23 @@ impl Writer {
                 WriteStep::Create(pending) => creates.push(pending),
             }
         }
+        if self.context.dry {
+            for (at, rejection) in dry_run::conflicts(&self.context, &self.foreseen, &groups, &changes).await? {
+                outcomes[at] = Some(Err(rejection));
+            }
+            for ((outcome, group), changes) in outcomes.iter_mut().zip(&groups).zip(&changes) {
+                if let Some(Ok(written)) = outcome {
+                    written.kept = dry_run::kept(group, changes);
+                }
+            }
+        }
         let mut associated_outcomes = AssociationOutcomes::default();
         let sent = match self.context.dry {
             true => Ok(()),
             false => self.send(&groups, updates, creates, &mut outcomes, &mut associated_outcomes).await,
         };
         let (mut done, mut again) = (Vec::new(), Vec::new());
+        let mut ended = Ok(());
         for (at, ((group, outcome), changes)) in groups.into_iter().zip(outcomes).zip(changes).enumerate() {
             match outcome {
                 Some(Ok(written)) => {
@@ -158,20 +214,26 @@ impl Writer {
                 Some(Err(_)) if group.lines.len() > 1 => {
                     again.extend(group.lines.into_iter().map(|line| ResolvedLine { alone: true, ..line }));
                 }
-                Some(Err(rejection)) => self.outcome_log.reject_record(&group.lines[0].desired, None, &rejection)?,
+                Some(Err(rejection)) => {
+                    let told = self.outcome_log.reject_record(&group.lines[0].desired, None, &rejection);
+                    ended = ended.and(told);
+                }
                 // Only after an error, which ends the run.
                 None => {}
             }
         }
-        sent?;
         for one in &done {
             self.learn(one)?;
         }
-        match self.context.dry {
-            true => self.preview(&done).await?,
-            false => self.log_outcomes(&done, associated_outcomes)?,
+        // Also of a run that ends here each record that was written has its result.
+        let is_whole = sent.is_ok();
+        if self.context.dry {
+            dry_run::note(&mut self.foreseen, &done)?;
+            let Self { context, outcome_log, foreseen, .. } = self;
+            associated_outcomes = dry_run::preview(context, outcome_log, foreseen, &done).await?;
         }
-        Ok(again)
+        let told = self.log_outcomes(&done, associated_outcomes, is_whole);
+        sent.and(ended).and(told).map(|()| again)
     }
 
     /// Sends what there is to send, batches side by side, and associates what is written while others are on their way.
@@ -249,7 +311,7 @@ impl Writer {
                     self.index.learn_deal_name(name.trim(), id)?;
                 }
                 let contacts = group.links.iter().filter(|link| link.to == ObjectType::CONTACTS);
-                for contact in contacts.map(|link| link.id).chain(group.contact()) {
+                for contact in contacts.map(|link| link.id).chain(group.contacts()) {
                     tokens.extend(value("dealname").map(|name| KeyHash::of_deal(contact, name.trim())));
                 }
             }
@@ -266,29 +328,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Logs the outcome of each line.
+    /// Logs the outcome of each line. `is_whole`: nothing ended the run before all associations were made.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or too many records are rejected; the outcomes of all lines are logged before.
     fn log_outcomes(
         &mut self,
         done: &[WrittenGroup],
         mut associated_outcomes: AssociationOutcomes,
+        is_whole: bool,
     ) -> Result<(), TargetError> {
+        let mut ended = Ok(());
         for WrittenGroup { at, group, written, .. } in done {
             let stream = &group.plan.stream;
             let made = associated_outcomes.created.remove(at).unwrap_or(0);
-            let unassociated = associated_outcomes.refused.remove(at);
-            self.outcome_log.summary.of(stream).associated +=
-                match (&unassociated, is_created_with_links(group, written)) {
-                    (None, true) => u64::try_from(group.links.len()).unwrap_or(0),
-                    _ => made,
-                };
+            let unassociated = associated_outcomes.refused.remove(at).unwrap_or_default();
+            let is_created_with_links = is_created_with_links(group, written);
+            self.outcome_log.summary.of(stream).associated += match (unassociated.is_empty(), is_created_with_links) {
+                (true, true) => u64::try_from(group.links.len()).unwrap_or(0),
+                _ => made,
+            };
             let mut refused = 0;
             for (nth, line) in group.lines.iter().enumerate() {
                 let desired = &line.desired;
                 let kept = written.kept.iter().find(|kept| desired.properties.get(&kept.property) == Some(&kept.new));
-                let rejection = unassociated.clone().filter(|_| !line.links.is_empty()).or_else(|| kept.map(not_taken));
+                let lacking = unassociated.iter().find(|(link, _)| line.links.contains(link));
+                let rejection = lacking.map(|(_, rejection)| rejection.clone()).or_else(|| kept.map(not_taken));
                 if let Some(rejection) = rejection {
                     refused += 1;
-                    self.outcome_log.reject_record(desired, Some(written.id), &rejection)?;
+                    ended = ended.and(self.outcome_log.reject_record(desired, Some(written.id), &rejection));
                 } else {
                     // The first line created the record, the others changed it; a ticket is never changed.
                     let action = match (&group.plan.match_by, written.action) {
@@ -296,28 +364,13 @@ impl Writer {
                         (_, WriteAction::Created) if nth > 0 => WriteAction::Updated,
                         (_, action) => action,
                     };
-                    self.outcome_log.done(desired, written.id, action, &line.links);
+                    let links = if is_whole || is_created_with_links { &line.links[..] } else { &[] };
+                    self.outcome_log.done(desired, written.id, action, links);
                 }
             }
             self.outcome_log.count_rejected(stream, written.action, group.lines.len(), refused);
         }
-        Ok(())
-    }
-
-    /// Adds what a dry run would do to the preview.
-    async fn preview(&mut self, done: &[WrittenGroup]) -> Result<(), TargetError> {
-        let Some(first) = done.first() else { return Ok(()) };
-        let pending_associations: Vec<(usize, PendingAssociations<'_>)> =
-            done.iter().map(|one| (one.at, pending_associations(&one.group, &one.written))).collect();
-        let mut missing =
-            preview_associations(&self.context.client, &first.group.plan.object_type, &pending_associations).await?;
-        for WrittenGroup { at, group, written, changes } in done {
-            let links = missing.remove(at).unwrap_or_default();
-            self.outcome_log.summary.of(&group.plan.stream).associated += u64::try_from(links.len()).unwrap_or(0);
-            let line = preview::line_of(group, written, changes, &links);
-            self.outcome_log.preview(group.lines[0].desired.source.line, line);
-        }
-        Ok(())
+        ended
     }
 }
 
@@ -343,7 +396,7 @@ fn batches<'g>(
     batches
 }
 
-fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
+pub(super) fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
     let may_have = written.action != WriteAction::Created || is_created_with_links(group, written);
     PendingAssociations { id: written.id, links: &group.links, may_have }
 }

@@ -1,6 +1,7 @@
 //! Batches of writes, each of whose inputs gets an outcome.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 
 use super::breaker::{MIN_RECORDS, kind_of};
 use super::error::TargetError;
@@ -13,6 +14,9 @@ use crate::client::{
 
 /// How often an input is sent that HubSpot fails on.
 const MAX_TRIES: u32 = 4;
+
+/// Failures in a row that are put down to a record, or to a batch with such a record, before the run ends with the next.
+pub(super) const MAX_FAILED_ALONE: u32 = 8;
 
 /// What is done with a batch.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +122,7 @@ pub(super) async fn send(
     let mut waiting = vec![inputs];
     let mut is_first = true;
     let mut probing = false;
+    let mut is_halved = false;
     while let Some(mut batch) = waiting.pop() {
         if batch.is_empty() {
             continue;
@@ -156,18 +161,75 @@ pub(super) async fn send(
                     sent.outcomes.extend(batch.into_iter().map(|one| (one, InputOutcome::Unknown)));
                     sent.unknown = Some(error);
                 }
-                (None, _) => return Err(error.into()),
+                (None, _) if size == 1 => {
+                    let rejection = failed_alone(context, object_type, operation, error).await?;
+                    sent.outcomes.extend(batch.into_iter().map(|one| (one, InputOutcome::Rejected(rejection.clone()))));
+                }
+                (None, _) => {
+                    // A failure may be about one of the inputs where HubSpot works without them.
+                    if !is_halved {
+                        answers_without_inputs(context, object_type, operation, error).await?;
+                    }
+                    is_halved = true;
+                    let second = batch.split_off(size / 2);
+                    waiting.extend([second, batch]);
+                }
             },
         }
         let all = &sent.outcomes;
         if all[begun..].iter().any(|(_, input_outcome)| !matches!(input_outcome, InputOutcome::Rejected(_))) {
             context.breaker.accepted(object_type, operation.name());
+            context.failed_alone.store(0, Ordering::Relaxed);
         } else if is_first && size >= MIN_RECORDS || probing && all.len() == 3 {
             stop_if_common(context, object_type, operation, all)?;
         }
         is_first = false;
     }
     Ok(sent)
+}
+
+/// The rejection of an input that HubSpot fails on whenever it is sent, alone at last.
+///
+/// # Errors
+/// The failure itself, when HubSpot fails without the input, too, or on several inputs in a row.
+pub(super) async fn failed_alone(
+    context: &WriteContext,
+    object_type: &ObjectType,
+    operation: Operation<'_>,
+    error: ClientError,
+) -> Result<Rejection, TargetError> {
+    let reason = format!("HubSpot fails on this record whenever it is sent: {error}");
+    answers_without_inputs(context, object_type, operation, error).await?;
+    Ok(Rejection { category: "FAILED".to_owned(), ..Rejection::new(reason) })
+}
+
+/// Whether the endpoint that fails works without inputs: HubSpot refuses such a request as it checks it.
+///
+/// # Errors
+/// The failure, when it does not.
+async fn answers_without_inputs(
+    context: &WriteContext,
+    object_type: &ObjectType,
+    operation: Operation<'_>,
+    error: ClientError,
+) -> Result<(), TargetError> {
+    let fails_on_all = context.failed_alone.fetch_add(1, Ordering::Relaxed) >= MAX_FAILED_ALONE;
+    if fails_on_all || !may_be_about_inputs(&error) {
+        return Err(error.into());
+    }
+    match write(&context.client, object_type, operation, &[]).await {
+        Ok(_) | Err(ClientError::Refused { .. }) => Ok(()),
+        Err(_) => Err(error.into()),
+    }
+}
+
+/// Whether a failure that lasts may be about what the request holds.
+pub(super) fn may_be_about_inputs(error: &ClientError) -> bool {
+    match error {
+        ClientError::Failing { status, .. } => *status >= 500,
+        ClientError::Unreachable { .. } | ClientError::Malformed { .. } => true,
+        _ => false,
+    }
 }
 
 /// Stops the run when all inputs of a batch, or the ones probed, are refused for one reason, as those of the

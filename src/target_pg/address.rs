@@ -1,6 +1,6 @@
 //! Where the database is: from the settings, a URL, and the `PG*` variables of libpq.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode as Negotiation};
 
+use super::environment::Variable;
 use super::exit::LoadError;
 use super::passfile;
 use super::settings::Settings;
@@ -22,9 +23,6 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Where Debian's and Red Hat's packages put the socket.
 const SOCKET_FOLDER: &str = "/var/run/postgresql";
 const DEFAULT_PORT: u16 = 5432;
-
-/// A value of the environment by its name.
-pub(super) type Variable<'v> = &'v dyn Fn(&str) -> Option<String>;
 
 /// A database and how to speak to its server.
 #[derive(Debug, Clone)]
@@ -189,14 +187,6 @@ fn complete_session(config: &mut Config, variable: Variable<'_>) -> Result<(), L
 fn default_host() -> String {
     let host = if Path::new(SOCKET_FOLDER).is_dir() { SOCKET_FOLDER } else { "localhost" };
     host.to_owned()
-}
-
-/// A file in the user's folder for `~/`.
-pub(super) fn expand_home(path: &str) -> PathBuf {
-    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
-        (Some(rest), Some(home)) => Path::new(&home).join(rest),
-        _ => path.into(),
-    }
 }
 
 /// What an error of `tokio_postgres` is about; its own text is a heading.

@@ -20,6 +20,15 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// The transaction, once it has begun.
     pub(super) transaction: Option<TransactionId>,
+    /// The stream that was being written, once the transaction has begun.
+    pub(super) stream: Option<String>,
+}
+
+/// How far an attempt came.
+#[derive(Default)]
+struct Attempt<'b> {
+    transaction: Option<TransactionId>,
+    stream: Option<&'b str>,
 }
 
 /// What a batch did besides writing its rows.
@@ -34,39 +43,43 @@ pub(super) struct LoadOutcome {
 /// # Errors
 /// Nothing of it is there then, except where the answer to the commit was lost: [`fate`] tells.
 pub(super) async fn load(connection: &PgConnection, batch: &Batch, hard_delete: bool) -> Result<LoadOutcome, Failure> {
-    let mut transaction = None;
-    match write(connection, batch, hard_delete, &mut transaction).await {
+    let mut attempt = Attempt::default();
+    match write(connection, batch, hard_delete, &mut attempt).await {
         Ok(loaded) => Ok(loaded),
         Err(error) => {
             // A connection that is lost has rolled back by itself.
             let _ = connection.run("rollback").await;
-            Err(Failure { error, transaction })
+            Err(Failure { error, transaction: attempt.transaction, stream: attempt.stream.map(str::to_owned) })
         }
     }
 }
 
-async fn write(
+async fn write<'b>(
     connection: &PgConnection,
-    batch: &Batch,
+    batch: &'b Batch,
     hard_delete: bool,
-    transaction: &mut Option<TransactionId>,
+    attempt: &mut Attempt<'b>,
 ) -> Result<LoadOutcome, Error> {
     let stages = batch.streams.iter().enumerate();
     let created = stages.filter_map(|(place, rows)| rows.plan.create_stage(&stage(place)));
     let begin = ["begin".to_owned()].into_iter().chain(created).chain(["select txid_current()".to_owned()]);
-    *transaction = connection.run(&begin.collect::<Vec<_>>().join("; ")).await?;
+    attempt.transaction = connection.run(&begin.collect::<Vec<_>>().join("; ")).await?;
     for (place, rows) in batch.streams.iter().enumerate() {
+        attempt.stream = Some(&rows.plan.stream);
         copy(connection, rows, 0..rows.len(), &stage(place)).await?;
     }
     let mut loaded = LoadOutcome::default();
     for (place, rows) in batch.streams.iter().enumerate() {
+        attempt.stream = Some(&rows.plan.stream);
         if let Some(merge) = rows.plan.merge(&stage(place)) {
             connection.run(&merge).await?;
         }
     }
     for activation in &batch.activations {
+        attempt.stream = Some(&activation.plan.stream);
         loaded.deactivated += connection.client().execute(&deactivate(activation, hard_delete), &[]).await?;
     }
+    attempt.stream = None;
     connection.run("commit").await?;
     Ok(loaded)
 }

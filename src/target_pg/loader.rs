@@ -89,7 +89,7 @@ impl Loader {
     async fn load(&mut self, batch: &Batch) -> Result<LoadOutcome, LoadError> {
         let mut attempts = Attempts::begin();
         loop {
-            let Failure { error, transaction } = match load(&self.connection, batch, self.hard_delete).await {
+            let Failure { error, transaction, stream } = match load(&self.connection, batch, self.hard_delete).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(failure) => failure,
             };
@@ -104,6 +104,10 @@ impl Loader {
                     }
                 }
                 RefusalConsequence::Row => return Err(self.refused(batch, error).await),
+                RefusalConsequence::Other if let Some(stream) = stream => {
+                    let reason = format!("Postgres refuses: {}; nothing of its batch is loaded", sentence(&error));
+                    return Err(LoadError::Stream { stream, reason });
+                }
                 _ => return Err(ending(&error, &self.connection.place())),
             }
         }

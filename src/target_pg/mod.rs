@@ -11,6 +11,7 @@ mod cli;
 mod column;
 mod connection;
 mod copy_text;
+mod environment;
 mod exit;
 mod input;
 mod instant;

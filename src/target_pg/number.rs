@@ -9,7 +9,9 @@ const INTEGER_DIGITS: i64 = 19;
 /// digits than any integer type.
 pub(super) fn integer(number: &str) -> Option<Cow<'_, str>> {
     let unsigned = number.strip_prefix('-').unwrap_or(number);
-    if unsigned.bytes().all(|byte| byte.is_ascii_digit()) && unsigned.len() <= INTEGER_DIGITS as usize {
+    if unsigned.bytes().all(|byte| byte.is_ascii_digit())
+        && i64::try_from(unsigned.len()).is_ok_and(|length| length <= INTEGER_DIGITS)
+    {
         return Some(if unsigned == "0" { "0".into() } else { number.into() });
     }
     let Decimal { negative, digits, exponent } = Decimal::parse(number)?;

@@ -5,7 +5,7 @@ use std::fs;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use super::address::{Variable, expand_home};
+use super::environment::{Variable, expand_home};
 
 /// Finds the password of a connection in the file PGPASSFILE, else `~/.pgpass`.
 pub(super) fn password(config: &Config, variable: Variable<'_>) -> Option<String> {

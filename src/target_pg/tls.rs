@@ -12,7 +12,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::address::{Variable, expand_home};
+use super::environment::{Variable, expand_home};
 use super::exit::LoadError;
 
 /// How much TLS: libpq's `sslmode`. Its `allow` is taken as `prefer`.

@@ -199,7 +199,7 @@ fn service_commands() -> Vec<String> {
 #[test]
 fn every_sample_for_a_scheduler_runs_the_readmes_line() {
     let line = blocks("sh").first().expect("the README's first command").trim().to_owned();
-    let plain = |text: &str| text.replace("=", " ").replace(['\'', '"', ',', '\n', '-', '[', ']'], " ");
+    let plain = |text: &str| text.replace('=', " ").replace(['\'', '"', ',', '\n', '-', '[', ']'], " ");
     let words = |text: &str| plain(text).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     assert!(read("README.md").matches(&line).count() >= 3, "the quickstart, a real portal, the service's table");
     for page in ["docs/operations.md", "docs/target-pg.md", "sample_configs/systemd/hubspot-tickets@.service"] {

@@ -1,5 +1,11 @@
 //! Integration tests, one module a topic.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts of rows that Postgres gives as i64 are small and not negative"
+)]
+
 mod access;
 mod airbyte;
 mod answers;
@@ -40,6 +46,7 @@ mod secrets;
 mod selection;
 mod settings;
 mod sides;
+mod source_figures;
 mod storm;
 mod support;
 mod sweep;

@@ -262,7 +262,7 @@ fn contacts_are_created_updated_and_upserted() {
     new.sort_by_key(ToString::to_string);
     assert_eq!(new, [false, true]);
     ask(&portal, "batch_update_contacts", &json!({"inputs": [{"id": id, "properties": {"phone": "1"}}]}));
-    let truth = std::ops::Deref::deref(&portal).truth();
+    let truth = (*portal).truth();
     let contact =
         truth["contacts"].as_array().expect("contacts").iter().find(|one| one["id"] == *id).expect("the contact");
     for (property, value) in [("email", "ann@x.example"), ("firstname", "Anna"), ("lastname", "Abel"), ("phone", "1")] {

@@ -9,7 +9,7 @@ const ROOMS: [&str; 10] = ["cache", "summary", "event", "error", "plan", "read",
 const GROUND: usize = 4;
 /// Folders in which files still import each other in circles; no new one may come to them. Circles between folders are
 /// impossible, since folders import only from their left.
-const WITH_CIRCLES: [&str; 5] = ["client", "config", "tap", "target_hubspot", "target_pg"];
+const WITH_CIRCLES: [&str; 1] = ["target_hubspot"];
 
 #[test]
 fn rooms_of_the_extraction_import_only_from_their_left() {
@@ -30,13 +30,25 @@ fn rooms_of_the_extraction_import_only_from_their_left() {
     assert_eq!(seen, BTreeSet::from(ROOMS));
 }
 
-#[test]
-fn no_files_import_each_other_in_a_circle() {
+/// The folders of src in which files import each other in circles, each with one circle.
+pub(crate) fn circles() -> BTreeMap<String, Vec<String>> {
     let modules = modules();
     let mut edges: BTreeMap<_, _> = modules.keys().map(|module| (module.clone(), imports(&modules, module))).collect();
     assert!(edges.values().map(BTreeSet::len).sum::<usize>() > 500, "too few imports were found");
-    edges.retain(|module, _| module.first().is_none_or(|folder| !WITH_CIRCLES.contains(&folder.as_str())));
-    assert_eq!(circle(&edges), None, "a circle of imports");
+    let mut found = BTreeMap::new();
+    while let Some(circle) = circle(&edges) {
+        let folder = circle[0].split("::").next().unwrap_or_default().to_owned();
+        edges.retain(|module, _| module.first() != Some(&folder));
+        found.insert(folder, circle);
+    }
+    found
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let mut found = circles();
+    found.retain(|folder, _| !WITH_CIRCLES.contains(&folder.as_str()));
+    assert!(found.is_empty(), "circles of imports: {found:?}");
 }
 
 #[test]

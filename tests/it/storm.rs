@@ -108,7 +108,7 @@ fn fifty_thousand_tickets_come_through_a_storm_without_a_difference() {
             "{held} tickets of {} properties, {requests} requests, {faults} struck, {tokens} tokens; rows lost: 0; loaded in {:.0} s, compared in {:.0} s; seed {seed}",
             PROPERTIES.len(),
             loaded.as_secs_f64(),
-            (begun.elapsed() - loaded).as_secs_f64()
+            begun.elapsed().saturating_sub(loaded).as_secs_f64()
         ),
     );
 }

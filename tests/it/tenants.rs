@@ -213,8 +213,8 @@ fn a_locked_tenant_is_left_to_the_process_that_runs_it() {
         file
     };
     // By another --tenants, and by another run of the portal.
-    let _folder = hold(tenants.of(0).join("tap.lock"));
-    let _portal = hold(locks.join("tap-hubspot-tickets.1001.lock"));
+    let folder = hold(tenants.of(0).join("tap.lock"));
+    let portal = hold(locks.join("tap-hubspot-tickets.1001.lock"));
     let mut config = json_of(&tenants.of(1).join("config.json"));
     config["lock_path"] = locks.display().to_string().into();
     fs::write(tenants.of(1).join("config.json"), config.to_string()).expect("written");
@@ -226,7 +226,7 @@ fn a_locked_tenant_is_left_to_the_process_that_runs_it() {
         assert_eq!(of(&report, name)["next_step"], "locked, run by another process: process 17");
     }
     assert!(table.contains("locked, run by another process"), "{table}");
-    drop((_folder, _portal));
+    drop((folder, portal));
     // A process that died holds nothing.
     assert_eq!(tenants.run(&[]).2["succeeded"], 3);
 }

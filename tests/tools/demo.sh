@@ -86,7 +86,7 @@ SQL
 run() {
     local code=0
     printf '\n$ %s\n' "$1"
-    { time (cd "$work" && PATH=$programs:$PATH exec bash -o pipefail -c "$1" 2>"$2" 8>&- 9>&-) ||
+    { time (cd "$work" && PATH=$programs:$PATH bash -o pipefail -c "$1" 2>"$2" 8>&- 9>&-) ||
         code=$?; } 2>"$work/seconds"
     [ "$code" = 0 ] ||
         fail "that command ended with exit code $code: $(last_line "$work/$2") (all of it: $work/$2)"

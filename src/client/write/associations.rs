@@ -4,9 +4,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::objects::WriteError;
+use super::outcome::WriteError;
 use crate::client::associations::AssociationType;
-use crate::client::objects::json as decode;
+use crate::client::malformed::decode_json;
 use crate::client::request::{Endpoint, Request};
 use crate::client::response::Response;
 use crate::client::{Client, ClientError, ObjectId, ObjectType};
@@ -79,7 +79,7 @@ impl Client {
         let body = json!({ "inputs": inputs }).to_string().into_bytes();
         let request = Request::post_json(Endpoint::CreateAssociations, url, body);
         let outcome = |response: Response| {
-            let Pairs { results, errors } = decode::<Pairs>(response.body)?;
+            let Pairs { results, errors } = decode_json::<Pairs>(response.body)?;
             let done = results.into_iter().map(|pair| (pair.from, pair.to)).collect();
             Ok(AssociationOutcome { done, errors, correlation_id: response.correlation_id.unwrap_or_default() })
         };
@@ -107,7 +107,8 @@ impl Client {
             label: Option<String>,
         }
         let url = format!("{}/labels", self.paths.associations(from, to));
-        let labels = self.call(Request::get(Endpoint::AssociationTypes, url), |body: Bytes| decode::<Labels>(body));
+        let labels =
+            self.call(Request::get(Endpoint::AssociationTypes, url), |body: Bytes| decode_json::<Labels>(body));
         let of = |Label { category, type_id, label }| AssociationType { category, type_id, label };
         Ok(labels.await?.results.into_iter().map(of).collect())
     }

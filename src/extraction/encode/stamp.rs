@@ -15,6 +15,28 @@ pub struct Stamp {
     pub scan_id: String,
 }
 
+/// How a record was read: the column `_extraction_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtractionType {
+    /// By a load of all rows.
+    Full,
+    /// As a change.
+    Incremental,
+    /// By a sweep, which reads all rows again.
+    Sweep,
+}
+
+impl ExtractionType {
+    /// The word for it in the column.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Incremental => "incremental",
+            Self::Sweep => "sweep",
+        }
+    }
+}
+
 impl Stamp {
     /// The end of every record: `,"_tenant_id":…,"_scan_id":…,"_extracted_at":…}`.
     pub(crate) fn tail(&self, extracted_at: DateTime<Utc>) -> Vec<u8> {
@@ -27,12 +49,13 @@ impl Stamp {
     pub(crate) fn object_tail(
         &self,
         extracted_at: DateTime<Utc>,
-        extraction_type: Option<&str>,
+        extraction_type: Option<ExtractionType>,
         page_number: Option<u64>,
     ) -> Vec<u8> {
         let mut tail = self.columns(extracted_at);
         if let Some(extraction_type) = extraction_type {
-            write!(tail, r#","_extraction_type":"{extraction_type}""#).expect("writing to a Vec does not fail");
+            write!(tail, r#","_extraction_type":"{}""#, extraction_type.word())
+                .expect("writing to a Vec does not fail");
         }
         if let Some(page_number) = page_number {
             write!(tail, r#","_page_number":{page_number}"#).expect("writing to a Vec does not fail");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use futures_util::future::{try_join, try_join_all};
 
-use crate::client::{Client, ClientError, ObjectId, ObjectType};
+use crate::client::{Associations, Client, ClientError, ObjectId, ObjectType};
 use crate::extraction::cache::entry::CachedRow;
 use crate::extraction::cache::{Cache, CacheView};
 use crate::extraction::enrich::associations::AssociationIndex;
@@ -83,16 +83,21 @@ impl Enricher {
         announcement: [Announcement; 2],
         cache_view: Option<CacheView>,
     ) -> Result<EnrichedPages, ExtractError> {
-        let links = Arc::new(self.links(&chunk).await?);
-        let (client, ids) = (&self.client, || chunk.iter().flat_map(FilteredPage::ids));
-        let ([contacts, companies], [of_contacts, of_companies]) = (&self.primaries, announcement);
-        let contacts = contacts.load(client, ids(), &links, of_contacts);
-        let details = try_join(contacts, companies.load(client, ids(), &links, of_companies)).await?;
+        let merged_away: Vec<ObjectId> = self.merged_away(&chunk).collect::<BTreeSet<_>>().into_iter().collect();
+        let related = async {
+            let links = Arc::new(self.links(&chunk).await?);
+            let (client, ids) = (&self.client, || chunk.iter().flat_map(FilteredPage::ids));
+            let ([contacts, companies], [of_contacts, of_companies]) = (&self.primaries, announcement);
+            let contacts = contacts.load(client, ids(), &links, of_contacts);
+            let details = try_join(contacts, companies.load(client, ids(), &links, of_companies)).await?;
+            Ok((links, details))
+        };
+        // A ticket says of another one that it was merged away; that one itself may say otherwise.
+        let live_check = LiveCheck::of(&self.client, &self.object_type, &merged_away);
+        let ((links, details), live_check) = try_join(related, live_check).await?;
+        let live_merged_away = live_check.kept;
         let with_links = |kept| PageWithAssociations { kept, links: Arc::clone(&links) };
         let pages: Vec<PageWithAssociations> = chunk.into_iter().map(with_links).collect();
-        let merged_away: Vec<ObjectId> = self.merged_away(&pages).collect::<BTreeSet<_>>().into_iter().collect();
-        // A ticket says of another one that it was merged away; that one itself may say otherwise.
-        let live_merged_away = LiveCheck::of(&self.client, &self.object_type, &merged_away).await?.kept;
         let ids = pages.iter().flat_map(PageWithAssociations::ids);
         let known = self.known(ids.chain(merged_away), cache_view)?;
         Ok(EnrichedPages { pages, details: details.into(), known, live_merged_away })
@@ -116,9 +121,8 @@ impl Enricher {
     }
 
     /// The records that were merged into those of a chunk.
-    fn merged_away<'c>(&'c self, pages: &'c [PageWithAssociations]) -> impl Iterator<Item = ObjectId> + 'c {
-        let rows =
-            pages.iter().flat_map(|PageWithAssociations { kept, .. }| kept.rows.iter().map(|row| kept.page.row(*row)));
+    fn merged_away<'c>(&'c self, chunk: &'c [FilteredPage]) -> impl Iterator<Item = ObjectId> + 'c {
+        let rows = chunk.iter().flat_map(|kept| kept.rows.iter().map(|row| kept.page.row(*row)));
         rows.flat_map(|row| self.merged_slot.into_iter().flat_map(move |slot| merged_away_ids(row, slot)))
     }
 
@@ -140,7 +144,7 @@ impl Enricher {
         let ids = &ids;
         try_join_all(self.types.iter().map(|object_type| async move {
             if ids.is_empty() {
-                return Ok(AssociationIndex::new(Default::default()));
+                return Ok(AssociationIndex::new(Associations::default()));
             }
             self.client.batch_read_associations(&self.object_type, object_type, ids).await.map(AssociationIndex::new)
         }))

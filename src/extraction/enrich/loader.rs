@@ -14,7 +14,7 @@ use crate::extraction::enrich::details::{DetailCache, Details};
 
 /// Reads the details of records of one type for all chunks.
 #[derive(Debug, Default)]
-pub(crate) struct Loader {
+pub(crate) struct DetailLoader {
     cache: Mutex<DetailCache>,
     requests: watch::Sender<Requests>,
 }
@@ -33,17 +33,17 @@ struct Requests {
 /// A chunk that has not said yet which records it wants. When this is dropped it wants none.
 #[derive(Debug)]
 pub(crate) struct Announcement {
-    loader: Arc<Loader>,
+    loader: Arc<DetailLoader>,
     has_said: bool,
 }
 
 /// Records that a chunk is asking for; when this is dropped they are asked for no more, whatever came of it.
 struct Asked<'l> {
-    loader: &'l Loader,
+    loader: &'l DetailLoader,
     ids: BTreeSet<ObjectId>,
 }
 
-impl Loader {
+impl DetailLoader {
     /// Announces a chunk, so that others wait for what it wants.
     pub(crate) fn announce(self: &Arc<Self>) -> Announcement {
         self.requests.send_modify(|requests| requests.announced += 1);
@@ -174,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_in_flight_fill_requests_together() {
-        let (loader, portal) = (Arc::new(Loader::default()), Portal::default());
+        let (loader, portal) = (Arc::new(DetailLoader::default()), Portal::default());
         let (one, other) = (loader.announce(), loader.announce());
         let fetch = |ids| portal.fetch(ids);
         let (one, other) = join(loader.load(ids(0..250), one, fetch), loader.load(ids(200..320), other, fetch)).await;
@@ -191,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_chunk_that_ended_without_a_word() {
-        let (loader, portal) = (Arc::new(Loader::default()), Portal::default());
+        let (loader, portal) = (Arc::new(DetailLoader::default()), Portal::default());
         let (one, other) = (loader.announce(), loader.announce());
         let fetch = |ids| portal.fetch(ids);
         let gives_up = async {
@@ -206,7 +206,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_chunk_whose_records_another_one_failed_to_read_asks_again() {
-        let (loader, portal) = (Arc::new(Loader::default()), Portal { fails: Mutex::new(1), ..Portal::default() });
+        let (loader, portal) =
+            (Arc::new(DetailLoader::default()), Portal { fails: Mutex::new(1), ..Portal::default() });
         let (one, other) = (loader.announce(), loader.announce());
         let fetch = |ids| portal.fetch(ids);
         let (one, other) = join(loader.load(ids(0..3), one, fetch), loader.load(ids(2..5), other, fetch)).await;

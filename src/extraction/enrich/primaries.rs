@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::client::{Client, ClientError, ObjectId, ObjectType};
 use crate::extraction::enrich::associations::AssociationIndex;
 use crate::extraction::enrich::details::Details;
-use crate::extraction::enrich::loader::{Announcement, Loader};
+use crate::extraction::enrich::loader::{Announcement, DetailLoader};
 use crate::extraction::plan::object::{COMPANY_PROPERTIES, CONTACT_PROPERTIES};
 use crate::extraction::plan::privacy::{Privacy, Salt};
 use crate::extraction::read::batch::{Accounted, BatchReader};
@@ -24,7 +24,7 @@ pub(crate) struct Primaries {
     properties: Vec<&'static str>,
     property_layout: PropertyLayout,
     encode: fn(&PropertyLayout, ObjectId, Option<Row<'_>>) -> Vec<u8>,
-    pub(crate) loader: Arc<Loader>,
+    pub(crate) loader: Arc<DetailLoader>,
 }
 
 /// Where a property's value stands, and how it is written.

@@ -18,7 +18,7 @@ pub(crate) struct ObjectColumns {
     pub(crate) properties: Vec<PropertyColumn>,
     /// All properties in one column.
     pub(crate) one_column: bool,
-    /// Columns of associated ids, each with the index of its type in [`ObjectPlan::types`].
+    /// Columns of associated ids, each with the index of its type in [`ObjectPlan::types`](crate::extraction::plan::object::ObjectPlan::types).
     pub(crate) associated: Vec<(usize, String)>,
     pub(crate) primary_contact: Option<usize>,
     pub(crate) primary_company: Option<usize>,

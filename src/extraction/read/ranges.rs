@@ -21,11 +21,12 @@ use tokio::time::Instant;
 
 use crate::client::PageCursor;
 use crate::extraction::error::ExtractError;
+use crate::extraction::read::id_range::{IdRange, RangeCursor, RangePage};
 use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Page;
 use crate::extraction::read::prefetch::{PrefetchEvent, PrefetchTasks};
-use crate::extraction::read::span::{IdSpan, NO_END, is_at_or_past};
+use crate::extraction::read::span::NO_END;
 use crate::state::{List, ListPart};
 
 /// Pages that a range should have left when it begins: a range costs up to a page more than its rows.
@@ -68,43 +69,6 @@ enum CursorSupport {
     /// They may; about the greatest id.
     Supported(u64),
     Unsupported,
-}
-
-#[derive(Debug)]
-struct IdRange {
-    number: u64,
-    /// What is not written yet.
-    unwritten: ListPart,
-    /// Where the next page begins, and the greatest id before it.
-    cursor: Option<PageCursor>,
-    last_id: u64,
-    /// Rows an id, as of the latest page: ids are handed out faster in some years than in others.
-    density: Option<f64>,
-    /// First id that belongs to the next range.
-    end: Arc<AtomicU64>,
-    is_begun: bool,
-    is_read: bool,
-}
-
-/// A page that is the next of its range, without the rows that belong to another one.
-#[derive(Debug)]
-pub(crate) struct RangePage {
-    pub(crate) page: Page,
-    pub(crate) extracted_at: DateTime<Utc>,
-    pub(crate) held: MemoryPermit,
-    pub(crate) advance: RangeCursor,
-    /// The page does not keep the order of ids.
-    pub(crate) disordered: bool,
-}
-
-/// How far a page brings its range.
-#[derive(Debug)]
-pub(crate) struct RangeCursor {
-    range: u64,
-    cursor: Option<PageCursor>,
-    last_id: u64,
-    is_end: bool,
-    pub(crate) span: IdSpan,
 }
 
 impl Ranges {
@@ -319,13 +283,18 @@ impl Ranges {
             return 0;
         }
         self.last_sample = (unused, Instant::now());
-        let part = (unused - unused_before).div_duration_f64(elapsed);
+        let part = unused.saturating_sub(unused_before).div_duration_f64(elapsed);
         let readers = self.readers_count();
         if part < MAX_UNUSED || !self.readers.is_idle() {
             return 0;
         }
         // A request more for each that the unused part would carry, and not many more than there are.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "bounded below"
+        )]
         let lacking = (readers as f64 * part / (1.0 - part).max(0.1)).ceil() as usize;
         lacking.clamp(1, readers.max(1) * 2).min(self.readers.max_in_flight().saturating_sub(readers))
     }
@@ -360,94 +329,6 @@ impl Ranges {
     /// Whether a range begins at a cursor that need not be understood.
     fn may_refuse(&self, number: u64) -> bool {
         self.is_guess(number) || self.ranges.len() > 1
-    }
-}
-
-impl IdRange {
-    fn of(number: u64, part: ListPart) -> Self {
-        let last_id = part.last_id.unwrap_or(0);
-        Self {
-            number,
-            cursor: part.after.clone().map(PageCursor),
-            last_id,
-            density: None,
-            end: Arc::new(AtomicU64::new(part.until.unwrap_or(NO_END))),
-            unwritten: part,
-            is_begun: false,
-            is_read: false,
-        }
-    }
-
-    fn end(&self) -> u64 {
-        self.end.load(Ordering::Relaxed)
-    }
-
-    /// Begins to read what is left, unless that has been done or there is nothing.
-    fn begin(&mut self, readers: &mut PrefetchTasks) -> bool {
-        let begins = !self.is_begun && !self.is_read;
-        if begins {
-            self.is_begun = true;
-            readers.read(self.number, self.cursor.clone(), Arc::clone(&self.end));
-        }
-        begins
-    }
-
-    /// Whether a page can be the next of a range among others: its ids ascend behind those before it, and it leads behind
-    /// them, at least to the range's end.
-    fn continues_range(&self, page: &Page) -> bool {
-        let mut last_id = self.last_id;
-        let ascends = page.ids().iter().all(|id| id.0 > std::mem::replace(&mut last_id, id.0));
-        let leads = match &page.next {
-            Some(next) => next.0.parse().is_ok_and(|next: u64| next > last_id),
-            None => self.end() == NO_END || last_id >= self.end(),
-        };
-        ascends && leads
-    }
-
-    /// Whether a page leads to the id behind its last one.
-    fn is_as_documented(&self, page: &Page) -> bool {
-        let next = page.ids().last().map(|id| (id.0 + 1).to_string());
-        page.len() > 1 && self.continues_range(page) && page.next.as_ref().map(|next| &next.0) == next.as_ref()
-    }
-
-    /// Takes the rows of a page up to the range's end.
-    fn take(&mut self, mut page: Page, extracted_at: DateTime<Utc>, held: MemoryPermit) -> RangePage {
-        let (begin, end) = (self.last_id, self.end());
-        let mut disordered = false;
-        for id in page.ids() {
-            disordered |= id.0 <= self.last_id;
-            self.last_id = self.last_id.max(id.0);
-        }
-        self.is_read = page.next.as_ref().is_none_or(|next| is_at_or_past(next, end));
-        if let (Some(first), Some(last)) = (page.ids().first(), page.ids().last()) {
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let density = page.len() as f64 / last.0.abs_diff(first.0).max(1) as f64;
-            self.density = Some(density);
-        }
-        if end != NO_END && self.last_id >= end {
-            // Who goes on behind this range's end has to read the page again, for the rows that are left out here.
-            page.retain(|id| id.0 < end);
-            self.last_id = begin;
-        } else {
-            self.cursor.clone_from(&page.next);
-        }
-        let to = match (self.is_read, end) {
-            (true, NO_END) => NO_END,
-            (true, end) => end - 1,
-            (false, _) => self.last_id,
-        };
-        let (cursor, last_id) = (self.cursor.clone(), self.last_id);
-        let span = IdSpan { after: begin, last: to, rows: u64::try_from(page.len()).unwrap_or(u64::MAX) };
-        let advance = RangeCursor { range: self.number, cursor, last_id, is_end: self.is_read, span };
-        RangePage { page, extracted_at, held, advance, disordered }
-    }
-
-    /// Goes on to the list's end.
-    fn make_open_ended(&mut self) {
-        self.unwritten.until = None;
-        self.is_begun = false;
-        self.is_read &= self.end() == NO_END;
-        self.end = Arc::new(AtomicU64::new(NO_END));
     }
 }
 

@@ -3,6 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::extraction::sync::schedule::pause_of_hours;
+
 /// Rows of an archive that is read on each run: five calls.
 const SMALL_ARCHIVE: u64 = 500;
 /// Rows of a larger archive for each hour between two readings: about ten calls an hour.
@@ -19,8 +21,7 @@ pub(crate) fn archive_is_due(
     now: DateTime<Utc>,
 ) -> bool {
     let pause = match (hours, rows) {
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by the setting's maximum")]
-        (Some(hours), _) => TimeDelta::milliseconds((hours * 3_600_000.0) as i64),
+        (Some(hours), _) => pause_of_hours(hours),
         (None, Some(rows)) if rows > SMALL_ARCHIVE => {
             let minutes = (rows * 60 / ROWS_AN_HOUR).min(MOST_MINUTES);
             TimeDelta::minutes(i64::try_from(minutes).expect("at most a day"))

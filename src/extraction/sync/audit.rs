@@ -11,7 +11,7 @@ use crate::extraction::emit::Emitter;
 use crate::extraction::encode::flat::push_record;
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::{Extracted, Records};
-use crate::extraction::summary::{Ending, Reason, StreamSummary, SummaryHandle};
+use crate::extraction::summary::{Ending, PhaseKind, Reason, StreamSummary, SummaryHandle};
 use crate::extraction::sync::windows::WindowResult;
 use crate::property::format_instant;
 
@@ -19,7 +19,7 @@ use crate::property::format_instant;
 #[derive(Debug)]
 pub(crate) struct PhaseAudit {
     stream: &'static str,
-    name: &'static str,
+    kind: PhaseKind,
     started_at: DateTime<Utc>,
     calls: u64,
     before: StreamSummary,
@@ -35,12 +35,12 @@ pub(crate) struct Audit {
 
 impl PhaseAudit {
     /// Begins a part of a stream.
-    pub(crate) fn begin(stream: &'static str, name: &'static str, client: &Client, summary: &SummaryHandle) -> Self {
+    pub(crate) fn begin(stream: &'static str, kind: PhaseKind, client: &Client, summary: &SummaryHandle) -> Self {
         let started_at = client.server_now();
-        summary.begin_phase(stream, name, started_at);
+        summary.begin_phase(stream, kind, started_at);
         Self {
             stream,
-            name,
+            kind,
             started_at,
             calls: client.call_stats().snapshot().total,
             before: summary.stream(stream),
@@ -66,13 +66,13 @@ impl Audit {
         client: &Client,
         summary: &SummaryHandle,
     ) {
-        summary.end_phase(part.stream, part.name, Ending { at: client.server_now(), whole, reason });
+        summary.end_phase(part.stream, part.kind, Ending { at: client.server_now(), whole, reason });
         let now = summary.stream(part.stream);
         let unparsed = |summary: &StreamSummary| summary.unparsed.values().sum::<u64>();
         let tombstones = now.tombstones - part.before.tombstones;
         let row = json!({
             "stream": part.stream,
-            "part": part.name,
+            "part": part.kind.word(),
             "expected": part.expected,
             "written": now.records - part.before.records - tombstones,
             "archived": tombstones,
@@ -84,7 +84,7 @@ impl Audit {
             "started_at": format_instant(part.started_at),
             "finished_at": format_instant(client.server_now()),
         });
-        tracing::info!("{} of {}: {row}", part.name, part.stream);
+        tracing::info!("{} of {}: {row}", part.kind.word(), part.stream);
         if let Value::Object(row) = row {
             self.rows.push(row);
         }

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::task::JoinHandle;
 
-use crate::client::ObjectId;
+use crate::client::{ClientError, ObjectId, SearchPage};
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::RowEncoder;
@@ -47,12 +47,20 @@ pub(crate) struct Pass<'p> {
 }
 
 /// How a pass ended.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum PassOutcome {
-    /// All its parts were read to their ends: the spans of ids that this run has read of the live list.
-    Complete(Vec<IdSpan>),
+    /// All its parts were read to their ends.
+    Complete(ListedSpans),
     /// Its deadline came first.
     DeadlineReached,
+}
+
+/// What this run has read of the live list.
+#[derive(Debug, Default)]
+pub(crate) struct ListedSpans {
+    pub(crate) spans: Vec<IdSpan>,
+    /// What the search counts, asked for when the last page had come, while its rows were completed.
+    pub(crate) count: Option<JoinHandle<Result<SearchPage, ClientError>>>,
 }
 
 /// Each row that was written, with its modified instant; none for a tombstone.
@@ -67,8 +75,8 @@ struct ListRun<'a> {
     pages_since_checkpoint: u64,
     /// A chunk was written.
     has_written: bool,
-    /// Spans of the live list that were written.
-    spans: Vec<IdSpan>,
+    /// What was written of the live list.
+    listed: ListedSpans,
 }
 
 impl Pass<'_> {
@@ -81,7 +89,7 @@ impl Pass<'_> {
         mut on_progress: impl FnMut(&mut Emitter<'_>, &PassProgress, &WrittenRows),
     ) -> Result<PassOutcome, ExtractError> {
         let mut pages_since_checkpoint = 0;
-        let mut spans = Vec::new();
+        let mut listed = ListedSpans::default();
         let mut begun_ahead = None;
         while let Some(list) = progress.parts.first().map(|part| part.list) {
             // All archived records are written before any live one, so that live wins.
@@ -91,13 +99,13 @@ impl Pass<'_> {
             // The first pages of the next list come meanwhile, and wait.
             begun_ahead = behind.first().map(|part| Ranges::begin(self.reader, part.list, behind.clone().into_iter()));
             progress.parts = ranges.parts().chain(behind.iter().cloned()).collect();
-            let mut run = ListRun { progress, ranges, behind, pages_since_checkpoint, has_written: false, spans };
+            let mut run = ListRun { progress, ranges, behind, pages_since_checkpoint, has_written: false, listed };
             if !self.read(list, &mut run, emitter, &mut on_progress).await? {
                 return Ok(PassOutcome::DeadlineReached);
             }
-            (pages_since_checkpoint, spans) = (run.pages_since_checkpoint, run.spans);
+            (pages_since_checkpoint, listed) = (run.pages_since_checkpoint, run.listed);
         }
-        Ok(PassOutcome::Complete(spans))
+        Ok(PassOutcome::Complete(listed))
     }
 
     /// Reads one list to its end; false when the deadline came first.
@@ -116,7 +124,10 @@ impl Pass<'_> {
         let (mut in_flight, mut announcement) = (VecDeque::new(), None);
         loop {
             let is_over = failure.is_some() || run.ranges.are_read();
-            if (is_over || self.is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
+            if is_over && failure.is_none() && list == List::Live {
+                run.listed.count.get_or_insert_with(|| self.count());
+            }
+            if (is_over || is_full(&chunk, &run.ranges, most_pages)) && completing.len() < CHUNKS_IN_FLIGHT {
                 most_pages = self.most_pages(list);
                 let chunk = std::mem::take(&mut chunk);
                 // What a chunk still lacks when a page cannot be read does not matter: nothing of it is written yet.
@@ -141,7 +152,7 @@ impl Pass<'_> {
                         return Ok(false);
                     }
                 }
-                taken = run.ranges.next(), if !is_over && !self.is_full(&chunk, &run.ranges, most_pages) => match taken {
+                taken = run.ranges.next(), if !is_over && !is_full(&chunk, &run.ranges, most_pages) => match taken {
                     Ok(taken) => chunk.add(taken, list, &self.filter, self.ended_since, self.encoder),
                     // A failure waits its turn: the chunks before it are whole.
                     Err(error) => failure = Some(error),
@@ -151,9 +162,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
-    fn is_full(&self, chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
-        !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
+    /// Asks the search how many live records there are.
+    fn count(&self) -> JoinHandle<Result<SearchPage, ClientError>> {
+        let reader = Arc::clone(self.reader);
+        tokio::spawn(async move { reader.client.search_objects(&reader.object_type, &[]).await })
     }
 
     fn most_pages(&self, list: List) -> u64 {
@@ -222,11 +234,16 @@ impl Pass<'_> {
     }
 }
 
+/// Chunks close when their associations fill one call, and when nothing could come to them for want of memory.
+fn is_full(chunk: &Chunk, ranges: &Ranges, most_pages: u64) -> bool {
+    !chunk.is_empty() && (chunk.is_full(most_pages) || ranges.would_exceed_budget(chunk.held_kib()))
+}
+
 impl ListRun<'_> {
     /// Moves the progress on over a chunk that is written.
     fn advance(&mut self, list: List, gain: PendingProgress) {
         if let Some(id) = self.ranges.rewound_to() {
-            let again = self.spans.extract_if(.., |span| span.after >= id).map(|span| span.rows).sum();
+            let again = self.listed.spans.extract_if(.., |span| span.after >= id).map(|span| span.rows).sum();
             self.progress.rows = self.progress.rows.saturating_sub(again);
         }
         self.progress.pages += gain.page_count;
@@ -235,7 +252,7 @@ impl ListRun<'_> {
             let span = advance.span;
             if self.ranges.written(advance) && list == List::Live {
                 self.progress.rows += span.rows;
-                self.spans.push(span);
+                self.listed.spans.push(span);
             }
         }
         self.progress.parts = self.ranges.parts().chain(self.behind.iter().cloned()).collect();

@@ -5,11 +5,10 @@ use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
 use crate::extraction::sync::run::Run;
-use crate::extraction::sync::schedule::{FirstTask, first_task, sweep_is_due};
-use crate::state::Bookmark;
-
-/// Rows of a search's page.
-const SEARCH_PAGE: u64 = 200;
+use crate::extraction::sync::schedule::{
+    FirstTask, SEARCH_PAGE_ROWS, changes_by_list, first_task, list_calls, sweep_is_due,
+};
+use crate::extraction::sync::standing::Standing;
 
 /// Calls by the pools in which HubSpot counts them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,13 +21,41 @@ pub struct Calls {
     pub associations: u64,
 }
 
+/// Which rows of a stream a run reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HowRead {
+    /// All that there are, in place of those of the last run.
+    Replaced,
+    /// All.
+    AllRows,
+    /// Those that were created since an instant.
+    New,
+    /// Those that changed since the bookmark.
+    Changes,
+    /// The same, and then all.
+    ChangesAndSweep,
+}
+
+impl HowRead {
+    /// The words for it in the output of `--plan`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Replaced => "replaced",
+            Self::AllRows => "all rows",
+            Self::New => "new",
+            Self::Changes => "changes",
+            Self::ChangesAndSweep => "changes and a sweep",
+        }
+    }
+}
+
 /// What a run would read of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Estimate {
     /// The stream.
     pub stream: &'static str,
-    /// Why so many rows: `all rows`, `changes`, `changes and a sweep`, `replaced`.
-    pub how: &'static str,
+    /// Why so many rows.
+    pub how: HowRead,
     /// Rows that the search counts; none where nothing counts them before they are read.
     pub rows: Option<u64>,
     /// Calls that it would take, those of streams that are read with it included.
@@ -72,7 +99,7 @@ struct Workload {
     changed: Option<u64>,
     /// Rows that are written.
     rows: u64,
-    how: &'static str,
+    how: HowRead,
 }
 
 impl Run {
@@ -101,7 +128,7 @@ impl Run {
             .iter()
             .map(|small| Estimate {
                 stream: small.stream_name(),
-                how: "replaced",
+                how: HowRead::Replaced,
                 rows: Some(small.len()),
                 calls: Calls {
                     general: u64::from(small.stream_name() != "ticket_pipeline_stages"),
@@ -165,45 +192,42 @@ impl Run {
         if let Some(created) = bounds.created_after {
             let from = [criterion(object_type.created_property(), "GTE", created.timestamp_millis())];
             let rows = client.search_objects(object_type, &from).await?.total;
-            return Ok(Workload { listed: None, changed: Some(rows), rows, how: "new" });
+            return Ok(Workload { listed: None, changed: Some(rows), rows, how: HowRead::New });
         }
-        let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
+        let Standing { bookmark, selection_grew, .. } = Standing::of(object, &self.state, bounds.since);
         let bounded = limits(object_type, bounds);
         let is_bounded = !bounded.is_empty();
         let is_loaded = first_task(bounds, &bookmark, object.full_table) == FirstTask::Changes;
         let Some(begun) = bookmark.replication_key_value.filter(|_| is_loaded) else {
             let all = client.search_objects(object_type, &[]).await?.total;
             let rows = if is_bounded { client.search_objects(object_type, &bounded).await?.total } else { all };
-            return Ok(Workload { listed: Some(all), changed: None, rows, how: "all rows" });
+            return Ok(Workload { listed: Some(all), changed: None, rows, how: HowRead::AllRows });
         };
         let mut since = bounded;
         let from = (begun - bounds.lookback).timestamp_millis();
         since.push(criterion(object_type.modified_property(), "GTE", from));
         let changed = client.search_objects(object_type, &since).await?.total;
-        if !sweep_is_due(bounds, &bookmark, selection_grew(object, &bookmark), client.server_now()) {
-            return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: "changes" });
+        if !sweep_is_due(bounds, &bookmark, selection_grew, client.server_now()) {
+            return Ok(Workload { listed: None, changed: Some(changed), rows: changed, how: HowRead::Changes });
         }
         let all = client.search_objects(object_type, &[]).await?.total;
-        Ok(Workload { listed: Some(all), changed: Some(changed), rows: changed + all, how: "changes and a sweep" })
+        Ok(Workload { listed: Some(all), changed: Some(changed), rows: changed + all, how: HowRead::ChangesAndSweep })
     }
 
     /// The calls for an object type's own records.
     fn own_calls(&self, object: &ObjectPlan, work: Workload) -> Calls {
-        let page = u64::from(self.bounds.page_size);
         let mut calls = Calls::default();
-        if let Some(listed) = work.listed {
-            calls.general += listed.div_ceil(page).max(1);
-        }
+        calls.general += list_calls(work.listed, self.bounds.page_size).unwrap_or(0);
         if let Some(changed) = work.changed {
             let bookmark = self.state.bookmark(object.streams()[0]).unwrap_or_default();
-            let by_list = bookmark.rows.map(|rows| rows.div_ceil(page).max(1));
-            let (searches, reads) = (changed.div_ceil(SEARCH_PAGE) + 1, changed.div_ceil(MAX_BATCH as u64));
-            if by_list.is_some_and(|lists| lists <= searches + reads) {
+            let by_list = list_calls(bookmark.rows, self.bounds.page_size);
+            if changes_by_list(by_list, Some(changed)) {
                 calls.general += by_list.unwrap_or(0);
                 calls.search += 1;
             } else {
-                calls.search += searches + 1;
-                calls.general += reads;
+                // One search counts before the windows are read, and one after.
+                calls.search += changed.div_ceil(SEARCH_PAGE_ROWS) + 2;
+                calls.general += changed.div_ceil(MAX_BATCH as u64);
             }
         }
         // The archive is a page in most portals.
@@ -235,11 +259,6 @@ async fn association_calls(
         calls.general = rows.min(all).div_ceil(MAX_BATCH as u64) + chunks / 2;
     }
     Ok(calls)
-}
-
-/// Whether columns or association types are selected that not all rows have.
-fn selection_grew(object: &ObjectPlan, bookmark: &Bookmark) -> bool {
-    bookmark.selected.as_ref().is_none_or(|before| !before.covers(&object.selected(object.streams()[0])))
 }
 
 /// The bounds that the settings put on the modified date.

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use crate::extraction::cache::CacheView;
 use crate::extraction::emit::{Emitter, RecordMeta};
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
 use crate::extraction::event::Extracted;
 use crate::extraction::plan::bounds::Bounds;
-use crate::extraction::read::span::IdSpan;
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::{Evidence, Verdict};
-use crate::extraction::sync::driver::{Pass, PassOutcome};
+use crate::extraction::sync::driver::{ListedSpans, Pass, PassOutcome};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
@@ -37,12 +37,12 @@ impl ObjectSync<'_> {
     /// A pass over all rows, started or resumed: the first load, or with a deadline a sweep.
     pub(crate) async fn read_all(
         &mut self,
-        name: &'static str,
+        kind: PhaseKind,
         deadline: Option<Instant>,
         emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<Verdict, ExtractError> {
-        let mut part = PhaseAudit::begin(self.parent_stream, name, &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, kind, &self.client, emitter.summary);
         if emitter.audited {
             // Reported, not enforced: the search lags, the list does not.
             part.expected = self.client.search_objects(&self.object_type, &[]).await.ok().map(|search| search.total);
@@ -78,12 +78,13 @@ impl ObjectSync<'_> {
         let cache_view = self.cache_view.map(|cache_view| cache_view.with_diffing(progress.cached));
         emitter.cache_complete = progress.cached;
         let version = self.bookmark.version.expect("a pass has one");
+        let extraction_type = if is_sweep { ExtractionType::Sweep } else { ExtractionType::Full };
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
             filter: self.filter(),
-            record_meta: RecordMeta { extraction_type: if is_sweep { "sweep" } else { "full" }, version },
+            record_meta: RecordMeta { extraction_type, version },
             cache_view,
             sweeping: true,
             deadline,
@@ -100,11 +101,11 @@ impl ObjectSync<'_> {
             .await?;
         bookmark.progress = None;
         (self.bookmark, self.child) = (bookmark, child);
-        let PassOutcome::Complete(spans) = ended else {
+        let PassOutcome::Complete(listed) = ended else {
             tracing::info!("the sweep of {} goes on in the next run", self.parent_stream);
             return Ok(Verdict::UNFINISHED);
         };
-        let verdict = self.judge(&mut progress, spans, &pass.filter, pass.record_meta, cache_view, emitter).await?;
+        let verdict = self.judge(&mut progress, listed, &pass.filter, pass.record_meta, cache_view, emitter).await?;
         self.end_pass(&progress, version, verdict, emitter).await?;
         Ok(verdict)
     }
@@ -113,7 +114,7 @@ impl ObjectSync<'_> {
     async fn judge(
         &mut self,
         progress: &mut PassProgress,
-        spans: Vec<IdSpan>,
+        listed: ListedSpans,
         filter: &RowFilter,
         record_meta: RecordMeta,
         cache_view: Option<CacheView>,
@@ -122,7 +123,7 @@ impl ObjectSync<'_> {
         let searcher = self.searcher();
         let (encoder, reader) = (&self.encoder, &self.reader);
         let changes = WindowSync { encoder, reader, searcher: &searcher, filter, record_meta, cache_view };
-        let Reconciliation { count, recovered } = self.reconcile(progress.rows, spans, &changes, emitter).await?;
+        let Reconciliation { count, recovered } = self.reconcile(progress.rows, listed, &changes, emitter).await?;
         progress.rows += recovered;
         let Bounds { since, until, created_after, .. } = self.bounds;
         let evidence = Evidence {

@@ -7,18 +7,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::client::{ClientError, ObjectType};
 use crate::extraction::emit::{Emitter, RecordMeta};
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
-use crate::extraction::read::span::IdSpan;
 use crate::extraction::read::window::Searcher;
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::archive::archive_is_due;
 use crate::extraction::sync::audit::{Audit, PhaseAudit};
 use crate::extraction::sync::completeness::Evidence;
-use crate::extraction::sync::driver::{Pass, PassOutcome};
+use crate::extraction::sync::driver::{ListedSpans, Pass, PassOutcome};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::keep_recent;
 use crate::extraction::sync::object_sync::{ObjectSync, write_bookmarks};
 use crate::extraction::sync::reconcile::Reconciliation;
+use crate::extraction::sync::schedule::{changes_by_list, list_calls};
 use crate::extraction::sync::windows::{WindowResult, WindowSync};
 use crate::state::{List, ListPart, PassProgress, next_version};
 
@@ -36,7 +37,7 @@ impl ObjectSync<'_> {
         let now = self.client.server_now();
         let until = self.bounds.until.map_or(now, |end| end.min(now));
         self.read_archive(until, emitter, audit).await?;
-        let mut part = PhaseAudit::begin(self.parent_stream, "changes", &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, PhaseKind::Changes, &self.client, emitter.summary);
         let outcome = self.read_changes_until(until, &mut part, emitter).await;
         let (whole, reason) = match &outcome {
             Ok(()) => (self.shortcoming().is_none(), self.shortcoming()),
@@ -92,9 +93,8 @@ impl ObjectSync<'_> {
         emitter: &mut Emitter<'_>,
     ) -> Result<(), ExtractError> {
         let listing = PassProgress::begin(Some(since), until, vec![ListPart::whole(List::Live)]);
-        let page_size = u64::from(self.bounds.page_size);
-        let list_calls = self.bookmark.rows.map(|rows| rows.div_ceil(page_size).max(1));
-        if list_calls == Some(1) {
+        let list_calls = list_calls(self.bookmark.rows, self.bounds.page_size);
+        if changes_by_list(list_calls, None) {
             return self.list_changes(listing, emitter).await;
         }
         match self.search_changes(since, until, list_calls, part, emitter).await {
@@ -125,8 +125,7 @@ impl ObjectSync<'_> {
         let open_end = self.bounds.until.unwrap_or(until + OPEN_END).max(until);
         let mut begin = since;
         let mut rest = searcher.first(&(since..open_end)).await?;
-        let search_calls = rest.total.div_ceil(200) + rest.total.div_ceil(100);
-        if list_calls.is_some_and(|list_calls| list_calls <= search_calls) {
+        if changes_by_list(list_calls, Some(rest.total)) {
             return Ok(SearchOutcome::TooMany);
         }
         // One page tells everything at once.
@@ -176,7 +175,7 @@ impl ObjectSync<'_> {
             reader: &self.reader,
             bounds: self.bounds,
             filter: self.changes_filter(progress.since),
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
@@ -194,9 +193,7 @@ impl ObjectSync<'_> {
             .await?;
         bookmark.changes = None;
         (self.bookmark, self.child) = (bookmark, child);
-        let PassOutcome::Complete(spans) = ended else {
-            unreachable!("a record_meta without a deadline is not cut short")
-        };
+        let PassOutcome::Complete(spans) = ended else { unreachable!("a pass without a deadline is not cut short") };
         let is_known = self.check_list(progress.rows, spans, progress.since, emitter).await?;
         if is_known {
             self.bookmark.replication_key_value = self.bookmark.replication_key_value.max(Some(until));
@@ -210,7 +207,7 @@ impl ObjectSync<'_> {
     async fn check_list(
         &mut self,
         listed: u64,
-        spans: Vec<IdSpan>,
+        spans: ListedSpans,
         since: Option<DateTime<Utc>>,
         emitter: &mut Emitter<'_>,
     ) -> Result<bool, ExtractError> {
@@ -255,14 +252,14 @@ impl ObjectSync<'_> {
         if !self.bounds.include_archived || !is_due {
             return Ok(());
         }
-        let part = PhaseAudit::begin(self.parent_stream, "archive", &self.client, emitter.summary);
+        let part = PhaseAudit::begin(self.parent_stream, PhaseKind::Archive, &self.client, emitter.summary);
         let since = last.map_or(DateTime::UNIX_EPOCH, |last| last - self.bounds.lookback);
         let pass = Pass {
             encoder: &self.encoder,
             reader: &self.reader,
             bounds: self.bounds,
             filter: RowFilter { since: Some(since), until: self.bounds.until, ..RowFilter::default() },
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
             sweeping: false,
             deadline: None,
@@ -291,7 +288,7 @@ impl ObjectSync<'_> {
         emitter: &mut Emitter<'_>,
         audit: &mut Audit,
     ) -> Result<(), ExtractError> {
-        let mut part = PhaseAudit::begin(self.parent_stream, "created_after", &self.client, emitter.summary);
+        let mut part = PhaseAudit::begin(self.parent_stream, PhaseKind::CreatedAfter, &self.client, emitter.summary);
         let client = Arc::clone(&self.client);
         let searcher =
             Searcher { client, object_type: self.object_type.clone(), property: self.object_type.created_property() };
@@ -302,7 +299,7 @@ impl ObjectSync<'_> {
             reader: &self.reader,
             searcher: &searcher,
             filter: &filter,
-            record_meta: RecordMeta { extraction_type: "incremental", version },
+            record_meta: RecordMeta { extraction_type: ExtractionType::Incremental, version },
             cache_view: self.cache_view.map(|cache_view| cache_view.with_diffing(false)),
         };
         // Created dates can be written, also into the future.

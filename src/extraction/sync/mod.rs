@@ -16,4 +16,5 @@ pub(crate) mod run;
 mod schedule;
 pub(crate) mod side_streams;
 pub(crate) mod small_streams;
+mod standing;
 mod windows;

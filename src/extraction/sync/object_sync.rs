@@ -10,17 +10,19 @@ use crate::extraction::cache::CacheView;
 use crate::extraction::cache::error::CacheError;
 use crate::extraction::emit::{Emitter, RecordMeta};
 use crate::extraction::encode::block::RowEncoder;
+use crate::extraction::encode::stamp::ExtractionType;
 use crate::extraction::error::ExtractError;
 use crate::extraction::plan::bounds::Bounds;
 use crate::extraction::plan::object::ObjectPlan;
 use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::window::Searcher;
-use crate::extraction::summary::Reason;
+use crate::extraction::summary::{PhaseKind, Reason};
 use crate::extraction::sync::audit::Audit;
 use crate::extraction::sync::completeness::{Evidence, SearchCount, Verdict};
 use crate::extraction::sync::filter::RowFilter;
 use crate::extraction::sync::lookback::Lookback;
 use crate::extraction::sync::schedule::{FirstTask, first_task};
+use crate::extraction::sync::standing::Standing;
 use crate::extraction::sync::windows::WindowSync;
 use crate::state::{Bookmark, Selected};
 
@@ -41,13 +43,12 @@ pub(crate) struct ObjectSync<'g> {
     pub(crate) parent_stream: &'static str,
     pub(crate) bookmark: Bookmark,
     pub(crate) child: Option<ChildStream>,
-    /// The lead's selection now.
+    /// The parent stream's selection now.
     selected: Selected,
     full_table: bool,
-    /// The selection grew since all rows were read, or the streams' versions differ: only reading everything again makes
-    /// them whole.
+    /// As of [`Standing`].
     pub(crate) selection_grew: bool,
-    /// It grew because the start date lies before that of the rows that the target has.
+    /// As of [`Standing`].
     pub(crate) start_date_moved_back: bool,
     /// Why the bookmark is held, unless a pass over all rows settles it.
     pub(crate) incomplete: Option<ExtractError>,
@@ -73,42 +74,14 @@ impl<'g> ObjectSync<'g> {
     ) -> Result<Self, CacheError> {
         let streams = plan.streams();
         let parent_stream = streams[0];
-        let bookmark = emitter.state.bookmark(parent_stream);
-        let selected = plan.selected(parent_stream);
-        let covers = |known: &Bookmark, selected: &Selected| {
-            known.selected.as_ref().is_some_and(|before| before.covers(selected))
-        };
-        let mut selection_grew = bookmark.as_ref().is_some_and(|known| !covers(known, &selected));
-        let child = streams.get(1).map(|stream| {
-            let known = emitter.state.bookmark(stream);
-            let selected = plan.selected(stream);
-            let version = bookmark.as_ref().and_then(|parent_stream| parent_stream.version);
-            let follows = known
-                .as_ref()
-                .is_some_and(|known| covers(known, &selected) && (bookmark.is_none() || known.version == version));
-            selection_grew |= bookmark.is_some() && !follows;
-            let mut known = known.unwrap_or_default();
-            let before = known.selected.take();
-            known.left = ObjectPlan::orphaned_types(&known.left, before.as_ref(), &selected);
-            // What is not in step stays so until all rows are read, also when this run does not come to that.
-            known.selected = before.filter(|_| follows).map(|before| before.intersection(&selected));
-            ChildStream { stream, bookmark: known, selected }
+        let Standing { mut bookmark, child, selection_grew, start_date_moved_back } =
+            Standing::of(&plan, &emitter.state, bounds.since);
+        let child = streams.get(1).zip(child).map(|(stream, bookmark)| ChildStream {
+            stream,
+            bookmark,
+            selected: plan.selected(stream),
         });
-        // None is the earliest start date.
-        let start_date_moved_back =
-            bookmark.as_ref().is_some_and(|known| known.swept_at.is_some() && bounds.since < known.loaded_from);
-        selection_grew |= start_date_moved_back;
-        let begun = bookmark.is_some();
-        let mut bookmark = bookmark.unwrap_or_default();
-        // Rows that change while a column is not selected keep its old value: when it comes back, that has grown, too.
-        let before = bookmark.selected.take();
-        if plan.columns.is_none() {
-            bookmark.left = ObjectPlan::orphaned_types(&bookmark.left, before.as_ref(), &selected);
-        }
-        bookmark.selected = before.map(|before| before.intersection(&selected));
-        if let Some(child) = child.as_ref().filter(|_| begun && !selection_grew) {
-            bookmark = bookmark.together(&child.bookmark);
-        }
+        let selected = plan.selected(parent_stream);
         if let Some(columns) = &plan.columns {
             columns.remember_types(&mut bookmark);
         }
@@ -158,7 +131,7 @@ impl<'g> ObjectSync<'g> {
         }
         let resumed = self.bookmark.progress.is_some() && !self.selection_grew;
         if first_task(self.bounds, &self.bookmark, self.full_table) == FirstTask::AllRows {
-            let verdict = self.read_all("first_load", None, emitter, audit).await?;
+            let verdict = self.read_all(PhaseKind::FirstLoad, None, emitter, audit).await?;
             // What changed since an earlier run began it is still to be read.
             if !resumed || self.full_table || !verdict.done {
                 return self.conclude();
@@ -175,16 +148,16 @@ impl<'g> ObjectSync<'g> {
     async fn sweep(&mut self, emitter: &mut Emitter<'_>, audit: &mut Audit) -> Result<(), ExtractError> {
         let deadline = Some(Instant::now() + self.bounds.sweep_time);
         let resumed = self.bookmark.progress.is_some() && !self.selection_grew;
-        let mut verdict = self.read_all("sweep", deadline, emitter, audit).await;
+        let mut verdict = self.read_all(PhaseKind::Sweep, deadline, emitter, audit).await;
         if matches!(verdict, Err(ExtractError::Disordered)) {
             tracing::info!("the list does not keep the order of ids; the sweep sends all rows again");
             self.bookmark.progress = None;
             self.cache_view = self.cache_view.map(|cache_view| cache_view.with_diffing(false));
-            verdict = self.read_all("sweep", deadline, emitter, audit).await;
+            verdict = self.read_all(PhaseKind::Sweep, deadline, emitter, audit).await;
         }
         // One that began in an earlier run does not know what changed since.
         if verdict?.done && resumed && self.sweep_is_due() {
-            self.read_all("sweep_anew", deadline, emitter, audit).await?;
+            self.read_all(PhaseKind::SweepAgain, deadline, emitter, audit).await?;
         }
         Ok(())
     }
@@ -240,7 +213,7 @@ impl<'g> ObjectSync<'g> {
             reader: &self.reader,
             searcher,
             filter,
-            record_meta: self.record_meta("incremental"),
+            record_meta: self.record_meta(ExtractionType::Incremental),
             cache_view: self.cache_view,
         }
     }
@@ -263,7 +236,7 @@ impl<'g> ObjectSync<'g> {
         filter
     }
 
-    pub(crate) fn record_meta(&self, extraction_type: &'static str) -> RecordMeta {
+    pub(crate) fn record_meta(&self, extraction_type: ExtractionType) -> RecordMeta {
         RecordMeta { extraction_type, version: self.bookmark.version.expect("a stream that was loaded has one") }
     }
 
@@ -300,7 +273,7 @@ pub(crate) fn write_bookmarks(
         let other = std::mem::take(&mut child_bookmark.other);
         // What it has of recent rows and types is known from the lead's, as long as both are in step.
         let (recent, types) = Default::default();
-        *child_bookmark = Bookmark { selected, left, other, recent, types, ..bookmark.clone() };
+        *child_bookmark = Bookmark { recent, selected, left, types, other, ..bookmark.clone() };
         emitter.state.set(stream, child_bookmark);
     }
     emitter.state.set(parent_stream, &bookmark);

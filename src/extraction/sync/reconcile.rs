@@ -10,6 +10,7 @@ use crate::extraction::error::ExtractError;
 use crate::extraction::read::span::{IdSpan, NO_END};
 use crate::extraction::sync::chunk::CHUNK_RECORDS;
 use crate::extraction::sync::completeness::SearchCount;
+use crate::extraction::sync::driver::ListedSpans;
 use crate::extraction::sync::object_sync::ObjectSync;
 use crate::extraction::sync::windows::WindowSync;
 
@@ -27,31 +28,36 @@ pub(crate) struct Reconciliation {
 }
 
 impl ObjectSync<'_> {
-    /// Compares what a list had, `listed` records of which this run read those in `spans`, with what the search counts.
+    /// Compares what a list had, `listed_rows` records of which this run read those `listed`, with what the search counts.
     ///
     /// # Errors
     /// As [`WindowSync::write`]. A search that fails is no error: the count is unknown then.
     pub(crate) async fn reconcile(
         &self,
-        listed: u64,
-        mut spans: Vec<IdSpan>,
+        listed_rows: u64,
+        listed: ListedSpans,
         changes: &WindowSync<'_>,
         emitter: &mut Emitter<'_>,
     ) -> Result<Reconciliation, ExtractError> {
         let of = |count, recovered| Ok(Reconciliation { count, recovered });
-        let Ok(all) = self.client.search_objects(&self.object_type, &[]).await else {
+        let ListedSpans { mut spans, count } = listed;
+        let all = match count {
+            Some(count) => count.await.map_err(|panic| ExtractError::Worker(panic.to_string()))?,
+            None => self.client.search_objects(&self.object_type, &[]).await,
+        };
+        let Ok(all) = all else {
             return of(SearchCount::Unknown, 0);
         };
-        if all.total.max(all.count()) <= listed {
+        if all.total.max(all.count()) <= listed_rows {
             return of(SearchCount::Agrees, 0);
         }
         tracing::info!(
-            "the search counts {} {}, the list had {listed}: looking for the difference",
+            "the search counts {} {}, the list had {listed_rows}: looking for the difference",
             all.total,
             self.object_type
         );
         spans.sort_unstable_by_key(|span| span.after);
-        if spans.is_empty() && listed == 0 {
+        if spans.is_empty() && listed_rows == 0 {
             spans.push(IdSpan { after: 0, last: NO_END, rows: 0 });
         }
         let (mut recovered, mut searches, mut phantoms) = (0, 0, 0);

@@ -152,6 +152,7 @@ impl Cell {
     }
 
     /// Whether this, in a target, is what was expected.
+    #[expect(clippy::float_cmp, reason = "the nearest doubles of the same number are the same")]
     pub(crate) fn matches(&self, expected: &Self, fidelity: Fidelity) -> bool {
         match (self, expected) {
             (Self::Number(held), Self::Number(expected)) if fidelity != Fidelity::Exact => {

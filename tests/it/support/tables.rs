@@ -100,14 +100,14 @@ impl Table {
             let key = key(row);
             match left.remove(&key) {
                 None => differences.push(format!("{key} is not in the portal, or twice in the table")),
-                Some(expected) => differences.extend(self.cell_differences(&key, row, expected, fidelity)),
+                Some(expected) => differences.extend(Self::cell_differences(&key, row, expected, fidelity)),
             }
         }
         differences.extend(left.keys().map(|key| format!("{key} is missing")));
         differences
     }
 
-    fn cell_differences(&self, key: &str, held: &Row, expected: &Row, fidelity: Fidelity) -> Vec<String> {
+    fn cell_differences(key: &str, held: &Row, expected: &Row, fidelity: Fidelity) -> Vec<String> {
         let wrong = |(column, cell): (&String, &Cell)| {
             let of_the_run = OF_THE_RUN.iter().any(|(name, _)| name == column);
             let expected = expected.get(column).unwrap_or(&Cell::Null);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use hubspot_sandbox::Options;
+use hubspot_sandbox::{Options, PropertyDef};
 use serde_json::{Value, json};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, record, schema};
@@ -61,6 +61,41 @@ fn histories(seed: u64) -> Histories {
         }
         histories.push(history);
     }
+    // Deals of several contacts, named in any order, by name alone or by number as well: each one's lines share a contact.
+    for (number, people) in [[2, 3, 4], [5, 6, 7], [8, 9, 10]].into_iter().enumerate() {
+        let line = |rng: &mut Rng, stream: &str| {
+            let mut named = vec![people[0], people[rng.usize(1..3)]];
+            rng.shuffle(&mut named);
+            let named: Vec<String> = named.iter().map(|number| format!("c{number}@x.example")).collect();
+            let name = format!("Shared {number}");
+            let mut fields = json!({"dealname": name, "amount": rng.u32(..999), "contactEmails": named.join(";")});
+            if stream == "numbered" {
+                fields["deal_no"] = json!(number.to_string());
+            }
+            record(stream, fields)
+        };
+        // The line with the number comes first: it makes the deal that the others find.
+        let mut history = vec![line(&mut rng, "numbered")];
+        history.extend((0..rng.usize(1..4)).map(|_| {
+            let stream = pick(&mut rng, &["numbered", "deals"]);
+            line(&mut rng, stream)
+        }));
+        histories.push(history);
+    }
+    // An address that goes from one contact to the next, and members of a list that are cleared and added.
+    let mut history = Vec::new();
+    for number in 0..4 {
+        let (holder, email) = (rng.u32(..3), format!("shared{}@x.example", rng.u32(..2)));
+        let mut fields = contact(&email)["record"].clone();
+        fields["customer_no"] = json!(holder.to_string());
+        fields["phone"] = json!(number.to_string());
+        fields["tags"] = pick(&mut rng, &["x", ";y", ";z", "", "x;z"]).into();
+        if fields["tags"] == "" {
+            fields["tags"] = Value::Null;
+        }
+        history.push(record("customers", fields));
+    }
+    histories.push(history);
     for email in emails.iter().skip(2) {
         for plan in ["Plan", "Other"] {
             let line = |rng: &mut Rng| {
@@ -120,11 +155,11 @@ fn outcome(portal: &Portal, target: &Target) -> Outcome {
             let name = match of {
                 "companies" => value("domain").trim().to_lowercase(),
                 "contacts" => value("email"),
-                "deals" => format!(
-                    "{} of {:?}",
-                    value("dealname"),
-                    ends(&one, "contacts").iter().map(|id| &names[&format!("contacts {id}")]).collect::<Vec<_>>()
-                ),
+                "deals" => {
+                    let contacts: BTreeSet<String> =
+                        ends(&one, "contacts").iter().map(|id| names[&format!("contacts {id}")].clone()).collect();
+                    format!("{} of {contacts:?}", value("dealname"))
+                }
                 _ => value("tap_delivery_key"),
             };
             // An id is one of its type.
@@ -132,18 +167,20 @@ fn outcome(portal: &Portal, target: &Target) -> Outcome {
             all.push((of, one));
         }
     }
-    let compared = ["name", "phone", "city", "firstname", "lifecyclestage", "amount", "subject"];
+    let compared =
+        ["name", "phone", "city", "firstname", "lifecyclestage", "amount", "subject", "deal_no", "customer_no"];
     let mut records = BTreeSet::new();
     for (of, one) in &all {
         let id = one["id"].as_str().expect("an id");
         let values: Vec<&Value> = compared.iter().map(|name| &one["properties"][name]).collect();
+        let tags: BTreeSet<&str> = one["properties"]["tags"].as_str().unwrap_or_default().split(';').collect();
         let linked = types.iter().filter(|to| one["associations"][to].is_array());
         let mut linked: Vec<&String> = linked
             .flat_map(|to| ends(one, to).into_iter().map(|id| &names[&format!("{to} {id}")]).collect::<Vec<_>>())
             .collect();
         linked.sort();
         let name = &names[&format!("{of} {id}")];
-        assert!(records.insert(format!("{of} {name} {values:?} {linked:?}")), "{name} is there twice");
+        assert!(records.insert(format!("{of} {name} {values:?} {tags:?} {linked:?}")), "{name} is there twice");
     }
     let mut rejected = BTreeMap::new();
     for one in target.rejects().iter().filter(|one| one["type"] == "RECORD") {
@@ -159,12 +196,21 @@ fn deliver(messages: &[Value], cuts: &[usize]) -> Outcome {
     let winner = portal.create("contacts", &[("email", "c0@x.example")]);
     let loser = portal.create("contacts", &[("email", "c1@x.example")]);
     portal.merge("contacts", winner, loser);
+    for (of, name) in [("contacts", "customer_no"), ("deals", "deal_no")] {
+        portal.define_property(of, PropertyDef { has_unique_value: true, ..PropertyDef::new(name, "string", "text") });
+    }
+    let tags = PropertyDef::new("tags", "enumeration", "checkbox").with_options(&["x=X", "y=Y", "z=Z"]);
+    portal.define_property("contacts", tags);
     let mut target = Target::of(&portal);
-    target.set("streams", json!({"people": {"object_type": "contacts", "properties": {"mail": "email"}}}));
+    let people = json!({"object_type": "contacts", "properties": {"mail": "email"}});
+    let customers = json!({"object_type": "contacts", "id_property": "customer_no"});
+    let numbered = json!({"object_type": "deals", "id_property": "deal_no"});
+    target.set("streams", json!({"people": people, "customers": customers, "numbered": numbered}));
+    target.set("clear_nulls", json!(true));
     target.set("results_path", json!("results.jsonl"));
-    let streams = [("companies", "domain"), ("contacts", "email"), ("people", "mail")];
+    let streams = [("companies", "domain"), ("contacts", "email"), ("people", "mail"), ("customers", "customer_no")];
     let mut head: Vec<Value> = streams.iter().map(|(stream, key)| schema(stream, &[key])).collect();
-    head.extend([schema("deals", &[]), schema("tickets", &["number"])]);
+    head.extend([schema("deals", &[]), schema("numbered", &["deal_no"]), schema("tickets", &["number"])]);
     let mut child = target.command(&[]).stdin(Stdio::piped()).spawn().expect("the target runs");
     let mut input = child.stdin.take().expect("a pipe");
     input.write_all(lines(&head).as_bytes()).expect("a reading target");

@@ -130,6 +130,22 @@ fn a_full_disk_ends_the_run_with_nothing_half() {
     assert_eq!(database.number("select count(*) from loaded.s"), 0);
 }
 
+#[test]
+fn what_no_row_is_to_blame_for_names_the_stream() {
+    // A trigger of somebody's that names a table which is gone.
+    let database = Database::create();
+    failing_table(&database, "42P01", 1_000);
+    let finished = Loader::of(&database).load(&messages(record("s", json!({"id": 600}))));
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert!(
+        finished.last_line().contains("stream \"s\"") && finished.last_line().contains("42P01"),
+        "{}",
+        finished.stderr
+    );
+    assert!(states(&finished).is_empty());
+    assert_eq!(database.number("select count(*) from loaded.s"), 0);
+}
+
 /// A file system of 12 MB on which a database keeps its tables, until it goes.
 struct SmallDisk(std::path::PathBuf);
 
