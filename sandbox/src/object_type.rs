@@ -63,28 +63,28 @@ const EMAILS: TypeScopes =
 
 #[rustfmt::skip]
 const TYPES: [TypeRow; 18] = {
-    use ObjectType::*;
+    use ObjectType as Of;
     [
-        row(Tickets, "0-5", ["tickets", "ticket"], ["tickets"; 4],
+        row(Of::Tickets, "0-5", ["tickets", "ticket"], ["tickets"; 4],
             &["content", "hs_pipeline", "hs_pipeline_stage", "hs_ticket_category", "hs_ticket_priority", "subject"]),
-        row(Contacts, "0-1", ["contacts", "contact"], scopes!("contacts"), &["email", "firstname", "lastname"]),
-        row(Companies, "0-2", ["companies", "company"], scopes!("companies"), &["domain", "name"]),
-        row(Deals, "0-3", ["deals", "deal"], scopes!("deals"), &["amount", "closedate", "dealname", "dealstage", "pipeline"]),
+        row(Of::Contacts, "0-1", ["contacts", "contact"], scopes!("contacts"), &["email", "firstname", "lastname"]),
+        row(Of::Companies, "0-2", ["companies", "company"], scopes!("companies"), &["domain", "name"]),
+        row(Of::Deals, "0-3", ["deals", "deal"], scopes!("deals"), &["amount", "closedate", "dealname", "dealstage", "pipeline"]),
         // Engagements are read with the contacts scope, the bodies of e-mails with one of their own.
-        row(Notes, "0-46", ["notes", "note"], scopes!("contacts"), &[]),
-        row(Calls, "0-48", ["calls", "call"], scopes!("contacts"), &[]),
-        row(Emails, "0-49", ["emails", "email"], EMAILS, &[]),
-        row(Meetings, "0-47", ["meetings", "meeting"], scopes!("contacts"), &[]),
-        row(Tasks, "0-27", ["tasks", "task"], scopes!("contacts"), &[]),
-        row(Communications, "0-18", ["communications", "communication"], scopes!("contacts"), &[]),
-        row(FeedbackSubmissions, "0-19", ["feedback_submissions", "feedback_submission"], scopes!("feedback_submissions"), &[]),
-        row(Leads, "0-136", ["leads", "lead"], scopes!("leads"), &["hs_lead_name"]),
-        row(Products, "0-7", ["products", "product"], scopes!("products"), &["description", "name", "price"]),
-        row(LineItems, "0-8", ["line_items", "line_item"], scopes!("line_items"), &["amount", "name", "quantity"]),
-        row(Quotes, "0-14", ["quotes", "quote"], scopes!("quotes"), &["hs_title"]),
-        row(Users, "0-115", ["users", "user"], scopes!("users"), &[]),
-        row(Cars, "2-1234567", ["cars", "car"], scopes!("custom"), &["license_plate", "model"]),
-        row(ServiceContracts, "2-7654321", ["Service.Contracts", "Service.Contract"], scopes!("custom"), &["Contract_Name"]),
+        row(Of::Notes, "0-46", ["notes", "note"], scopes!("contacts"), &[]),
+        row(Of::Calls, "0-48", ["calls", "call"], scopes!("contacts"), &[]),
+        row(Of::Emails, "0-49", ["emails", "email"], EMAILS, &[]),
+        row(Of::Meetings, "0-47", ["meetings", "meeting"], scopes!("contacts"), &[]),
+        row(Of::Tasks, "0-27", ["tasks", "task"], scopes!("contacts"), &[]),
+        row(Of::Communications, "0-18", ["communications", "communication"], scopes!("contacts"), &[]),
+        row(Of::FeedbackSubmissions, "0-19", ["feedback_submissions", "feedback_submission"], scopes!("feedback_submissions"), &[]),
+        row(Of::Leads, "0-136", ["leads", "lead"], scopes!("leads"), &["hs_lead_name"]),
+        row(Of::Products, "0-7", ["products", "product"], scopes!("products"), &["description", "name", "price"]),
+        row(Of::LineItems, "0-8", ["line_items", "line_item"], scopes!("line_items"), &["amount", "name", "quantity"]),
+        row(Of::Quotes, "0-14", ["quotes", "quote"], scopes!("quotes"), &["hs_title"]),
+        row(Of::Users, "0-115", ["users", "user"], scopes!("users"), &[]),
+        row(Of::Cars, "2-1234567", ["cars", "car"], scopes!("custom"), &["license_plate", "model"]),
+        row(Of::ServiceContracts, "2-7654321", ["Service.Contracts", "Service.Contract"], scopes!("custom"), &["Contract_Name"]),
     ]
 };
 
