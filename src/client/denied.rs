@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::{PoisonError, RwLock};
 
 use super::error::ClientError;
-use super::ids::ObjectType;
+use super::object_types::ObjectType;
 use super::request::encode;
 
 /// What is read in place of properties that are all refused; without any name HubSpot gives its default ones.

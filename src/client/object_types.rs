@@ -1,12 +1,52 @@
 //! What HubSpot's object types are called, which scopes they need, and by which properties they tell when they were made and
 //! changed. Nothing else in this program lists the types.
 
-use super::ids::ObjectType;
+use std::borrow::Cow;
+use std::fmt;
+
+/// An object type by the name HubSpot uses in paths: `tickets`, `contacts`, `0-18`, `2-1234567`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectType(Cow<'static, str>);
+
+impl ObjectType {
+    /// Contacts.
+    pub const CONTACTS: Self = Self(Cow::Borrowed("contacts"));
+    /// Companies.
+    pub const COMPANIES: Self = Self(Cow::Borrowed("companies"));
+    /// Deals.
+    pub const DEALS: Self = Self(Cow::Borrowed("deals"));
+    /// Tickets.
+    pub const TICKETS: Self = Self(Cow::Borrowed("tickets"));
+
+    /// The type that a user names: a standard one by plural, singular or id in any case, another one by its name or id.
+    pub fn parse(name: &str) -> Self {
+        let lower = name.trim().to_ascii_lowercase();
+        match STANDARD.iter().find(|one| one.is_called(&lower)) {
+            Some(one) => Self(Cow::Borrowed(one.plural)),
+            None => Self(Cow::Owned(lower)),
+        }
+    }
+
+    fn named(name: String) -> Self {
+        Self(Cow::Owned(name))
+    }
+
+    /// The name in paths.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
 
 /// One of HubSpot's own types.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StandardType {
-    pub(super) plural: &'static str,
+struct StandardType {
+    plural: &'static str,
     singular: &'static str,
     id: &'static str,
     scope: TypeScope,
@@ -60,7 +100,7 @@ const fn newer(
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/activities/notes/guide>
 /// <https://developers.hubspot.com/docs/api-reference/latest/crm/understanding-the-crm>
 #[rustfmt::skip]
-pub(super) const STANDARD: [StandardType; 17] = {
+const STANDARD: [StandardType; 17] = {
     use TypeScope::{Named, ReadBy, Whole};
     [
         row("calls", "call", "0-48", Named("contacts"), CREATED, MODIFIED),
@@ -86,7 +126,7 @@ pub(super) const STANDARD: [StandardType; 17] = {
 
 impl StandardType {
     /// Whether a name in lower case is its plural, its singular or its id.
-    pub(super) fn is_called(&self, name: &str) -> bool {
+    fn is_called(&self, name: &str) -> bool {
         [self.plural, self.singular, self.id].contains(&name)
     }
 }
@@ -169,6 +209,14 @@ impl ObjectType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn object_types_have_one_name() {
+        for name in ["company", "COMPANIES", "0-2", " Companies "] {
+            assert_eq!(ObjectType::parse(name), ObjectType::COMPANIES);
+        }
+        assert_eq!(ObjectType::parse("p123_Pets").as_str(), "p123_pets");
+    }
 
     #[test]
     fn each_type_goes_by_its_plural_singular_and_id() {

@@ -11,7 +11,7 @@ use crate::support::portal::Portal;
 use crate::support::tap::Tap;
 
 /// Every setting there is.
-const SETTINGS: [&str; 38] = [
+const SETTINGS: [&str; 39] = [
     "access_token",
     "api_base_url",
     "api_version",
@@ -31,6 +31,7 @@ const SETTINGS: [&str; 38] = [
     "include_associations",
     "lock_path",
     "lookback_minutes",
+    "objects",
     "organization_id",
     "page_size",
     "properties",
