@@ -37,6 +37,7 @@ use crate::object_type::ObjectType;
 use crate::options::RateLimits;
 use crate::portal::ChangeError;
 use crate::property_definition::PropertyDef;
+use crate::property_history::ChangeSource;
 use crate::service::PortalService;
 use crate::truth;
 
@@ -117,10 +118,11 @@ fn change(service: &PortalService, call: &str, body: &Value) -> Result<Value, Ch
     let flag = |name: &str, default: bool| body[name].as_bool().unwrap_or(default);
     let mut portal = service.portal_mut();
     let id = match call {
-        "create" => portal.create(kind, &values, now)?,
+        "create" => portal.create(kind, &values, ChangeSource::User, now)?,
         "update" => {
             let id = id_of(body, "id")?;
-            portal.update(kind, id, &values, flag("bump", true), now)?;
+            let source = if flag("bump", true) { ChangeSource::User } else { ChangeSource::Calculated };
+            portal.update(kind, id, &values, source, now)?;
             id
         }
         "archive" => {
@@ -264,7 +266,7 @@ fn change_random_tickets(service: &PortalService, tickets: usize) -> Result<Valu
         if name == "hs_pipeline_stage" {
             values.push(("hs_pipeline", "0"));
         }
-        portal.update(kind, *id, &values, true, now)?;
+        portal.update(kind, *id, &values, ChangeSource::User, now)?;
         updated.push(json!({"id": id.to_string(), "property": name, "value": value}));
     }
     let mut gone = Vec::new();
@@ -277,7 +279,7 @@ fn change_random_tickets(service: &PortalService, tickets: usize) -> Result<Valu
         let subject = format!("New case {} of the demo", number + 1);
         let values =
             [("subject", subject.as_str()), ("hs_ticket_priority", "HIGH"), ("content", "Created by the sandbox.")];
-        fresh.push(portal.create(kind, &values, now)?.to_string());
+        fresh.push(portal.create(kind, &values, ChangeSource::User, now)?.to_string());
     }
     Ok(json!({"updated": updated, "archived": gone, "created": fresh}))
 }

@@ -46,6 +46,7 @@ mod portal;
 mod property_definition;
 mod property_definitions;
 mod property_endpoints;
+mod property_history;
 mod rate_limiter;
 mod record;
 mod record_table;

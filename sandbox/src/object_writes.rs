@@ -11,6 +11,7 @@ use crate::clock::Millis;
 use crate::error_responses::ErrorResponses;
 use crate::object_type::ObjectType;
 use crate::portal::FakePortal;
+use crate::property_history::ChangeSource;
 use crate::record::CrmRecord;
 use crate::request_context::{RequestContext, write_times};
 use crate::unique_values::folded;
@@ -39,7 +40,7 @@ fn apply(
         PlannedWrite::Create { values, ends } => {
             let values = pairs(values);
             let borrowed: Vec<(&str, &str)> = values.iter().map(|(name, value)| (&**name, &**value)).collect();
-            let id = portal.create(kind, &borrowed, now).ok()?;
+            let id = portal.create(kind, &borrowed, ChangeSource::Integration, now).ok()?;
             association_writes::link(portal, kind, id, ends);
             (id, true)
         }
@@ -47,7 +48,7 @@ fn apply(
             let mut values = pairs(values);
             values.retain(|(name, value)| !moves_back(portal, kind, *id, name, value));
             let borrowed: Vec<(&str, &str)> = values.iter().map(|(name, value)| (&**name, &**value)).collect();
-            portal.update(kind, *id, &borrowed, true, now).ok()?;
+            portal.update(kind, *id, &borrowed, ChangeSource::Integration, now).ok()?;
             (*id, false)
         }
     };
@@ -205,7 +206,7 @@ pub(crate) fn email_race(portal: &mut FakePortal, errors: &ErrorResponses, body:
         return errors.plain(500, "internal error");
     }
     let kind = ObjectType::Contacts;
-    match portal.create(kind, &[("email", &folded(&email))], now) {
+    match portal.create(kind, &[("email", &folded(&email))], ChangeSource::Integration, now) {
         Ok(holder) => errors.invalid(&unique_conflict_message(portal.id, kind, holder + 7, "email", &email, holder)),
         Err(refusal) => errors.invalid(&refusal),
     }

@@ -1,6 +1,7 @@
 //! One CRM record, stored as JSON fragments, so that writing it is copying bytes.
 
 use crate::clock::Millis;
+use crate::property_history::PropertyHistory;
 
 /// Whether a record is live, archived or merged into another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(crate) struct CrmRecord {
     pub(crate) updated: Millis,
     pub(crate) state: RecordState,
     pub(crate) values: PropertyValues,
+    pub(crate) history: PropertyHistory,
 }
 
 impl CrmRecord {
@@ -124,10 +126,6 @@ impl PropertyValues {
         *self = fresh;
     }
 
-    pub(crate) fn set_text(&mut self, slot: PropertySlot, value: &str) {
-        self.set(slot, Some(&json_text(value)));
-    }
-
     fn slice(&self, span: Span) -> &[u8] {
         &self.text[span.start as usize..span.end as usize]
     }
@@ -206,7 +204,7 @@ mod tests {
         values.push_text(3, "three");
         values.push_text(1, "one");
         values.sort();
-        values.set_text(3, "drei \"x\"");
+        values.set(3, Some(&json_text("drei \"x\"")));
         values.set(1, None);
         assert_eq!(values.get(1), None);
         assert_eq!(values.text(3).as_deref(), Some("drei \"x\""));

@@ -131,23 +131,26 @@ impl PropertySelection {
         out.extend_from_slice(b"\"}");
     }
 
-    /// Only the present value is known, so it is the whole history.
+    /// Writes `"name":[…]` members, each with the versions of a property. The id and the two instants of a record
+    /// have none here.
     fn write_history(&self, out: &mut Vec<u8>, record: &CrmRecord, now: Millis) {
+        let mut is_first = true;
         for column in &self.columns {
-            out.extend_from_slice(&column.key);
-            let value = match column.source {
-                ValueSource::Stored(slot) => record.values.get(slot),
-                _ => None,
-            };
-            let Some(value) = value else {
-                out.extend_from_slice(b"[]");
-                continue;
-            };
-            out.extend_from_slice(b"[{\"value\":");
-            write_fragment(out, value, now);
-            out.extend_from_slice(b",\"timestamp\":");
-            write_quoted(out, |out| write_instant(out, record.updated));
-            out.extend_from_slice(b",\"sourceType\":\"CRM_UI\",\"sourceId\":\"userId:40000001\"}]");
+            let ValueSource::Stored(slot) = column.source else { continue };
+            let key = column.key.strip_prefix(b",").unwrap_or(&column.key);
+            if !std::mem::replace(&mut is_first, false) {
+                out.push(b',');
+            }
+            out.extend_from_slice(key);
+            out.push(b'[');
+            for (at, mut version) in record.versions(self.kind, slot).into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b',');
+                }
+                version.value = rendered(&version.value, now);
+                version.write(out);
+            }
+            out.push(b']');
         }
     }
 }
@@ -178,6 +181,13 @@ pub(crate) fn write_fragment(out: &mut Vec<u8>, fragment: &[u8], now: Millis) {
         }
         _ => out.extend_from_slice(fragment),
     }
+}
+
+/// A value as the API gives it.
+fn rendered(fragment: &[u8], now: Millis) -> Vec<u8> {
+    let mut out = Vec::with_capacity(fragment.len());
+    write_fragment(&mut out, fragment, now);
+    out
 }
 
 fn write_quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -1,27 +1,32 @@
 //! Changing records and associations, as users and integrations do.
 
 use crate::handle::{Sandbox, type_named};
+use crate::property_history::ChangeSource;
 
 impl Sandbox {
     /// Creates a record and returns its id.
     pub fn create(&self, object_type: &str, properties: &[(&str, &str)]) -> u64 {
-        self.change(|portal, now| portal.create(type_named(object_type), properties, now))
+        self.change(|portal, now| portal.create(type_named(object_type), properties, ChangeSource::User, now))
     }
 
     /// Changes values as a user would. `createdate` and the modified date may be given too.
     pub fn update(&self, object_type: &str, id: u64, properties: &[(&str, &str)]) {
-        self.change(|portal, now| portal.update(type_named(object_type), id, properties, true, now));
+        self.change(|portal, now| portal.update(type_named(object_type), id, properties, ChangeSource::User, now));
     }
 
     /// Changes the values of many records in one millisecond, as a bulk edit does.
     pub fn update_many(&self, object_type: &str, ids: &[u64], properties: &[(&str, &str)]) {
         let kind = type_named(object_type);
-        self.change(|portal, now| ids.iter().try_for_each(|id| portal.update(kind, *id, properties, true, now)));
+        self.change(|portal, now| {
+            ids.iter().try_for_each(|id| portal.update(kind, *id, properties, ChangeSource::BulkAction, now))
+        });
     }
 
     /// Changes values without moving the modified date, as a calculated property's change does.
     pub fn update_silently(&self, object_type: &str, id: u64, properties: &[(&str, &str)]) {
-        self.change(|portal, now| portal.update(type_named(object_type), id, properties, false, now));
+        self.change(|portal, now| {
+            portal.update(type_named(object_type), id, properties, ChangeSource::Calculated, now)
+        });
     }
 
     /// Sets a value to a JSON string exactly as it is sent, quotes and escapes included, such as

@@ -3,7 +3,8 @@
 use crate::clock::Millis;
 use crate::object_type::ObjectType;
 use crate::portal::{ChangeError, FakePortal};
-use crate::record::{CrmRecord, RecordState};
+use crate::property_history::ChangeSource;
+use crate::record::{CrmRecord, RecordState, json_text};
 
 impl FakePortal {
     /// Moves a record to the recycle bin; its modified date stays.
@@ -51,13 +52,13 @@ impl FakePortal {
         }
         merged.push(loser.to_string());
         if let Some(slot) = slot {
-            kept.values.set_text(slot, &merged.join(";"));
+            kept.set_value(kind, slot, &json_text(&merged.join(";")), now, ChangeSource::Merge);
         }
         if kind == ObjectType::Contacts {
             let vids = merged.iter().map(|id| format!("{id}:{now}"));
             let vids = vids.collect::<Vec<_>>().join(";");
-            self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids);
-            self.keep_address(&mut kept, &lost);
+            self.derive(kind, &mut kept, "hs_calculated_merged_vids", &vids, now);
+            self.keep_address(&mut kept, &lost, now);
         }
         kept.id = survivor;
         kept.updated = now;
@@ -73,13 +74,13 @@ impl FakePortal {
     }
 
     /// The address of a merged contact leads to the one that survives.
-    fn keep_address(&self, kept: &mut CrmRecord, lost: &CrmRecord) {
+    fn keep_address(&self, kept: &mut CrmRecord, lost: &CrmRecord, now: Millis) {
         let properties = self.properties(ObjectType::Contacts);
         let text = |record: &CrmRecord, name: &str| properties.slot(name).and_then(|slot| record.values.text(slot));
         let known = text(kept, "hs_additional_emails").filter(|text| !text.is_empty());
         let further: Vec<String> = known.into_iter().chain(text(lost, "email")).collect();
         if !further.is_empty() {
-            self.derive(ObjectType::Contacts, kept, "hs_additional_emails", &further.join(";"));
+            self.derive(ObjectType::Contacts, kept, "hs_additional_emails", &further.join(";"), now);
         }
     }
 

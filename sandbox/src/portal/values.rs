@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::clock::{Millis, instant_text, parse_instant};
 use crate::object_type::ObjectType;
 use crate::portal::{ChangeError, FakePortal};
+use crate::property_history::{ChangeSource, PropertyHistory};
 use crate::record::{CrmRecord, PropertyValues, RecordState, decode, json_text};
 
 impl FakePortal {
@@ -13,11 +14,18 @@ impl FakePortal {
         &mut self,
         kind: ObjectType,
         values: &[(&str, &str)],
+        source: ChangeSource,
         now: Millis,
     ) -> Result<u64, ChangeError> {
         let id = self.table(kind).last_id().max(1_000_000_000) + self.rng.u64(1..900);
-        let mut record =
-            CrmRecord { id, created: now, updated: now, state: RecordState::Live, values: PropertyValues::default() };
+        let mut record = CrmRecord {
+            id,
+            created: now,
+            updated: now,
+            state: RecordState::Live,
+            values: PropertyValues::default(),
+            history: PropertyHistory::default(),
+        };
         if kind == ObjectType::Tickets {
             let first = &self.pipelines(kind)[0];
             let (pipeline, stage) = (first.id.clone(), first.stages[0].id.clone());
@@ -31,28 +39,28 @@ impl FakePortal {
                 ("hs_num_times_contacted", "0"),
                 ("num_notes", "0"),
             ] {
-                self.write(kind, &mut record, name, &json_text(value), now)?;
+                self.write(kind, &mut record, name, &json_text(value), (now, source))?;
             }
         }
-        self.write_all(kind, &mut record, values, now)?;
+        self.write_all(kind, &mut record, values, (now, source))?;
         self.put(kind, record, now);
         Ok(id)
     }
 
-    /// Changes values; without `bump` the modified date stays, as when a calculated property changes.
+    /// Changes values; the modified date stays when a calculated property changes.
     pub(crate) fn update(
         &mut self,
         kind: ObjectType,
         id: u64,
         values: &[(&str, &str)],
-        bump: bool,
+        source: ChangeSource,
         now: Millis,
     ) -> Result<(), ChangeError> {
         let mut record = self.existing(kind, id)?;
-        if bump {
+        if source.moves_modified_date() {
             record.updated = now;
         }
-        self.write_all(kind, &mut record, values, now)?;
+        self.write_all(kind, &mut record, values, (now, source))?;
         self.put(kind, record, now);
         Ok(())
     }
@@ -68,7 +76,7 @@ impl FakePortal {
     ) -> Result<(), ChangeError> {
         let mut record = self.existing(kind, id)?;
         record.updated = now;
-        self.write(kind, &mut record, name, fragment.as_bytes(), now)?;
+        self.write(kind, &mut record, name, fragment.as_bytes(), (now, ChangeSource::User))?;
         self.put(kind, record, now);
         Ok(())
     }
@@ -78,7 +86,7 @@ impl FakePortal {
         kind: ObjectType,
         record: &mut CrmRecord,
         values: &[(&str, &str)],
-        now: Millis,
+        change: (Millis, ChangeSource),
     ) -> Result<(), ChangeError> {
         for (name, value) in values {
             match *name {
@@ -87,7 +95,7 @@ impl FakePortal {
                 _ if *name == kind.modified_property() => record.updated = instant(name, value)?,
                 _ => {
                     let value = self.with_members(kind, record, name, value);
-                    self.write(kind, record, name, &json_text(&value), now)?;
+                    self.write(kind, record, name, &json_text(&value), change)?;
                 }
             }
         }
@@ -116,13 +124,13 @@ impl FakePortal {
         record: &mut CrmRecord,
         name: &str,
         fragment: &[u8],
-        now: Millis,
+        (now, source): (Millis, ChangeSource),
     ) -> Result<(), ChangeError> {
         let properties = self.properties(kind);
         let slot =
             properties.slot(name).ok_or_else(|| format!("property {name} of {} is not defined", kind.plural()))?;
         let before = record.values.get(slot).map(<[u8]>::to_vec);
-        record.values.set(slot, Some(fragment));
+        record.set_value(kind, slot, fragment, now, source);
         let moved = before.as_deref() != Some(fragment);
         if name == "hs_pipeline_stage" && kind == ObjectType::Tickets && moved {
             self.enter_stage(record, before.as_deref(), fragment, now);
@@ -134,29 +142,29 @@ impl FakePortal {
     fn enter_stage(&self, record: &mut CrmRecord, left: Option<&[u8]>, entered: &[u8], now: Millis) {
         let at = instant_text(now);
         if let Some(stage) = left.map(decode) {
-            self.derive(ObjectType::Tickets, record, &format!("hs_date_exited_{stage}"), &at);
-            self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_exited_{stage}"), &at);
+            self.derive(ObjectType::Tickets, record, &format!("hs_date_exited_{stage}"), &at, now);
+            self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_exited_{stage}"), &at, now);
         }
         let stage = decode(entered);
-        self.derive(ObjectType::Tickets, record, &format!("hs_date_entered_{stage}"), &at);
-        self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_entered_{stage}"), &at);
+        self.derive(ObjectType::Tickets, record, &format!("hs_date_entered_{stage}"), &at, now);
+        self.derive(ObjectType::Tickets, record, &format!("hs_v2_date_entered_{stage}"), &at, now);
         let mut stages = self.pipelines(ObjectType::Tickets).iter().filter_map(|p| p.stage(&stage));
         if stages.any(|stage| stage.closed) {
-            self.derive(ObjectType::Tickets, record, "closed_date", &at);
-            self.derive(ObjectType::Tickets, record, "time_to_close", &(now - record.created).to_string());
+            self.derive(ObjectType::Tickets, record, "closed_date", &at, now);
+            self.derive(ObjectType::Tickets, record, "time_to_close", &(now - record.created).to_string(), now);
         }
     }
 
-    /// Sets a property that the portal may lack.
-    pub(crate) fn derive(&self, kind: ObjectType, record: &mut CrmRecord, name: &str, value: &str) {
+    /// Sets a property that follows from others and that the portal may lack.
+    pub(crate) fn derive(&self, kind: ObjectType, record: &mut CrmRecord, name: &str, value: &str, now: Millis) {
         if let Some(slot) = self.properties(kind).slot(name) {
-            record.values.set_text(slot, value);
+            record.set_value(kind, slot, &json_text(value), now, ChangeSource::Calculated);
         }
     }
 
     /// Stamps a record as changed without changing it.
     pub(crate) fn touch(&mut self, kind: ObjectType, id: u64, now: Millis) -> Result<(), ChangeError> {
-        self.update(kind, id, &[], true, now)
+        self.update(kind, id, &[], ChangeSource::User, now)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::*;
 
 mod access;
+mod history;
 mod objects;
 mod reading;
 mod searching;
