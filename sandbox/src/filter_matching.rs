@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::clock::parse_instant;
 use crate::object_type::ObjectType;
 use crate::portal::FakePortal;
-use crate::record::{CrmRecord, PropertySlot, RecordHeader};
+use crate::property_values::PropertySlot;
+use crate::record::{CrmRecord, RecordHeader};
 use crate::record_table::{RecordTable, TableRow};
 use crate::search_filters::{SearchField, SearchFilter, ValueKind};
 

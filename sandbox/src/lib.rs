@@ -47,6 +47,7 @@ mod property_definition;
 mod property_definitions;
 mod property_endpoints;
 mod property_history;
+mod property_values;
 mod rate_limiter;
 mod record;
 mod record_table;

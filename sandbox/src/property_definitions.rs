@@ -6,7 +6,7 @@ use crate::clock::{Millis, parse_instant};
 use crate::object_type::ObjectType;
 use crate::pipelines::Stage;
 use crate::property_definition::{PropertyDef, owned};
-use crate::record::PropertySlot;
+use crate::property_values::PropertySlot;
 
 /// All definitions of one object type. A slot is never reused: a property defined again after it
 /// was archived has a new one, so that old values do not show through.

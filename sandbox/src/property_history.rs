@@ -3,7 +3,7 @@
 
 use crate::clock::{Millis, write_instant};
 use crate::object_type::ObjectType;
-use crate::record::{CrmRecord, PropertySlot, json_text};
+use crate::property_values::{PropertySlot, json_text};
 
 /// The user who changes records in the sandbox's name.
 const USER: u64 = 40_000_001;
@@ -29,7 +29,7 @@ pub(crate) struct PropertyVersion {
     /// The value as the record held it: a JSON string.
     pub(crate) value: Vec<u8>,
     pub(crate) at: Millis,
-    source: ChangeSource,
+    pub(crate) source: ChangeSource,
 }
 
 /// The versions of the properties that were written since the portal was made, newest first. The versions of any other
@@ -39,7 +39,7 @@ pub(crate) struct PropertyHistory(Vec<(PropertySlot, Vec<PropertyVersion>)>);
 
 /// How many versions of a property HubSpot keeps: 45 of a contact's, 20 of any other object's.
 /// <https://knowledge.hubspot.com/properties/property-history>
-fn most_versions(kind: ObjectType) -> usize {
+pub(crate) fn most_versions(kind: ObjectType) -> usize {
     if kind == ObjectType::Contacts { 45 } else { 20 }
 }
 
@@ -81,47 +81,12 @@ impl PropertyVersion {
     }
 }
 
-impl CrmRecord {
-    /// The versions of a property, newest first.
-    pub(crate) fn versions(&self, kind: ObjectType, slot: PropertySlot) -> Vec<PropertyVersion> {
-        match self.history.written(slot) {
-            Some(versions) => versions.iter().take(most_versions(kind)).cloned().collect(),
-            None => self.first_version(slot).into_iter().collect(),
-        }
-    }
-
-    /// Sets a value and keeps its version. A value that is there already makes no version.
-    pub(crate) fn set_value(
-        &mut self,
-        kind: ObjectType,
-        slot: PropertySlot,
-        value: &[u8],
-        at: Millis,
-        source: ChangeSource,
-    ) {
-        if self.values.get(slot) == Some(value) {
-            return;
-        }
-        let mut versions = self.versions(kind, slot);
-        versions.insert(0, PropertyVersion { value: value.to_vec(), at, source });
-        versions.truncate(most_versions(kind));
-        self.history.set(slot, versions);
-        self.values.set(slot, Some(value));
-    }
-
-    /// The version of a value that the record has had from its beginning.
-    fn first_version(&self, slot: PropertySlot) -> Option<PropertyVersion> {
-        let value = self.values.get(slot)?.to_vec();
-        Some(PropertyVersion { value, at: self.created, source: ChangeSource::Integration })
-    }
-}
-
 impl PropertyHistory {
-    fn written(&self, slot: PropertySlot) -> Option<&[PropertyVersion]> {
+    pub(crate) fn written(&self, slot: PropertySlot) -> Option<&[PropertyVersion]> {
         self.0.iter().find(|(of, _)| *of == slot).map(|(_, versions)| versions.as_slice())
     }
 
-    fn set(&mut self, slot: PropertySlot, versions: Vec<PropertyVersion>) {
+    pub(crate) fn set(&mut self, slot: PropertySlot, versions: Vec<PropertyVersion>) {
         self.0.retain(|(of, _)| *of != slot);
         self.0.push((slot, versions));
     }

@@ -6,7 +6,8 @@ use crate::clock::{Millis, write_instant};
 use crate::object_type::ObjectType;
 use crate::portal::FakePortal;
 use crate::property_definitions::PropertyDefinitions;
-use crate::record::{CrmRecord, PropertySlot, SINCE, json_text};
+use crate::property_values::{PropertySlot, SINCE, json_text};
+use crate::record::CrmRecord;
 
 #[derive(Clone, Copy, Debug)]
 enum ValueSource {

@@ -10,7 +10,7 @@ use crate::error_responses::ErrorResponses;
 use crate::object_type::ObjectType;
 use crate::options::CursorStyle;
 use crate::portal::FakePortal;
-use crate::record::json_text;
+use crate::property_values::json_text;
 use crate::render::{PropertySelection, RenderContext};
 
 /// What a read needs besides its own parameters.

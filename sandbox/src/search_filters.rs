@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::api_response::ApiResponse;
 use crate::clock::parse_instant;
 use crate::object_type::ObjectType;
-use crate::record::PropertySlot;
+use crate::property_values::PropertySlot;
 use crate::request_context::{RequestContext, object_type};
 
 const GROUPS_MAX: usize = 5;

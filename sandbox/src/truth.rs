@@ -6,7 +6,8 @@ use crate::clock::{Millis, instant_text};
 use crate::object_type::ObjectType;
 use crate::portal::FakePortal;
 use crate::property_definitions::PropertyDefinitions;
-use crate::record::{CrmRecord, RecordState, decode, json_text};
+use crate::property_values::{decode, json_text};
+use crate::record::{CrmRecord, RecordState};
 use crate::render::{PropertySelection, value_json};
 
 /// Writes every object of every type: records that were merged away carry `merged_into` and are

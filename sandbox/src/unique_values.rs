@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::object_type::ObjectType;
 use crate::property_definitions::PropertyDefinitions;
-use crate::record::{CrmRecord, PropertySlot, PropertyValues};
+use crate::property_values::{PropertySlot, PropertyValues};
+use crate::record::CrmRecord;
 
 /// Values in lower case and trimmed, as HubSpot compares them, of live records alone.
 #[derive(Debug, Default)]

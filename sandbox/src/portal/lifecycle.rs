@@ -4,7 +4,8 @@ use crate::clock::Millis;
 use crate::object_type::ObjectType;
 use crate::portal::{ChangeError, FakePortal};
 use crate::property_history::ChangeSource;
-use crate::record::{CrmRecord, RecordState, json_text};
+use crate::property_values::json_text;
+use crate::record::{CrmRecord, RecordState};
 
 impl FakePortal {
     /// Moves a record to the recycle bin; its modified date stays.

@@ -11,7 +11,8 @@ use crate::object_type::ObjectType;
 use crate::owners::Owner;
 use crate::pipelines::Pipeline;
 use crate::property_definitions::PropertyDefinitions;
-use crate::record::{CrmRecord, PropertySlot, RecordHeader, RecordState};
+use crate::property_values::PropertySlot;
+use crate::record::{CrmRecord, RecordHeader, RecordState};
 use crate::record_table::RecordTable;
 use crate::unique_values::UniqueValues;
 

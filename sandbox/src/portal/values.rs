@@ -6,7 +6,8 @@ use crate::clock::{Millis, instant_text, parse_instant};
 use crate::object_type::ObjectType;
 use crate::portal::{ChangeError, FakePortal};
 use crate::property_history::{ChangeSource, PropertyHistory};
-use crate::record::{CrmRecord, PropertyValues, RecordState, decode, json_text};
+use crate::property_values::{PropertyValues, decode, json_text};
+use crate::record::{CrmRecord, RecordState};
 
 impl FakePortal {
     /// Creates a record with a fresh id; names that HubSpot sets itself may be given too.
