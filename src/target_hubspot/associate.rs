@@ -7,9 +7,13 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::breaker::kind_of;
 use super::error::TargetError;
+use super::groups::RecordGroup;
 use super::lookups::REQUESTS_AT_ONCE;
-use super::write_step::{AssociationLink, is_placeholder};
-use super::writing::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
+use super::placeholder::is_placeholder;
+use super::rejection::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
+use super::resolved_line::AssociationLink;
+use super::write_step::{WriteAction, WrittenRecord, create_operation};
+use super::writing::Operation;
 use crate::client::{Client, ClientError, MAX_ASSOCIATIONS, NewAssociation, ObjectId, ObjectType};
 
 /// How often associations are sent that HubSpot fails on.
@@ -310,4 +314,14 @@ async fn probe(
 fn unassociated(to: &ObjectType, one: &NewAssociation, rejection: Rejection) -> Rejection {
     let reason = format!("it is written, but not associated with {to} {}: {}", one.to, rejection.reason);
     Rejection { reason, ..rejection }
+}
+
+pub(super) fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
+    let may_have = written.action != WriteAction::Created || is_created_with_links(group, written);
+    PendingAssociations { id: written.id, links: &group.links, may_have }
+}
+
+/// Whether the associations were sent together with the new record.
+pub(super) fn is_created_with_links(group: &RecordGroup, written: &WrittenRecord) -> bool {
+    written.action == WriteAction::Created && matches!(create_operation(&group.plan), Operation::Create)
 }

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use clap::Parser;
 
-use super::lines::{InputFormat, PlainStream};
+use super::lines::InputFormat;
+use super::physical_lines::PlainStream;
 use crate::about::AboutFormat;
 use crate::exit;
 

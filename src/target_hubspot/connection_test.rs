@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::cli::TargetArguments;
 use super::definitions::PropertyDefinitions;
-use super::delivery::ORDER;
 use super::error::TargetError;
+use super::order::ORDER;
 use super::outcome_log::OutcomeLog;
 use super::plan::{MatchBy, StreamPlan, object_type_of};
 use super::portal_rules::{PortalRules, PortalRulesResult};

@@ -7,7 +7,7 @@ use csv::{ByteRecord, ReaderBuilder};
 use serde_json::{Map, Value};
 
 use super::input::{InputError, Line, LineFault};
-use super::lines::{LineSink, PhysicalLines, PlainStream, not_utf8};
+use super::physical_lines::{LineSink, PhysicalLines, PlainStream, not_utf8};
 use super::wording::quoted;
 
 /// What separates cells, where the header shows which: commas, Excel's semicolons in half of Europe, tabs.

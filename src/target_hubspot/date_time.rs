@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Duration, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use super::value::whole_number;
+use super::scalars::whole_number;
 
 /// Years that HubSpot and every client can hold.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;

@@ -8,9 +8,9 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 
-use super::delivery::{ORDER, rank};
 use super::desired::{DesiredRecord, SourceLine};
 use super::identity::KeyHash;
+use super::order::{ORDER, rank};
 use super::plan::StreamPlan;
 use super::record_index::BloomFilter;
 

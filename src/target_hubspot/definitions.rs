@@ -8,9 +8,9 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use super::date_time;
-use super::field::folded;
+use super::field_names::folded;
 use super::portal_rules::{PortalRules, PortalRulesResult};
-use super::value::{boolean, number};
+use super::scalars::{boolean, number};
 use super::wording::{PropertyOption, listed, quoted};
 use crate::client::{Client, ClientError, ObjectType, Pipeline, Property};
 use crate::property::{Kind, column_name};

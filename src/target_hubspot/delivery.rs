@@ -16,31 +16,24 @@ use super::desired::{DesiredRecord, ParsedRecord, ReadOptions, SourceLine, read}
 use super::error::TargetError;
 use super::identity::line_key;
 use super::input::{InputError, InputMessage, InputRecord, Line, parse};
+use super::order::{ORDER, rank};
 use super::outcome_log::OutcomeLog;
 use super::plan::{MatchBy, StreamPlan, object_type_of};
 use super::record_index::AbsentKeys;
+use super::rejection::Rejection;
 use super::rejects::is_rejected_line;
 use super::session::{DELIVERY_KEY, DOUBLE_DEALS, TargetSession, define_key};
-use super::write_step::WriteContext;
+use super::write_context::WriteContext;
 use super::writer::Writer;
-use super::writing::Rejection;
 use crate::client::ObjectType;
 use crate::config::{TargetConfig, nearest_of};
 
-/// The order in which types are written: a record refers to those of types before its own.
-pub(super) const ORDER: [ObjectType; 4] =
-    [ObjectType::COMPANIES, ObjectType::CONTACTS, ObjectType::DEALS, ObjectType::TICKETS];
 /// Records of a segment; 100 batches keep the budget busy while the last ones of a type come in.
 const BATCH_RECORDS: usize = 10_000;
 /// Bytes of a segment's lines; a ticket may hold a megabyte.
 const BATCH_BYTES: usize = 32 << 20;
 /// STATEs that are not written yet; of more only every second one is kept.
 const MAX_STATES: usize = 64;
-
-/// The place of a type in [`ORDER`].
-pub(super) fn rank(object_type: &ObjectType) -> usize {
-    ORDER.iter().position(|one| one == object_type).unwrap_or(usize::MAX)
-}
 
 /// A delivery in progress.
 #[derive(Debug)]

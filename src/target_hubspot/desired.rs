@@ -9,7 +9,8 @@ use super::field::{FieldMeaning, LookupBy};
 use super::identity::{delivery_key, earlier_delivery_key, earlier_line_key, folded, key_text, line_key};
 use super::input::{InputRecord, ObjectMembers};
 use super::plan::{MatchBy, StreamPlan};
-use super::value::{boolean, id_of, is_no_value, is_same, key_value, nested, text_of};
+use super::scalars::boolean;
+use super::value::{id_of, is_no_value, is_same, key_value, nested, text_of};
 use super::wording::quoted;
 use crate::client::ObjectType;
 
@@ -257,7 +258,7 @@ impl RecordReader<'_> {
                     .filter(|_| token.starts_with(['"', '-']) || token.starts_with(|one: char| one.is_ascii_digit()))
             };
             let to = text("object_type").map(|name| ObjectType::parse(&name));
-            let to = to.filter(|to| super::delivery::rank(to) < super::delivery::rank(&self.plan.object_type));
+            let to = to.filter(|to| super::order::rank(to) < super::order::rank(&self.plan.object_type));
             let to = to.ok_or_else(|| {
                 format!("object_type of {one} is nothing that comes before {}", self.plan.object_type)
             })?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::associate::{AssociationOutcomes, preview_associations};
+use super::associate::{AssociationOutcomes, pending_associations, preview_associations};
 use super::error::TargetError;
 use super::foreseen::{ForeseenRecords, StoredProperties, ValueHolder};
 use super::groups::{LineHashes, ONE_WAY, RecordGroup};
@@ -10,11 +10,13 @@ use super::identity::{KeyHash, folded};
 use super::lookups;
 use super::matching::{Lookup, StoredRecord};
 use super::outcome_log::OutcomeLog;
+use super::placeholder::{is_placeholder, shown};
 use super::plan::MatchBy;
 use super::preview;
-use super::write_step::{Change, ResolvedLine, WriteAction, WriteContext, WrittenRecord, is_placeholder, shown};
-use super::writer::{WrittenGroup, pending_associations};
-use super::writing::Rejection;
+use super::rejection::Rejection;
+use super::resolved_line::ResolvedLine;
+use super::write_context::WriteContext;
+use super::write_step::{Change, WriteAction, WrittenGroup, WrittenRecord};
 use crate::client::{ObjectId, ObjectType};
 
 /// What was found for lines, with what the lines before them would have made of it.

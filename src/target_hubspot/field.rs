@@ -1,6 +1,7 @@
 //! What a field of a stream means in HubSpot.
 
 use super::definitions::PropertyDefinitions;
+use super::field_names::folded;
 use crate::client::ObjectType;
 use crate::config::{StreamConfig, UnknownFields};
 use crate::property::column_name;
@@ -142,16 +143,11 @@ fn unknown_field(name: &str, unknown: UnknownFields) -> FieldMeaning {
     }
 }
 
-/// `contactId`, `contact_id`, `Contact ID` and `CONTACTID` are one name.
-pub(super) fn folded(field: &str) -> String {
-    field.chars().filter(|one| !['_', '-', ' '].contains(one)).collect::<String>().to_lowercase()
-}
-
 /// References lead from what is delivered later to what is delivered before it.
 fn reference(field: &str, from: &ObjectType) -> Option<FieldMeaning> {
     let to =
         |to: ObjectType, lookup_by, several| Some(FieldMeaning::Reference(ReferenceField { to, lookup_by, several }));
-    let rank = super::delivery::rank(from);
+    let rank = super::order::rank(from);
     let folded = folded(field);
     let (contacts, companies, deals) = (ObjectType::CONTACTS, ObjectType::COMPANIES, ObjectType::DEALS);
     let found = match folded.as_str() {
@@ -173,8 +169,8 @@ fn reference(field: &str, from: &ObjectType) -> Option<FieldMeaning> {
         _ => None,
     }?;
     let leads_back = match &found {
-        FieldMeaning::Reference(reference) => super::delivery::rank(&reference.to) < rank,
-        FieldMeaning::Label(to) => super::delivery::rank(to) < rank,
+        FieldMeaning::Reference(reference) => super::order::rank(&reference.to) < rank,
+        FieldMeaning::Label(to) => super::order::rank(to) < rank,
         _ => rank > 0,
     };
     leads_back.then_some(found)

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
 use super::identity::KeyHash;
+use super::resolved_line::AssociationLink;
 use super::spill_map::SpillMap;
-use super::write_step::AssociationLink;
 use crate::client::{ObjectId, ObjectType};
 
 /// In place of an id: the record that has the value in the portal would have given it up.

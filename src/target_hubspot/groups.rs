@@ -7,8 +7,8 @@ use super::identity::{KeyHash, folded};
 use super::matching::{Lookup, StoredRecord};
 use super::plan::{MatchBy, StreamPlan};
 use super::record_index::lookup_key;
-use super::write_step::{AssociationLink, ResolvedLine};
-use super::writing::Rejection;
+use super::rejection::Rejection;
+use super::resolved_line::{AssociationLink, ResolvedLine};
 use crate::client::{ObjectId, ObjectType};
 
 /// A property whose value moves in one direction only, so that two values written after one another and the second one

@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-pub(super) use super::lines::lines;
 use super::wording::quoted;
 
 /// Where a line belongs that names no stream.

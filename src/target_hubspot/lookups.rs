@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::breaker::MIN_RECORDS;
+use super::rejection::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
 use super::wording::{hubspot_words, quoted};
-use super::writing::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
 use crate::client::{Client, ClientError, MAX_BATCH, ObjectType, StoredObject};
 
 /// Requests on their way at once: at 19 a second each may take half a second without a pause.

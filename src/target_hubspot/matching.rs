@@ -6,9 +6,11 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::identity::{KeyHash, deal_key, folded, key_beside};
 use super::lookups::{self, FoundRecords, REQUESTS_AT_ONCE};
+use super::placeholder::is_placeholder;
 use super::plan::{MatchBy, StreamPlan};
-use super::write_step::{ResolvedLine, WriteContext, is_placeholder};
-use super::writing::Rejection;
+use super::rejection::Rejection;
+use super::resolved_line::ResolvedLine;
+use super::write_context::WriteContext;
 use crate::client::{Associations, Client, ClientError, MAX_BATCH, ObjectId, ObjectType, StoredObject};
 
 /// Contacts whose deals are asked for in one call.

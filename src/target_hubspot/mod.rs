@@ -13,6 +13,7 @@ mod desired;
 mod dry_run;
 mod error;
 mod field;
+mod field_names;
 mod foreseen;
 mod groups;
 mod identity;
@@ -21,20 +22,27 @@ mod lines;
 mod lines_file;
 mod lookups;
 mod matching;
+mod order;
 mod outcome_log;
+mod physical_lines;
+mod placeholder;
 mod plan;
 mod portal_rules;
 mod preview;
 mod record_index;
 mod references;
+mod rejection;
 mod rejects;
+mod resolved_line;
 mod run;
+mod scalars;
 mod session;
 mod spill_map;
 mod summary;
 mod value;
 mod wording;
 mod write_batch;
+mod write_context;
 mod write_step;
 mod writer;
 mod writing;
@@ -71,7 +79,7 @@ pub enum InputForm {
 /// # Errors
 /// The sentence that a run would end with.
 pub fn check_input(form: InputForm, input: &[u8]) -> Result<Vec<u64>, String> {
-    let stream = || lines::PlainStream { name: "contacts".to_owned(), key_properties: Vec::new() };
+    let stream = || physical_lines::PlainStream { name: "contacts".to_owned(), key_properties: Vec::new() };
     let format = match form {
         InputForm::Singer => lines::InputFormat::Singer,
         InputForm::Records => lines::InputFormat::Records(stream()),

@@ -11,12 +11,14 @@ use super::desired::{DesiredRecord, SourceLine};
 use super::error::TargetError;
 use super::input::Unreadable;
 use super::lines_file::{self, LinesFile};
+use super::placeholder::is_placeholder;
 use super::plan::{MatchBy, StreamPlan};
 use super::preview;
+use super::rejection::Rejection;
 use super::rejects::{RejectedLine, Rejects};
+use super::resolved_line::AssociationLink;
 use super::summary::DeliverySummary;
-use super::write_step::{AssociationLink, Change, WriteAction, is_placeholder};
-use super::writing::Rejection;
+use super::write_step::{Change, WriteAction};
 use crate::client::{ObjectId, ObjectType};
 use crate::config::{MaxRejects, TargetConfig};
 

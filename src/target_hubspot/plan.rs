@@ -56,7 +56,7 @@ pub(super) fn object_type_of(stream: &str, config: &TargetConfig) -> Result<Opti
         None => stream,
     };
     let object_type = ObjectType::parse(named);
-    if super::delivery::ORDER.contains(&object_type) {
+    if super::order::ORDER.contains(&object_type) {
         return Ok(Some(object_type));
     }
     Err(format!(

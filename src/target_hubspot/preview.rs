@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use super::groups::RecordGroup;
-use super::write_step::{AssociationLink, Change, WriteAction, WrittenRecord, shown as shown_id};
-use super::writing::Rejection;
+use super::placeholder::shown as shown_id;
+use super::rejection::Rejection;
+use super::resolved_line::AssociationLink;
+use super::write_step::{Change, WriteAction, WrittenRecord};
 
 /// Longer values are cut in the middle of a sentence anyway.
 const MAX_SHOWN: usize = 80;

@@ -10,10 +10,12 @@ use super::field::LookupBy;
 use super::identity::{KeyHash, folded};
 use super::lookups;
 use super::matching::{by_company_key, deal_name, deals_of_contacts};
+use super::placeholder::shown;
 use super::record_index::{DealByName, RecordIndex, lookup_key};
+use super::rejection::Rejection;
+use super::resolved_line::{AssociationLink, ResolvedLine};
 use super::session::DELIVERY_KEY;
-use super::write_step::{AssociationLink, ResolvedLine, WriteContext, shown};
-use super::writing::Rejection;
+use super::write_context::WriteContext;
 use crate::client::{AssociationType, Client, ClientError, ObjectId, ObjectType, StoredObject};
 
 /// The result of resolving the references of a record.

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::lines_file::LinesFile;
-use super::writing::Rejection;
+use super::rejection::Rejection;
 
 /// The file of rejected records; without one they are only counted and logged.
 #[derive(Debug, Default)]

@@ -9,7 +9,8 @@ use tokio::time::timeout_at;
 use super::cli::TargetArguments;
 use super::delivery::Delivery;
 use super::error::TargetError;
-use super::input::{InputError, Line, lines};
+use super::input::{InputError, Line};
+use super::lines::lines;
 use super::session::TargetSession;
 use crate::session::{Stop, StopSignal};
 

@@ -8,10 +8,13 @@ use super::groups::RecordGroup;
 use super::identity::key_beside;
 use super::lookups;
 use super::matching::{Lookup, StoredRecord, deal_name, find, find_created, names_of};
+use super::placeholder::shown;
 use super::plan::{MatchBy, StreamPlan};
+use super::rejection::Rejection;
 use super::value::is_same;
-use super::write_step::{Change, WriteAction, WriteContext, WrittenRecord, create_operation, shown};
-use super::writing::{BatchResult, InputOutcome, Operation, PendingInput, Rejection, failed_alone, holder, send};
+use super::write_context::WriteContext;
+use super::write_step::{Change, WriteAction, WrittenRecord, create_operation};
+use super::writing::{BatchResult, InputOutcome, Operation, PendingInput, failed_alone, holder, send};
 use crate::client::ObjectId;
 
 /// How often creations of unknown outcome are looked for and, where nothing is found, sent again.

@@ -1,59 +1,14 @@
 //! What is sent for each record: nothing, what changes, or all of it.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::collections::BTreeMap;
 
-use super::breaker::Breaker;
-use super::desired::DesiredRecord;
 use super::groups::RecordGroup;
-use super::identity::KeyHash;
 use super::matching::StoredRecord;
 use super::plan::{MatchBy, StreamPlan};
 use super::value::is_same;
+use super::write_context::WriteContext;
 use super::writing::{Operation, PendingInput};
-use crate::client::{Client, InlineAssociation, ObjectId, ObjectType};
-
-/// What all writes share.
-#[derive(Debug)]
-pub(super) struct WriteContext {
-    pub(super) client: Arc<Client>,
-    /// Nothing is written.
-    pub(super) dry: bool,
-    /// Types whose unique property for delivery keys does not exist.
-    pub(super) key_missing: HashSet<ObjectType>,
-    /// Ids of records that a dry run would create.
-    pub(super) next_placeholder: AtomicU64,
-    /// What is known not to be in the portal.
-    pub(super) absent_keys: super::record_index::AbsentKeys,
-    pub(super) breaker: Breaker,
-    /// Failures in a row that were put down to what was sent, since HubSpot took a record.
-    pub(super) failed_alone: AtomicU32,
-    /// A write failed for a reason that is about no record: nothing more is sent.
-    pub(super) stopped: AtomicBool,
-}
-
-/// A line whose references are looked up.
-#[derive(Debug)]
-pub(super) struct ResolvedLine {
-    pub(super) desired: DesiredRecord,
-    pub(super) links: Vec<AssociationLink>,
-    /// The contacts that the line names, ascending: a deal is one of theirs.
-    pub(super) contacts: Vec<ObjectId>,
-    /// What the line refers to and what a later line may bring.
-    pub(super) awaited: Option<Vec<KeyHash>>,
-    /// It is written by itself: together with other lines of its record it was refused.
-    pub(super) alone: bool,
-}
-
-/// Another record and the way to be associated with it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct AssociationLink {
-    pub(super) to: ObjectType,
-    pub(super) id: ObjectId,
-    pub(super) category: String,
-    pub(super) type_id: u64,
-}
+use crate::client::{InlineAssociation, ObjectId};
 
 /// How a record in the portal was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,43 +53,22 @@ impl WrittenRecord {
     }
 }
 
+/// A record of a wave that is in the portal.
+#[derive(Debug)]
+pub(super) struct WrittenGroup {
+    /// Its place in the wave.
+    pub(super) at: usize,
+    pub(super) group: RecordGroup,
+    pub(super) written: WrittenRecord,
+    pub(super) changes: Vec<Change>,
+}
+
 /// What has to be sent for a record.
 #[derive(Debug)]
 pub(super) enum WriteStep {
     Nothing(ObjectId),
     Update(PendingInput),
     Create(PendingInput),
-}
-
-/// Whether an id is the placeholder of a record that a dry run would create.
-pub(super) fn is_placeholder(id: ObjectId) -> bool {
-    id.0 > u64::MAX / 2
-}
-
-/// An id for people.
-pub(super) fn shown(id: ObjectId) -> String {
-    if is_placeholder(id) { "(new)".to_owned() } else { id.to_string() }
-}
-
-impl WriteContext {
-    pub(super) fn is_key_missing(&self, object_type: &ObjectType) -> bool {
-        self.key_missing.contains(object_type)
-    }
-
-    /// Whether none of these values can be in the portal, since it was empty and none of them was written.
-    pub(super) fn are_absent(&self, object_type: &ObjectType, keys: &[KeyHash]) -> bool {
-        self.absent_keys.are_absent(object_type, keys)
-    }
-
-    /// Notes the unique values of a record before it is written.
-    pub(super) fn note_values(&self, object_type: &ObjectType, values: &[KeyHash]) {
-        self.absent_keys.are_absent(object_type, values);
-    }
-
-    /// An id for a record that a dry run would create.
-    pub(super) fn placeholder_id(&self) -> ObjectId {
-        ObjectId(self.next_placeholder.fetch_sub(1, Ordering::Relaxed))
-    }
 }
 
 /// How a new record of a stream is sent.

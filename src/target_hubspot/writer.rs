@@ -7,7 +7,9 @@ use std::sync::Arc;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, stream};
 
-use super::associate::{AssociationOutcomes, PendingAssociations, associate};
+use super::associate::{
+    AssociationOutcomes, PendingAssociations, associate, is_created_with_links, pending_associations,
+};
 use super::deferred::DeferredRecords;
 use super::desired::DesiredRecord;
 use super::dry_run;
@@ -19,14 +21,16 @@ use super::identity::{KeyHash, folded};
 use super::lookups::REQUESTS_AT_ONCE;
 use super::matching::{Lookup, companies_by_id, find, names_of};
 use super::outcome_log::{OutcomeLog, not_taken};
+use super::placeholder::is_placeholder;
 use super::plan::{MatchBy, StreamPlan};
 use super::record_index::{RecordIndex, lookup_key};
 use super::references::{Resolution, resolve};
+use super::rejection::Rejection;
+use super::resolved_line::ResolvedLine;
 use super::write_batch::{WriteBatch, deliver};
-use super::write_step::{
-    Change, ResolvedLine, WriteAction, WriteContext, WriteStep, WrittenRecord, create_operation, is_placeholder, step,
-};
-use super::writing::{Operation, PendingInput, Rejection};
+use super::write_context::WriteContext;
+use super::write_step::{WriteAction, WriteStep, WrittenGroup, WrittenRecord, step};
+use super::writing::PendingInput;
 use crate::client::{MAX_ASSOCIATIONS, MAX_BATCH, ObjectId, ObjectType};
 
 /// Writes lines, and indexes the records that later ones may refer to.
@@ -37,16 +41,6 @@ pub(super) struct Writer {
     pub(super) deferred: DeferredRecords,
     index: RecordIndex,
     foreseen: ForeseenRecords,
-}
-
-/// A record of a wave that is in the portal.
-#[derive(Debug)]
-pub(super) struct WrittenGroup {
-    /// Its place in the wave.
-    pub(super) at: usize,
-    pub(super) group: RecordGroup,
-    pub(super) written: WrittenRecord,
-    pub(super) changes: Vec<Change>,
 }
 
 impl Writer {
@@ -394,14 +388,4 @@ fn batches<'g>(
         }
     }
     batches
-}
-
-pub(super) fn pending_associations<'g>(group: &'g RecordGroup, written: &WrittenRecord) -> PendingAssociations<'g> {
-    let may_have = written.action != WriteAction::Created || is_created_with_links(group, written);
-    PendingAssociations { id: written.id, links: &group.links, may_have }
-}
-
-/// Whether the associations were sent together with the new record.
-fn is_created_with_links(group: &RecordGroup, written: &WrittenRecord) -> bool {
-    written.action == WriteAction::Created && matches!(create_operation(&group.plan), Operation::Create)
 }

@@ -6,17 +6,14 @@ use std::sync::atomic::Ordering;
 use super::breaker::{MIN_RECORDS, kind_of};
 use super::error::TargetError;
 use super::identity::folded;
-use super::wording::hubspot_words;
-use super::write_step::WriteContext;
+use super::rejection::{MAX_FAILED_ALONE, Rejection, is_about_inputs, may_be_about_inputs};
+use super::write_context::WriteContext;
 use crate::client::{
-    BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, RefusalReason, WriteError,
+    BatchOutcome, Client, ClientError, InlineAssociation, ObjectId, ObjectInput, ObjectType, WriteError,
 };
 
 /// How often an input is sent that HubSpot fails on.
 const MAX_TRIES: u32 = 4;
-
-/// Failures in a row that are put down to a record, or to a batch with such a record, before the run ends with the next.
-pub(super) const MAX_FAILED_ALONE: u32 = 8;
 
 /// What is done with a batch.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +35,6 @@ pub(super) struct PendingInput {
     pub(super) associations: Vec<InlineAssociation>,
     /// How often HubSpot failed on it.
     pub(super) failed: u32,
-}
-
-/// Why HubSpot did not write a record, in its own terms.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Rejection {
-    pub(super) reason: String,
-    pub(super) category: String,
-    pub(super) correlation_id: String,
 }
 
 /// The outcome of one input.
@@ -72,30 +61,6 @@ pub(super) struct BatchResult {
     pub(super) outcomes: Vec<(PendingInput, InputOutcome)>,
     /// Why the outcome of creations is unknown.
     pub(super) unknown: Option<ClientError>,
-}
-
-impl Rejection {
-    pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..Self::default() }
-    }
-
-    pub(super) fn of(reason: &RefusalReason) -> Self {
-        let RefusalReason { message, category, correlation_id } = reason;
-        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.clone() }
-    }
-
-    pub(super) fn of_error(error: &WriteError, correlation_id: &str) -> Self {
-        let WriteError { message, category, .. } = error;
-        Self { reason: hubspot_words(message), category: category.clone(), correlation_id: correlation_id.to_owned() }
-    }
-}
-
-/// Whether a refusal is about what the batch holds, so that parts of it may do better.
-pub(super) fn is_about_inputs(error: &ClientError) -> Option<&RefusalReason> {
-    match error {
-        ClientError::Refused { status: 400 | 409 | 413 | 422, reason, .. } => Some(reason),
-        _ => None,
-    }
 }
 
 impl Operation<'_> {
@@ -220,15 +185,6 @@ async fn answers_without_inputs(
     match write(&context.client, object_type, operation, &[]).await {
         Ok(_) | Err(ClientError::Refused { .. }) => Ok(()),
         Err(_) => Err(error.into()),
-    }
-}
-
-/// Whether a failure that lasts may be about what the request holds.
-pub(super) fn may_be_about_inputs(error: &ClientError) -> bool {
-    match error {
-        ClientError::Failing { status, .. } => *status >= 500,
-        ClientError::Unreachable { .. } | ClientError::Malformed { .. } => true,
-        _ => false,
     }
 }
 
