@@ -29,6 +29,7 @@ mod placeholder;
 mod plan;
 mod portal_rules;
 mod preview;
+mod property_definition;
 mod record_index;
 mod references;
 mod rejection;

@@ -6,8 +6,8 @@ use chrono::SecondsFormat;
 use serde::de::IgnoredAny;
 
 use super::date_time;
-use super::definitions::PropertyDefinition;
 use super::identity::decimal;
+use super::property_definition::PropertyDefinition;
 use super::scalars::{boolean, number, plain, whole_number};
 use super::wording::quoted;
 use crate::property::{Fit, Kind, encode_value};
