@@ -233,8 +233,8 @@ pub async fn discover_columns(
 /// What of a portal is to be described.
 #[derive(Debug)]
 pub struct Survey<'s> {
-    /// The portal that the settings name.
-    pub organization_id: Option<&'s str>,
+    /// Which portal it is, or why HubSpot does not tell.
+    pub account: Result<Account, ClientError>,
     /// The object types whose associations with tickets are offered.
     pub associations: &'s [ObjectType],
     /// The streams that there are.
@@ -245,14 +245,13 @@ pub struct Survey<'s> {
     pub asks_for_owners: bool,
 }
 
-/// Describes a portal; all its questions are asked side by side after the first one. Only the ticket properties must be
-/// answered: of anything else that fails, a warning tells.
+/// Describes a portal; all its questions are asked side by side. Only the ticket properties must be answered: of anything
+/// else that fails, a warning tells.
 ///
 /// # Errors
-/// When the portal is another than the settings name, or the ticket properties cannot be read.
+/// When the ticket properties cannot be read.
 pub async fn discover(client: &Client, survey: Survey<'_>) -> Result<Portal, DiscoveryError> {
-    let Survey { organization_id, associations, streams, described, asks_for_owners } = survey;
-    let account = discover_account(client, organization_id).await?;
+    let Survey { account, associations, streams, described, asks_for_owners } = survey;
     let owners = async { if asks_for_owners { denied("owners", client.probe_owners().await) } else { Ok(None) } };
     let wanted: Vec<_> = described.iter().map(|stream| (*stream, stream.associated_types(associations))).collect();
     let columns = discover_columns(client, &wanted);

@@ -46,7 +46,7 @@ pub use plan::schemas::StreamSchema;
 pub use summary::{Ending, Phase, PhaseKind, Reason, StreamSummary, Summary, SummaryHandle};
 pub use sync::estimate::{AssociationCost, Calls, Estimate, HowRead};
 pub use sync::run::Run;
-pub use sync::side_streams::{KeptStream, Sides, read_sides};
+pub use sync::side_streams::{KeptStream, SideLists, Sides, read_sides};
 pub use sync::small_streams::SmallRecords;
 
 /// Extracts what a run's plan selects: the small streams, then tickets with their associations.

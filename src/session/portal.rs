@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::join;
 use serde_json::{Map, Value};
 
 use super::exit::TapError;
 use crate::catalog::Catalog;
-use crate::client::{Client, ClientError, Connection, ObjectType};
+use crate::client::{Account, Client, ClientError, Connection, ObjectType};
 use crate::config::{Config, ConfigSource, Loaded, PropertiesLayout, load};
 use crate::discovery::{
     Access, Choices, Definitions, ObjectChoice, Portal, Stream, StreamSet, Survey, association_column, build_catalog,
     discover as discover_portal, discover_access, discover_account, discover_columns, matches,
 };
 use crate::exit::{UNAVAILABLE, of_client};
-use crate::extraction::{AssociationSettings, ExtractError, Privacy, wanted_associations};
+use crate::extraction::{AssociationSettings, ExtractError, Privacy, SideLists, wanted_associations};
 use crate::state::{State, UNKNOWN_PORTAL};
 
 /// A config and the client made of it.
@@ -41,6 +42,8 @@ pub(super) struct Surveyed {
     pub(super) denied: Vec<(&'static str, ClientError)>,
     /// The property definitions, when discovery has read them.
     pub(super) definitions: Option<Definitions>,
+    /// What was asked for at the same time.
+    pub(super) lists: SideLists,
 }
 
 impl Session {
@@ -115,18 +118,24 @@ impl Session {
     pub async fn discover(&self) -> Result<Portal, TapError> {
         let streams = self.streams().await?;
         let described = streams.of_objects().map(|(stream, _)| stream).filter(|stream| stream.name != "tickets");
-        self.discover_streams(described.collect(), streams, true).await
+        let described = described.collect();
+        self.discover_streams(self.account().await?, described, streams, true).await
+    }
+
+    /// Which portal it is, or why HubSpot does not tell; asked before anything else.
+    async fn account(&self) -> Result<Result<Account, ClientError>, TapError> {
+        Ok(discover_account(&self.client, self.config.organization_id.as_deref()).await?)
     }
 
     async fn discover_streams(
         &self,
+        account: Result<Account, ClientError>,
         described: Vec<&'static Stream>,
         streams: StreamSet,
         asks_for_owners: bool,
     ) -> Result<Portal, TapError> {
-        let organization_id = self.config.organization_id.as_deref();
         let associations = &self.associations.types[..];
-        let survey = Survey { organization_id, associations, streams, described, asks_for_owners };
+        let survey = Survey { account, associations, streams, described, asks_for_owners };
         Ok(discover_portal(&self.client, survey).await?)
     }
 
@@ -229,7 +238,12 @@ impl Session {
             let others = streams.of_objects().map(|(stream, _)| stream).filter(|stream| stream.name != "tickets");
             let described: Vec<_> = others.filter(|stream| choices.selects(stream)).collect();
             let selects_others = !described.is_empty();
-            let portal = self.discover_streams(described, streams, false).await?;
+            let account = self.account().await?;
+            let selected: Vec<&str> =
+                streams.iter().filter(|stream| choices.selects(stream)).map(|stream| stream.name).collect();
+            let lists = SideLists::ask(&self.client, |stream| selected.contains(&stream));
+            let (portal, lists) = join(self.discover_streams(account, described, streams, false), lists).await;
+            let portal = portal?;
             let catalog = self.catalog_of(&portal);
             let told = portal.account.as_ref().map(|account| account.portal_id.to_string());
             let mut access = portal.access;
@@ -245,9 +259,10 @@ impl Session {
                 access,
                 denied,
                 definitions: Some(portal.definitions),
+                lists,
             });
         };
-        let account = discover_account(&self.client, self.config.organization_id.as_deref()).await?;
+        let account = self.account().await?;
         let told = account.as_ref().ok().map(|account| account.portal_id.to_string());
         let portal_id = told.or(of_state).or_else(|| catalog.portal()).unwrap_or_else(|| UNKNOWN_PORTAL.to_owned());
         let streams = StreamSet::of_catalog(&catalog);
@@ -261,13 +276,15 @@ impl Session {
             tracing::warn!("{sentence}");
         }
         let wanted = wanted_associations(&catalog, &self.associations.types);
-        let mut access = discover_access(&self.client, &wanted).await?;
+        let lists = SideLists::ask(&self.client, |stream| catalog.selects(stream));
+        let (access, lists) = join(discover_access(&self.client, &wanted), lists).await;
+        let mut access = access?;
         let columns = self.columns_of(&catalog, &streams);
         access.columns = discover_columns(&self.client, &columns).await?;
         let denied = self.check_objects(&catalog, &wanted, &access).await?;
         note_denied(&mut access, &denied);
         let portal_failure = account.err().filter(may_pass);
-        Ok(Surveyed { portal_id, portal_failure, catalog, access, denied, definitions: None })
+        Ok(Surveyed { portal_id, portal_failure, catalog, access, denied, definitions: None, lists })
     }
 
     /// The columns of associations that a catalog selects of other streams than tickets.

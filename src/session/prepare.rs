@@ -48,7 +48,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
     let config = &session.config;
     let Assignment { catalog, state: incoming, forget, shares } = assignment;
     let surveyed = session.survey(catalog, incoming.as_ref()).await?;
-    let Surveyed { portal_id, portal_failure, catalog, access, denied, definitions } = surveyed;
+    let Surveyed { portal_id, portal_failure, catalog, access, denied, definitions, lists } = surveyed;
     let lock = match &config.lock_path {
         Some(folder) if !shares => Some(Lock::take(folder, "tap-hubspot-tickets", &portal_id)?),
         _ => None,
@@ -75,7 +75,7 @@ pub async fn prepare(session: &Session, assignment: Assignment) -> Result<Prepar
             tracing::warn!("{sentence}");
         }
     }
-    let Sides { records: small, mut kept } = read_sides(&session.client, &plan, &state, definitions).await?;
+    let Sides { records: small, mut kept } = read_sides(&session.client, &plan, &state, lists, definitions).await?;
     // What was read before and cannot be read any more wants somebody's attention.
     let was_read = |stream: &str| state.bookmark(stream).is_some();
     kept.extend(

@@ -296,7 +296,7 @@ impl Ranges {
             reason = "bounded below"
         )]
         let lacking = (readers as f64 * part / (1.0 - part).max(0.1)).ceil() as usize;
-        lacking.clamp(1, readers.max(1) * 2).min(self.readers.max_in_flight().saturating_sub(readers))
+        lacking.clamp(1, readers.max(1) * 4).min(self.readers.max_in_flight().saturating_sub(readers))
     }
 
     /// Where the range with most pages left would be cut in two; none when it is not worth it.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use futures_util::future::{join, join3};
+use futures_util::future::{OptionFuture, join, join3};
 use serde_json::{Map, Value};
 
 use crate::client::{Client, ClientError, ObjectType, Owner, Pipeline};
@@ -53,8 +53,26 @@ enum Doubt {
     Odd(&'static str),
 }
 
-/// Reads the selected side streams before anything is written. Definitions that were asked for already are not asked for
-/// again, unless they are fewer than before.
+/// First answers for side streams that need nothing of the portal's description: they come while that is asked for.
+#[derive(Debug, Default)]
+pub struct SideLists {
+    owners: Option<Result<OwnerLists, ClientError>>,
+    pipelines: Option<Result<Vec<Pipeline>, ClientError>>,
+}
+
+impl SideLists {
+    /// Asks for what the selected streams are made of. A failure is kept for [`read_sides`].
+    pub async fn ask(client: &Client, is_selected: impl Fn(&str) -> bool) -> Self {
+        let asks_for_pipelines = is_selected(PIPELINES) || is_selected(STAGES);
+        let owners = OptionFuture::from(is_selected(OWNERS).then(|| OwnerLists::read(client)));
+        let pipelines = OptionFuture::from(asks_for_pipelines.then(|| client.list_pipelines(&ObjectType::TICKETS)));
+        let (owners, pipelines) = join(owners, pipelines).await;
+        Self { owners, pipelines }
+    }
+}
+
+/// Reads the selected side streams before anything is written. What was asked for already is not asked for again, unless it
+/// is less than before.
 ///
 /// # Errors
 /// When no other request can succeed either.
@@ -62,16 +80,17 @@ pub async fn read_sides(
     client: &Client,
     plan: &Plan,
     state: &State,
+    lists: SideLists,
     definitions: Option<Result<Definitions, ClientError>>,
 ) -> Result<Sides, ClientError> {
     let known = |stream: &str| state.bookmark(stream).and_then(|bookmark| bookmark.rows);
     let owners = async {
-        let read = plan.reads_small(OWNERS).then(|| read_owners(client, known(OWNERS)));
+        let read = plan.reads_small(OWNERS).then(|| read_owners(client, known(OWNERS), lists.owners));
         answer_of(&[OWNERS], read).await
     };
     let pipelines = async {
         let is_read = plan.reads_small(PIPELINES) || plan.reads_small(STAGES);
-        let read = is_read.then(|| read_pipelines(client, known(PIPELINES), known(STAGES)));
+        let read = is_read.then(|| read_pipelines(client, known(PIPELINES), known(STAGES), lists.pipelines));
         answer_of(&[PIPELINES, STAGES], read).await
     };
     let properties = async {
@@ -168,6 +187,7 @@ async fn read_twice<T>(
 }
 
 /// The live owners and the archived ones, and why one of the two lists could not be read.
+#[derive(Debug)]
 struct OwnerLists {
     live: Vec<Owner>,
     archived: Vec<Owner>,
@@ -208,13 +228,17 @@ impl OwnerLists {
     }
 }
 
-async fn read_owners(client: &Client, known: Option<u64>) -> Result<Vec<SideRows>, ClientError> {
+async fn read_owners(
+    client: &Client,
+    known: Option<u64>,
+    first: Option<Result<OwnerLists, ClientError>>,
+) -> Result<Vec<SideRows>, ClientError> {
     // Every portal has a user, so a list without live ones is as good as empty.
     let count = |lists: &OwnerLists| match lists.live.len() {
         0 if lists.failure.is_none() => 0,
         live => live + lists.archived.len(),
     };
-    let mut lists = read_twice(known, count, async || OwnerLists::read(client).await, None).await?;
+    let mut lists = read_twice(known, count, async || OwnerLists::read(client).await, first.transpose()?).await?;
     let doubt = match lists.failure.take() {
         Some(error) => Some(Doubt::Failed(error)),
         None => lists.live.is_empty().then_some(Doubt::Odd("HubSpot gives no owners that exist")),
@@ -226,12 +250,13 @@ async fn read_pipelines(
     client: &Client,
     known: Option<u64>,
     known_stages: Option<u64>,
+    first: Option<Result<Vec<Pipeline>, ClientError>>,
 ) -> Result<Vec<SideRows>, ClientError> {
     let known = known.unwrap_or(1) + known_stages.unwrap_or(1);
     let count =
         |pipelines: &Vec<Pipeline>| pipelines.len() + pipelines.iter().map(|one| one.stages.len()).sum::<usize>();
     let read = async || client.list_pipelines(&ObjectType::TICKETS).await;
-    let pipelines = read_twice(Some(known), count, read, None).await?;
+    let pipelines = read_twice(Some(known), count, read, first.transpose()?).await?;
     let stages: Vec<_> =
         pipelines.iter().flat_map(|one| one.stages.iter().map(|stage| stage_record(one, stage))).collect();
     let of_pipelines = pipelines.is_empty().then_some(Doubt::Odd("HubSpot gives no pipelines"));
