@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::catalogs::{entry, metadata};
 use crate::support::clients::{build_folder, tool};
-use crate::support::pages::{anchors, blocks, code_spans, docs, in_reading_order, links, pages, read, repository, rows};
+use crate::support::pages::{
+    anchors, blocks, code_spans, docs, in_reading_order, links, pages, read, repository, rows,
+};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
@@ -359,7 +361,8 @@ fn the_table_of_streams_is_the_catalogs() {
     let rows = rows(&read("docs/streams.md"), "| stream | key | ");
     let names: BTreeSet<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
     let found = catalog["streams"].as_array().expect("streams");
-    let found: Vec<String> = found.iter().map(|one| one["tap_stream_id"].as_str().expect("a name").to_owned()).collect();
+    let found: Vec<String> =
+        found.iter().map(|one| one["tap_stream_id"].as_str().expect("a name").to_owned()).collect();
     assert_eq!(names, found.iter().map(String::as_str).collect());
     for row in &rows {
         let entry = entry(&mut catalog, row[0].trim_matches('`'));
@@ -367,5 +370,43 @@ fn the_table_of_streams_is_the_catalogs() {
         assert_eq!(entry["key_properties"], json!(key), "{}", row[0]);
         let selected = metadata(entry, &[])["selected-by-default"].as_bool();
         assert_eq!(selected, Some(row[3] == "yes"), "{}", row[0]);
+    }
+}
+
+/// The long options that a program's help defines.
+fn options_of(program: &str) -> BTreeSet<String> {
+    let help = Command::new(program).arg("--help").output().expect("the program runs").stdout;
+    let help = String::from_utf8(help).expect("UTF-8");
+    // A definition begins with `--name` or `-n, --name`; other lines with a dash list possible values.
+    let definitions = help.lines().map(str::trim).filter_map(|line| match line.split_once(", ") {
+        Some((short, rest)) if short.len() == 2 && short.starts_with('-') => Some(rest),
+        _ => line.starts_with("--").then_some(line),
+    });
+    let options = definitions.filter_map(|line| long_options(line).into_iter().next());
+    options.filter(|option| !["--help", "--version"].contains(&option.as_str())).collect()
+}
+
+fn long_options(text: &str) -> BTreeSet<String> {
+    let is_name = |one: &char| one.is_ascii_lowercase() || *one == '-';
+    let found = text.match_indices("--").map(|(at, _)| text[at..].chars().take_while(is_name).collect::<String>());
+    found.filter(|option| option.len() > 3).collect()
+}
+
+#[test]
+fn the_pages_name_the_options_that_the_programs_have() {
+    for (name, program, page) in [
+        ("tap-hubspot-tickets", env!("CARGO_BIN_EXE_tap-hubspot-tickets"), "docs/settings.md"),
+        ("target-hubspot", env!("CARGO_BIN_EXE_target-hubspot"), "docs/target-hubspot.md"),
+        ("target-pg", env!("CARGO_BIN_EXE_target-pg"), "docs/target-pg.md"),
+    ] {
+        let (options, text) = (options_of(program), read(page));
+        assert!(options.len() >= 6, "{options:?}");
+        let missing: Vec<_> = options.difference(&long_options(&text)).cloned().collect();
+        assert!(missing.is_empty(), "{page} does not name {missing:?}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("{name} --"))).collect();
+        assert!(lines.len() >= 2, "{page}");
+        for line in lines.iter().filter(|line| !line.contains("--output '")) {
+            assert!(long_options(line).is_subset(&options), "{page}: {line}");
+        }
     }
 }

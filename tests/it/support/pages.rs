@@ -19,8 +19,9 @@ pub(crate) fn read(path: &str) -> String {
 /// The pages in `docs/`, by their path in the repository.
 pub(crate) fn docs() -> BTreeSet<String> {
     let entries = fs::read_dir(repository("docs")).expect("the folder");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")).collect()
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.map(|path| format!("docs/{}", path.file_name().expect("a name").to_string_lossy())).collect()
 }
 
 /// All pages.

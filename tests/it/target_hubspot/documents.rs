@@ -26,11 +26,7 @@ fn the_page_of_target_hubspot_has_its_settings() {
     // The page refers to the tap's table for what both have.
     let own: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("| `streams` |")).collect();
     assert!(own.len() >= 7, "{table}");
-    assert!(
-        read(PAGE).contains(&own.join("\n")),
-        "the page's settings are not those of --about:\n{}",
-        own.join("\n")
-    );
+    assert!(read(PAGE).contains(&own.join("\n")), "the page's settings are not those of --about:\n{}", own.join("\n"));
 }
 
 /// The service's three POST requests, its GET and a dry run, each in one line of the page with what it prints, in its
