@@ -156,7 +156,7 @@ fn operations_and_the_readmes_rules_for_schedulers_tell_every_exit_code_once() {
     // Both say the same of each code.
     let rules = rows(&readme, "| exit code | meaning ");
     let plain = operations.replace(" and ", ", ");
-    for (row, verb) in rules[1..].iter().zip(["are tried again later", "wake somebody"]) {
+    for (row, verb) in rules[1..].iter().zip(["are tried again later", "alert a person"]) {
         assert!(plain.contains(&format!("{} {verb}", row[0])), "{}", row[0]);
     }
 }
