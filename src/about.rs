@@ -139,7 +139,7 @@ impl Program {
         }
     }
 
-    /// The settings as a Markdown table; the README holds the same one, as a test shows.
+    /// The settings as a Markdown table; the pages in `docs/` have the same ones, as tests show.
     fn settings_table(&self) -> String {
         let mut table = "| Setting | Type | Default | Description |\n|---|---|---|---|\n".to_owned();
         for setting in self.settings() {

@@ -2,9 +2,28 @@
 //! tests and benchmarks.
 //!
 //! It is written from HubSpot's documented and observed behaviour alone and shares nothing with the
-//! rest of the package, so that a misspelt field cannot pass on both sides. [`Sandbox::start`] runs
-//! one in the process; the `hubspot-sandbox` program runs one on its own, moved by its
-//! `/_sandbox/...` control paths.
+//! programs that are tested against it, so that a misspelt field cannot pass on both sides.
+//! [`Sandbox::start`] runs one in the process; the `hubspot-sandbox` program runs one on its own,
+//! moved by its `/_sandbox/...` control paths.
+//!
+//! A request goes downwards, its response back up:
+//!
+//! ```text
+//!   server, fault_stream                TCP and HTTP; connections that a fault resets
+//!        │                  ╲
+//!   service                  control    faults, access, limits, then the endpoint; the paths below /_sandbox/
+//!        │
+//!   routes, dispatch                    which endpoint a path names, in the spelling of every API version
+//!        │
+//!   object_*, search, association_*,    the endpoints, one file for each family
+//!   property_endpoints, metadata, ...
+//!        │
+//!   portal, record_table                records, definitions, owners and associations of the one portal
+//!        │
+//!   fixtures, splitmix                  the data at the start, made from a seed
+//! ```
+//!
+//! [`BEHAVIOURS`] and [`FaultRule`] change what the service does with a request or with its response.
 
 #![allow(
     clippy::cast_possible_truncation,

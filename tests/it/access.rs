@@ -5,15 +5,20 @@ use serde_json::{Value, json};
 
 use crate::support::catalogs::{metadata, only, select};
 use crate::support::messages::{columns, fold, records};
+use crate::support::pages::read;
 use crate::support::portal::Portal;
 use crate::support::source;
 use crate::support::tap::Tap;
 
 const REFUSED: i32 = 3;
 
-/// The scopes that the README asks for.
-const README_SCOPES: [&str; 4] =
-    ["tickets", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.owners.read"];
+/// The scopes that the README asks for, each an item of its own.
+fn readme_scopes() -> Vec<String> {
+    let readme = read("README.md");
+    let section = readme.split("with these scopes:\n\n").nth(1).expect("the scopes");
+    let items = section.lines().map_while(|line| line.strip_prefix("- "));
+    items.map(|item| item.trim_matches('`').to_owned()).collect()
+}
 
 fn portal() -> Portal {
     Portal::start(Options { merged: 0, archived_share: 0.0, ..Options::with_tickets(30) })
@@ -130,7 +135,9 @@ fn discovery_goes_on_without_a_side_that_fails() {
 #[test]
 fn the_readmes_scopes_read_everything_that_they_allow() {
     let portal = portal();
-    let tap = with_scopes(&portal, &README_SCOPES);
+    let scopes = readme_scopes();
+    assert_eq!(scopes.len(), 4, "{scopes:?}");
+    let tap = with_scopes(&portal, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
     tap.run(&["--test"]).succeeded();
     let catalog = tap.discover();
     // Meltano selects every stream that its definition of the plugin does not exclude.

@@ -1,25 +1,22 @@
-//! The README, the sample files and the catalog say what is true.
+//! The README, the pages in `docs/`, the sample files and the catalog say what is true.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use hubspot_sandbox::Options;
 use serde_json::{Value, json};
 
+use crate::support::catalogs::{entry, metadata};
 use crate::support::clients::{build_folder, tool};
+use crate::support::pages::{
+    anchors, blocks, code_spans, docs, in_reading_order, links, pages, read, repository, rows,
+};
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
 use crate::support::targets::{SCHEMA, target_pg, target_postgres};
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
 
 fn read_json(path: &str) -> Value {
     serde_json::from_str(&read(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -29,13 +26,6 @@ fn samples(prefix: &str) -> Vec<String> {
     let names = fs::read_dir(repository("sample_configs")).expect("the folder");
     let names = names.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
     names.filter(|name| name.starts_with(prefix)).collect()
-}
-
-/// The README's blocks of one language.
-fn blocks(language: &str) -> Vec<String> {
-    let readme = read("README.md");
-    let opening = format!("```{language}\n");
-    readme.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
 #[test]
@@ -130,33 +120,51 @@ fn the_catalog_is_the_sandboxs() {
 }
 
 #[test]
-fn the_readmes_settings_are_the_taps() {
+fn the_page_of_settings_has_the_taps() {
     let portal = Portal::start(Options::with_tickets(1));
     let about = Tap::of(&portal).run(&["--about", "--format=markdown"]).succeeded();
     let about = String::from_utf8(about.stdout).expect("UTF-8");
     let table = &about[about.find("| Setting |").expect("a table")..];
-    assert!(read("README.md").contains(table.trim()), "the README's settings are not those of --about:\n{table}");
+    assert!(read("docs/settings.md").contains(table.trim()), "the page's settings are not those of --about:\n{table}");
+}
+
+/// The exit codes of the programs.
+fn exit_codes() -> BTreeSet<String> {
+    let source = read("src/exit.rs");
+    let codes = source.lines().filter_map(|line| line.split_once(": u8 = ")?.1.strip_suffix(';'));
+    let codes: BTreeSet<String> = codes.map(str::to_owned).collect();
+    assert!(codes.len() >= 8, "{codes:?}");
+    codes
+}
+
+/// The codes that the first cells of a table name.
+fn codes_of(text: &str, header: &str) -> Vec<String> {
+    let cells = rows(text, header).into_iter().map(|row| row[0].clone());
+    cells.flat_map(|cell| cell.split(", ").map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 #[test]
-fn the_readmes_exit_codes_are_the_taps() {
-    let (readme, source) = (read("README.md"), read("src/exit.rs"));
-    let codes = source.lines().filter_map(|line| line.split_once(": u8 = ")?.1.strip_suffix(';'));
-    let codes: Vec<&str> = codes.collect();
-    assert!(codes.len() >= 8, "{codes:?}");
-    for code in codes {
-        assert!(
-            readme.contains(&format!("| {code} |"))
-                || readme.contains(&format!("| {code}, "))
-                || readme.contains(&format!(", {code} |")),
-            "the README does not tell exit code {code}"
-        );
+fn operations_and_the_readmes_rules_for_schedulers_tell_every_exit_code_once() {
+    let (readme, operations) = (read("README.md"), read("docs/operations.md"));
+    let (told, ruled) = (codes_of(&operations, "| code | meaning "), codes_of(&readme, "| exit code | meaning "));
+    for codes in [&told, &ruled] {
+        let set: BTreeSet<String> = codes.iter().cloned().collect();
+        assert_eq!(set.len(), codes.len(), "a code twice: {codes:?}");
+        assert!(exit_codes().is_subset(&set), "{codes:?}");
+    }
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ruled.into_iter().collect());
+    // Both say the same of each code.
+    let rules = rows(&readme, "| exit code | meaning ");
+    let plain = operations.replace(" and ", ", ");
+    for (row, verb) in rules[1..].iter().zip(["are tried again later", "alert a person"]) {
+        assert!(plain.contains(&format!("{} {verb}", row[0])), "{}", row[0]);
     }
 }
 
 /// The README's `columns.json`.
 fn choice() -> String {
-    blocks("json").into_iter().find(|block| block.contains("\"streams\"")).expect("a choice of streams")
+    let blocks = blocks("README.md", "json");
+    blocks.into_iter().find(|block| block.contains("\"streams\"")).expect("a choice of streams")
 }
 
 #[test]
@@ -180,10 +188,10 @@ fn the_readme_and_about_say_in_one_place_how_streams_and_columns_are_chosen() {
     }
 }
 
-/// The commands that the README's table gives for the endpoints of the HTTP service.
-fn service_commands() -> Vec<String> {
-    let readme = read("README.md");
-    let table = readme.split("| the service's endpoint |").nth(1).expect("the table");
+/// The commands that a page's table gives for the endpoints of the HTTP service.
+fn service_commands(page: &str) -> Vec<String> {
+    let text = read(page);
+    let Some(table) = text.split("| the service's endpoint |").nth(1) else { return Vec::new() };
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let command = |row: &str| {
         let row = row.replace("\\|", "\u{1}");
@@ -195,14 +203,15 @@ fn service_commands() -> Vec<String> {
     commands
 }
 
-/// The samples for schedulers, the README and the page on operations run the same line.
+/// The samples for schedulers, the README and the pages run the same line.
 #[test]
 fn every_sample_for_a_scheduler_runs_the_readmes_line() {
-    let line = blocks("sh").first().expect("the README's first command").trim().to_owned();
+    let line = blocks("README.md", "sh").first().expect("the README's first command").trim().to_owned();
     let plain = |text: &str| text.replace('=', " ").replace(['\'', '"', ',', '\n', '-', '[', ']'], " ");
     let words = |text: &str| plain(text).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert!(read("README.md").matches(&line).count() >= 3, "the quickstart, a real portal, the service's table");
-    for page in ["docs/operations.md", "docs/target-pg.md", "sample_configs/systemd/hubspot-tickets@.service"] {
+    assert!(read("README.md").matches(&line).count() >= 2, "the first command, a real portal");
+    assert!(read("docs/operations.md").matches(&line).count() >= 2, "one process, the service's table");
+    for page in ["docs/target-pg.md", "sample_configs/systemd/hubspot-tickets@.service"] {
         assert!(read(page).contains(&line), "{page}");
     }
     for sample in ["cron/hubspot-tickets", "kubernetes/tenants.yaml", "airflow/hubspot_tickets.py"] {
@@ -213,9 +222,10 @@ fn every_sample_for_a_scheduler_runs_the_readmes_line() {
     }
 }
 
-/// Every command line of the README that a user types against a portal, in the README's order and one folder.
+/// Every command line that a user types against a portal, of the README and then of the pages in the order in which it links
+/// them, in one folder.
 #[test]
-fn the_readmes_commands_run() {
+fn the_commands_of_the_readme_and_of_every_page_run() {
     let portal = Portal::start(Options::with_tickets(120));
     let (mut tap, database) = (Tap::of(&portal), Database::create());
     tap.set("report_path", "report.json".into());
@@ -241,13 +251,15 @@ fn the_readmes_commands_run() {
     let postgres = Command::new(tool("postgres.sh")).arg("programs").output().expect("the script runs").stdout;
     let postgres = String::from_utf8(postgres).expect("UTF-8");
     let path = format!("{}:{}:{}:{path}", programs[0].display(), programs[1].display(), postgres.trim());
-    // As the README says of null objects.
+    // As the page on other targets says of null objects.
     let of_unparsed = |condition: &str| {
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived and {condition}"))
     };
     let mut ran = 0;
-    for block in blocks("sh").into_iter().chain(service_commands()) {
-        // The README's Hub ID is nobody's.
+    let pages = in_reading_order();
+    let commands = pages.iter().flat_map(|page| blocks(page, "sh").into_iter().chain(service_commands(page)));
+    for block in commands {
+        // The Hub ID of the pages is nobody's.
         let block = block.replace("hubspot_tickets_12345678", SCHEMA);
         if let Some(target) = block.trim().strip_prefix("make ") {
             assert!(read("Makefile").contains(&format!("\n{target}: ")), "the Makefile has no {target}");
@@ -269,7 +281,7 @@ fn the_readmes_commands_run() {
         }
         ran += 1;
     }
-    assert!(ran >= 15, "{ran} blocks and commands");
+    assert!(ran >= 20, "{ran} blocks and commands");
     let truth = portal.truth();
     assert_eq!(
         database.number(&format!("select count(*) from {SCHEMA}.tickets where not archived")),
@@ -278,4 +290,123 @@ fn the_readmes_commands_run() {
     assert_eq!(of_unparsed("jsonb_typeof(_unparsed) = 'object'"), 0);
     let lines = fs::read_to_string(tap.path("tickets.jsonl")).expect("the file of the shell pipeline");
     assert!(lines.lines().count() >= truth.live_tickets().len());
+}
+
+/// What a link leads to, seen from its page: the file and the heading.
+fn end_of(page: &str, link: &str) -> (String, Option<String>) {
+    let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor.to_owned())));
+    if path.is_empty() {
+        return (page.to_owned(), anchor);
+    }
+    let folder = page.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in path.split('/') {
+        match part {
+            "." => {}
+            ".." => assert!(parts.pop().is_some(), "{page}: {link} leads out of the repository"),
+            part => parts.push(part),
+        }
+    }
+    (parts.join("/"), anchor)
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_that_there_are() {
+    let mut followed = 0;
+    for page in pages() {
+        for link in links(&read(&page)).iter().filter(|link| !link.contains("://")) {
+            let (file, anchor) = end_of(&page, link);
+            assert!(repository(&file).exists(), "{page}: {link} leads to no file");
+            if let Some(anchor) = anchor {
+                assert!(anchors(&read(&file)).contains(&anchor), "{page}: {link} leads to no heading");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed >= 60, "{followed} links");
+}
+
+#[test]
+fn the_readme_is_short_and_links_every_page() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 250, "the README has {lines} lines; what is not for a newcomer goes to docs/");
+    assert_eq!(in_reading_order().into_iter().skip(1).collect::<BTreeSet<_>>(), docs());
+}
+
+/// A misspelt path or target would send its reader nowhere.
+#[test]
+fn every_file_and_make_target_that_a_page_names_is_there() {
+    let makefile = read("Makefile");
+    let (mut files, mut targets) = (0, 0);
+    for page in pages().iter().filter(|page| *page != "CHANGELOG.md" && *page != "sandbox/README.md") {
+        for span in code_spans(&read(page)) {
+            if let Some(target) = span.strip_prefix("make ").and_then(|rest| rest.split_whitespace().next()) {
+                assert!(makefile.contains(&format!("\n{target}: ")), "{page}: the Makefile has no {target}");
+                targets += 1;
+            }
+            let is_path = ["src/", "tests/", "docs/", "sandbox/", "sample_configs/", ".ci/", ".github/"];
+            if is_path.iter().any(|folder| span.starts_with(folder)) {
+                assert!(repository(&span).exists(), "{page}: there is no {span}");
+                files += 1;
+            }
+        }
+    }
+    assert!(files >= 15 && targets >= 8, "{files} files, {targets} targets");
+}
+
+#[test]
+fn the_table_of_streams_is_the_catalogs() {
+    let portal = Portal::start(Options::with_tickets(1));
+    let mut catalog = Tap::of(&portal).discover();
+    let rows = rows(&read("docs/streams.md"), "| stream | key | ");
+    let names: BTreeSet<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    let found = catalog["streams"].as_array().expect("streams");
+    let found: Vec<String> =
+        found.iter().map(|one| one["tap_stream_id"].as_str().expect("a name").to_owned()).collect();
+    assert_eq!(names, found.iter().map(String::as_str).collect());
+    for row in &rows {
+        let entry = entry(&mut catalog, row[0].trim_matches('`'));
+        let key: Vec<&str> = row[1].split(", ").map(|name| name.trim_matches('`')).collect();
+        assert_eq!(entry["key_properties"], json!(key), "{}", row[0]);
+        let selected = metadata(entry, &[])["selected-by-default"].as_bool();
+        assert_eq!(selected, Some(row[3] == "yes"), "{}", row[0]);
+    }
+}
+
+/// The long options that a program's help defines.
+fn options_of(program: &str) -> BTreeSet<String> {
+    let help = Command::new(program).arg("--help").output().expect("the program runs").stdout;
+    let help = String::from_utf8(help).expect("UTF-8");
+    // A definition begins with `--name` or `-n, --name`; other lines with a dash list possible values.
+    let definitions = help.lines().map(str::trim).filter_map(|line| match line.split_once(", ") {
+        Some((short, rest)) if short.len() == 2 && short.starts_with('-') => Some(rest),
+        _ => line.starts_with("--").then_some(line),
+    });
+    let options = definitions.filter_map(|line| long_options(line).into_iter().next());
+    options.filter(|option| !["--help", "--version"].contains(&option.as_str())).collect()
+}
+
+fn long_options(text: &str) -> BTreeSet<String> {
+    let is_name = |one: &char| one.is_ascii_lowercase() || *one == '-';
+    let found = text.match_indices("--").map(|(at, _)| text[at..].chars().take_while(is_name).collect::<String>());
+    found.filter(|option| option.len() > 3).collect()
+}
+
+#[test]
+fn the_pages_name_the_options_that_the_programs_have() {
+    for (name, program, page) in [
+        ("tap-hubspot-tickets", env!("CARGO_BIN_EXE_tap-hubspot-tickets"), "docs/settings.md"),
+        ("target-hubspot", env!("CARGO_BIN_EXE_target-hubspot"), "docs/target-hubspot.md"),
+        ("target-pg", env!("CARGO_BIN_EXE_target-pg"), "docs/target-pg.md"),
+    ] {
+        let (options, text) = (options_of(program), read(page));
+        assert!(options.len() >= 6, "{options:?}");
+        let missing: Vec<_> = options.difference(&long_options(&text)).cloned().collect();
+        assert!(missing.is_empty(), "{page} does not name {missing:?}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with(&format!("{name} --"))).collect();
+        assert!(lines.len() >= 2, "{page}");
+        for line in lines.iter().filter(|line| !line.contains("--output '")) {
+            assert!(long_options(line).is_subset(&options), "{page}: {line}");
+        }
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::pages::{first_code_spans, read};
+
 /// A module imports from those before it, never from those behind it.
 const LAYERS: [&str; 15] = [
     "hex",
@@ -143,6 +145,18 @@ pub(crate) fn imports_against_the_order() -> Vec<String> {
 #[test]
 fn modules_import_only_from_their_left() {
     assert_eq!(imports_against_the_order(), [""; 0]);
+}
+
+#[test]
+fn the_librarys_documentation_and_the_page_on_architecture_have_the_layers_in_this_order() {
+    let layers: Vec<&str> = LAYERS.into_iter().chain(FACES).collect();
+    let library = read("src/lib.rs");
+    let drawing: Vec<&str> = library.split("```").nth(1).expect("the drawing").lines().collect();
+    // Names stand first, the rest of a line says what they are.
+    let names = drawing.iter().filter_map(|line| line.strip_prefix("//!   ")?.split("  ").next());
+    let words = names.flat_map(|names| names.split([',', ' ', '│'])).filter(|word| !word.is_empty());
+    assert_eq!(words.collect::<Vec<_>>(), layers);
+    assert_eq!(first_code_spans(&read("docs/architecture.md"), "| module | what it is |"), layers);
 }
 
 #[test]

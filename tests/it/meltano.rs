@@ -8,6 +8,7 @@ use hubspot_sandbox::Options;
 use serde_json::Value;
 
 use crate::support::clients::{build_folder, building, program};
+use crate::support::pages::read;
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
@@ -80,8 +81,8 @@ fn the_sample_project_loads_and_goes_on() {
     let database = Database::create();
     let project = Project { tap: Tap::of(&portal), portal: &portal, database: Some(&database) };
     fs::copy(sample("meltano.yml"), project.tap.path("meltano.yml")).expect("a copy");
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
-    let block = readme.split("```").find(|block| block.contains("\nmeltano run ")).expect("Meltano's block");
+    let page = read("docs/singer.md");
+    let block = page.split("```").find(|block| block.contains("\nmeltano run ")).expect("Meltano's block");
     let lines: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("meltano ")).collect();
     assert_eq!(lines.last(), Some(&RUN.join(" ").as_str()));
     // The run itself comes below, once what it is to read was selected.
@@ -179,7 +180,7 @@ fn meltano_installs_the_program_from_its_pip_url() {
         assert!(output.status.success(), "{arguments:?}: {}{stderr}", String::from_utf8_lossy(&output.stdout));
         String::from_utf8(output.stdout).expect("UTF-8")
     };
-    // The sample project without its loader, with the README's one line.
+    // The sample project without its loader, with the one line that the page on Meltano adds.
     let sample = fs::read_to_string(sample("meltano.yml")).expect("the project");
     let extractor = sample.split("\n  loaders:\n").next().expect("the extractor");
     let line = "    executable: tap-hubspot-tickets\n";

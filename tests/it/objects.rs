@@ -6,6 +6,7 @@ use hubspot_sandbox::{Options, read_scopes};
 use serde_json::{Value, json};
 
 use crate::support::messages::{columns, records, states};
+use crate::support::pages::blocks;
 use crate::support::portal::Portal;
 use crate::support::source;
 use crate::support::tap::{Finished, Tap};
@@ -233,11 +234,10 @@ fn the_plan_counts_each_object() {
 }
 
 #[test]
-fn the_readmes_objects_are_read() {
+fn the_objects_that_the_page_of_streams_shows_are_read() {
     let portal = portal();
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```json\n").skip(1).filter_map(|block| block.split("```").next());
-    let settings: Vec<Value> = blocks
+    let settings: Vec<Value> = blocks("docs/streams.md", "json")
+        .iter()
         .filter(|block| block.contains("\"objects\""))
         .map(|block| serde_json::from_str(block).expect("JSON"))
         .collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::support::imports::{circle, code_of, imports, modules};
+use crate::support::pages::{first_code_spans, read};
 
 /// A room imports from those before it, never from those behind it; the first four are the ground.
 const ROOMS: [&str; 10] = ["cache", "summary", "event", "error", "plan", "read", "enrich", "encode", "emit", "sync"];
@@ -25,6 +26,11 @@ fn rooms_of_the_extraction_import_only_from_their_left() {
         }
     }
     assert_eq!(seen, BTreeSet::from(ROOMS));
+}
+
+#[test]
+fn the_page_on_architecture_has_the_rooms_in_this_order() {
+    assert_eq!(first_code_spans(&read("docs/architecture.md"), "| room | what is in it |"), ROOMS);
 }
 
 /// The folders of src in which files import each other in circles, each with one circle.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::tap_of;
 use crate::support::clients::{program, tool};
+use crate::support::pages::blocks;
 use crate::support::portal::Portal;
 use crate::support::postgres::Database;
 use crate::support::tap::Tap;
@@ -125,17 +126,16 @@ fn airbytes_standard_checks_pass() {
     );
 }
 
-/// What the README shows, with a token, a portal and a database that there are.
+/// What the page on Airbyte shows, with a token, a portal and a database that there are.
 #[test]
 #[ignore = "make test-clients installs PyAirbyte and runs it"]
-fn the_readmes_python_loads_postgres() {
+fn the_python_of_the_page_loads_postgres() {
     let portal = Portal::start(Options::with_tickets(60));
     let (tap, database) = (tap_of(&portal), Database::create());
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("the README");
-    let block = readme.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let [block] = <[String; 1]>::try_from(blocks("docs/airbyte.md", "python")).expect("one block");
     let [user, password, host, port, name] = database.parts();
     let id = format!("\"organization_id\": \"{}\", \"api_base_url\": \"{}\"", portal.portal_id(), portal.url());
-    let mut code = block.to_owned();
+    let mut code = block;
     for (shown, real) in [
         ("pat-na1-00000000-0000-0000-0000-000000000000", portal.access_token().as_str()),
         ("\"organization_id\": \"12345678\"", id.as_str()),

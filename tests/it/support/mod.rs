@@ -10,6 +10,7 @@ pub(crate) mod imports;
 pub(crate) mod loader;
 pub(crate) mod messages;
 pub(crate) mod own_server;
+pub(crate) mod pages;
 pub(crate) mod pipeline;
 pub(crate) mod portal;
 pub(crate) mod postgres;

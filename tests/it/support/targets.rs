@@ -1,4 +1,4 @@
-//! Real Singer targets, each with the config that the README recommends for it.
+//! Real Singer targets, each with the config that the documentation recommends for it.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What the README and the sample files say of `target-hubspot` is true.
+//! What its page and the sample files say of `target-hubspot` is true.
 
 use std::fs;
 use std::path::Path;
@@ -8,44 +8,38 @@ use hubspot_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::support::delivery::{Target, contact, ends, lines, live, schema, with};
+use crate::support::pages::read;
 use crate::support::portal::Portal;
 
-fn read(path: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
+const PAGE: &str = "docs/target-hubspot.md";
 
 fn empty() -> Portal {
     Portal::start(Options { merged: 0, ..Options::with_tickets(0) })
 }
 
 #[test]
-fn the_readmes_settings_are_the_targets() {
+fn the_page_of_target_hubspot_has_its_settings() {
     let portal = empty();
     let target = Target::of(&portal);
     let about = target.finish(target.bare_command(&["--about", "--format=markdown"])).succeeded();
     let table = &about.text()[about.text().find("| Setting |").expect("a table")..];
-    // The README refers to the tap's table for what both have.
+    // The page refers to the tap's table for what both have.
     let own: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("| `streams` |")).collect();
     assert!(own.len() >= 7, "{table}");
-    assert!(
-        read("README.md").contains(&own.join("\n")),
-        "the README's settings are not those of --about:\n{}",
-        own.join("\n")
-    );
+    assert!(read(PAGE).contains(&own.join("\n")), "the page's settings are not those of --about:\n{}", own.join("\n"));
 }
 
-/// The service's three POST requests, its GET and a dry run, each in one line of the README with what it prints, in its
+/// The service's three POST requests, its GET and a dry run, each in one line of the page with what it prints, in its
 /// order and one folder, twice.
 #[test]
-fn the_readmes_one_liners_do_what_the_service_did_and_print_what_it_says() {
+fn the_pages_one_liners_do_what_the_service_did_and_print_what_it_says() {
     let portal = empty();
     let target = Target::of(&portal);
     fs::copy(target.path("target.json"), target.path("hubspot.json")).expect("a config");
     let programs = Path::new(env!("CARGO_BIN_EXE_target-hubspot")).parent().expect("a folder").to_owned();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").expect("a PATH"));
-    let readme = read("README.md");
-    let blocks: Vec<(&str, &str)> = readme
+    let page = read(PAGE);
+    let blocks: Vec<(&str, &str)> = page
         .split("```bash\n")
         .skip(1)
         .map(|rest| {

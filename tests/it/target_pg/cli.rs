@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::delivery::{record, state};
 use crate::support::loader::{Loader, schema};
+use crate::support::pages::read;
 use crate::support::postgres::Database;
 
 fn loader() -> (Database, Loader) {
@@ -111,6 +112,5 @@ fn the_page_of_target_pg_has_its_settings() {
     let (_database, loader) = loader();
     let about = loader.finish(loader.bare_command(&["--about", "--format=markdown"])).succeeded();
     let table = &about.text()[about.text().find("| Setting |").expect("a table")..];
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/target-pg.md")).expect("the page");
-    assert!(page.contains(table.trim()), "the page's settings are not those of --about:\n{table}");
+    assert!(read("docs/target-pg.md").contains(table.trim()), "the page's settings are not those of --about:\n{table}");
 }
