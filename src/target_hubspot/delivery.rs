@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 
 use super::breaker::Breaker;
 use super::deferred::SpilledLine;
@@ -18,6 +17,7 @@ use super::identity::line_key;
 use super::input::{InputError, InputMessage, InputRecord, Line, parse};
 use super::order::{ORDER, rank};
 use super::outcome_log::OutcomeLog;
+use super::pending_states::PendingStates;
 use super::plan::{MatchBy, StreamPlan, object_type_of};
 use super::record_index::AbsentKeys;
 use super::rejection::Rejection;
@@ -32,8 +32,6 @@ use crate::config::{TargetConfig, nearest_of};
 const BATCH_RECORDS: usize = 10_000;
 /// Bytes of a segment's lines; a ticket may hold a megabyte.
 const BATCH_BYTES: usize = 32 << 20;
-/// STATEs that are not written yet; of more only every second one is kept.
-const MAX_STATES: usize = 64;
 
 /// A delivery in progress.
 #[derive(Debug)]
@@ -47,8 +45,7 @@ pub(super) struct Delivery {
     key_ensured: HashSet<ObjectType>,
     batch: Vec<DesiredRecord>,
     bytes: usize,
-    /// STATEs that are not out yet, each with the number of its line.
-    states: Vec<(u64, Box<RawValue>)>,
+    states: PendingStates,
     /// The input is a file of rejects.
     is_of_rejects: bool,
 }
@@ -78,7 +75,7 @@ impl Delivery {
             key_ensured: HashSet::new(),
             batch: Vec::new(),
             bytes: 0,
-            states: Vec::new(),
+            states: PendingStates::default(),
             is_of_rejects: false,
         })
     }
@@ -119,7 +116,7 @@ impl Delivery {
             }
             InputMessage::Record(record) => self.accept_record(record, line).await,
             InputMessage::State(value) => {
-                self.keep_state(line.number, value);
+                self.states.push(line.number, value);
                 Ok(())
             }
             InputMessage::ActivateVersion => {
@@ -141,17 +138,6 @@ impl Delivery {
     fn line_key(&self, line: u64) -> Option<String> {
         let delivery_id = self.session.config.delivery_id.as_ref().filter(|_| !self.is_of_rejects);
         delivery_id.map(|delivery_id| line_key(delivery_id, line))
-    }
-
-    fn keep_state(&mut self, line: u64, value: Box<RawValue>) {
-        if self.states.len() >= MAX_STATES {
-            let mut place = 0;
-            self.states.retain(|_| {
-                place += 1;
-                place % 2 == 0
-            });
-        }
-        self.states.push((line, value));
     }
 
     async fn plan(&mut self, stream: &str, key_properties: Vec<String>) -> Result<(), TargetError> {
@@ -358,8 +344,7 @@ impl Delivery {
             return Ok(());
         }
         let first_deferred = self.writer.deferred.first_line().unwrap_or(u64::MAX);
-        let covered = self.states.partition_point(|(line, _)| *line < first_deferred);
-        let Some((_, state)) = self.states.drain(..covered).next_back() else { return Ok(()) };
+        let Some(state) = self.states.take_covered(first_deferred) else { return Ok(()) };
         // Safe here: every record before it is in the portal or among the rejects.
         let mut out = io::stdout().lock();
         writeln!(out, "{}", state.get()).and_then(|()| out.flush()).map_err(TargetError::Output)

@@ -24,6 +24,7 @@ mod lookups;
 mod matching;
 mod order;
 mod outcome_log;
+mod pending_states;
 mod physical_lines;
 mod placeholder;
 mod plan;

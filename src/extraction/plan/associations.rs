@@ -6,7 +6,7 @@ use crate::discovery::association_column;
 use crate::extraction::plan::property_columns::has_field;
 
 /// What the config says of association types.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct AssociationSettings {
     /// The types.
     pub types: Vec<ObjectType>,

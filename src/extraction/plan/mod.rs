@@ -10,6 +10,9 @@ pub(crate) mod privacy;
 mod property_columns;
 mod readable;
 pub(crate) mod schemas;
+#[cfg(test)]
+mod tests;
+
 use crate::catalog::{Catalog, CatalogEntry};
 use crate::client::ObjectType;
 use crate::discovery::{Access, Field, Role, Stream, StreamSet, association_column};

@@ -2,6 +2,7 @@
 //! budget of memory.
 
 pub(crate) mod batch;
+mod cuts;
 pub(crate) mod id_range;
 pub(crate) mod layout;
 pub(crate) mod list;

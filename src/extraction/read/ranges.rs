@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::client::PageCursor;
 use crate::extraction::error::ExtractError;
+use crate::extraction::read::cuts::{UnreadSpan, missing_readers, widest_cut};
 use crate::extraction::read::id_range::{IdRange, RangeCursor, RangePage};
 use crate::extraction::read::list::ObjectReader;
 use crate::extraction::read::memory::MemoryPermit;
@@ -29,16 +30,12 @@ use crate::extraction::read::prefetch::{PrefetchEvent, PrefetchTasks};
 use crate::extraction::read::span::NO_END;
 use crate::state::{List, ListPart};
 
-/// Pages that a range should have left when it begins: a range costs up to a page more than its rows.
-const MIN_PAGES: f64 = 2.0;
 /// Ranges that a pass opens at most.
 const MAX_OPENED: usize = 64;
 /// Pages before a guess is worth its proof.
 const PAGES_BEFORE_PROOF: u64 = 2;
 /// How long the budget's use is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(100);
-/// The part of the budget that may be left unused.
-const MAX_UNUSED: f64 = 0.05;
 
 /// The ranges of one list that are not written yet.
 #[derive(Debug)]
@@ -284,42 +281,21 @@ impl Ranges {
         }
         self.last_sample = (unused, Instant::now());
         let part = unused.saturating_sub(unused_before).div_duration_f64(elapsed);
-        let readers = self.readers_count();
-        if part < MAX_UNUSED || !self.readers.is_idle() {
-            return 0;
+        match self.readers.is_idle() {
+            true => missing_readers(self.readers_count(), part, self.readers.max_in_flight()),
+            false => 0,
         }
-        // A request more for each that the unused part would carry, and not many more than there are.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "bounded below"
-        )]
-        let lacking = (readers as f64 * part / (1.0 - part).max(0.1)).ceil() as usize;
-        lacking.clamp(1, readers.max(1) * 4).min(self.readers.max_in_flight().saturating_sub(readers))
     }
 
     /// Where the range with most pages left would be cut in two; none when it is not worth it.
     fn middle_of_largest(&self, greatest: u64) -> Option<u64> {
         let densest = self.ranges.iter().filter_map(|range| range.density).fold(0.0, f64::max);
-        let mut starts: Vec<u64> = self.guesses.iter().map(|(_, first_id)| *first_id).collect();
-        starts.sort_unstable();
-        let mut largest = (2.0 * MIN_PAGES, None);
-        for range in self.ranges.iter().filter(|range| !range.is_read) {
-            let pages_an_id = range.density.unwrap_or(densest) / f64::from(self.reader.page_size);
-            let end = range.end().min(greatest.saturating_add(1));
-            let mut from = range.last_id + 1;
-            let cuts = starts.iter().copied().filter(|start| (range.last_id + 1..end).contains(start));
-            for to in cuts.chain([end]) {
-                #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-                let pages = to.saturating_sub(from) as f64 * pages_an_id;
-                if pages > largest.0 {
-                    largest = (pages, Some(from + (to - from) / 2));
-                }
-                from = to;
-            }
-        }
-        largest.1
+        let spans = self.ranges.iter().filter(|range| !range.is_read).map(|range| UnreadSpan {
+            from: range.last_id + 1,
+            end: range.end().min(greatest.saturating_add(1)),
+            pages_an_id: range.density.unwrap_or(densest) / f64::from(self.reader.page_size),
+        });
+        widest_cut(spans, self.guesses.iter().map(|(_, first_id)| *first_id).collect())
     }
 
     fn is_guess(&self, number: u64) -> bool {

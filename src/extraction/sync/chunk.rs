@@ -178,8 +178,47 @@ impl Chunk {
 
     /// Whether it has so many pages, or its records fill a call.
     pub(crate) fn is_full(&self, most_pages: u64) -> bool {
-        let records: usize = self.pages.iter().map(|kept| kept.rows.len()).sum();
+        let records = self.pages.iter().map(|kept| kept.rows.len()).sum();
         let next_page = self.pages.last().map_or(0, |kept| kept.page.len());
-        self.page_count >= most_pages || records + next_page > CHUNK_RECORDS || self.held_kib() >= CHUNK_KIB
+        ChunkSize { pages: self.page_count, records, next_page, held_kib: self.held_kib() }.is_full(most_pages)
+    }
+}
+
+/// What decides when a chunk closes.
+#[derive(Debug, Clone, Copy)]
+struct ChunkSize {
+    pages: u64,
+    records: usize,
+    /// Records that the next page may bring.
+    next_page: usize,
+    held_kib: usize,
+}
+
+impl ChunkSize {
+    fn is_full(self, most_pages: u64) -> bool {
+        let Self { pages, records, next_page, held_kib } = self;
+        pages >= most_pages || records + next_page > CHUNK_RECORDS || held_kib >= CHUNK_KIB
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_closes_with_its_pages_with_a_full_call_or_with_its_memory() {
+        for (pages, records, next_page, held_kib, expected) in [
+            (0, 0, 0, 0, false),
+            (9, 900, 100, 0, false),
+            (10, 1000, 100, 0, true),
+            (9, 901, 100, 0, true),
+            (5, 1000, 0, 0, false),
+            (10, 3, 1, 0, true),
+            (1, 100, 100, CHUNK_KIB - 1, false),
+            (1, 100, 100, CHUNK_KIB, true),
+        ] {
+            let size = ChunkSize { pages, records, next_page, held_kib };
+            assert_eq!(size.is_full(10), expected, "{size:?}");
+        }
     }
 }
