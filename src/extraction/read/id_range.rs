@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 
-use crate::client::PageCursor;
+use crate::client::{ObjectId, PageCursor};
 use crate::extraction::read::memory::MemoryPermit;
 use crate::extraction::read::page::Page;
 use crate::extraction::read::prefetch::PrefetchTasks;
@@ -25,6 +25,8 @@ pub(crate) struct IdRange {
     pub(crate) density: Option<f64>,
     /// First id that belongs to the next range.
     pub(crate) end: Arc<AtomicU64>,
+    /// What the first page of the next range has, where its cursor was a guess.
+    pub(crate) beyond: Vec<ObjectId>,
     pub(crate) is_begun: bool,
     pub(crate) is_read: bool,
 }
@@ -60,6 +62,7 @@ impl IdRange {
             last_id,
             density: None,
             end: Arc::new(AtomicU64::new(part.until.unwrap_or(NO_END))),
+            beyond: Vec::new(),
             unwritten: part,
             is_begun: false,
             is_read: false,
@@ -91,6 +94,14 @@ impl IdRange {
             None => self.end() == NO_END || last_id >= self.end(),
         };
         ascends && leads
+    }
+
+    /// Whether a page that reaches into the next range shows no row that the first page of that one left out. What only
+    /// the first page has may have been archived since.
+    pub(crate) fn agrees_with_next(&self, page: &Page) -> bool {
+        let Some(greatest) = self.beyond.last() else { return true };
+        let end = self.end();
+        page.ids().iter().filter(|id| id.0 >= end && *id <= greatest).all(|id| self.beyond.contains(id))
     }
 
     /// Whether a page leads to the id behind its last one.
@@ -134,6 +145,7 @@ impl IdRange {
     /// Goes on to the list's end.
     pub(crate) fn make_open_ended(&mut self) {
         self.unwritten.until = None;
+        self.beyond.clear();
         self.is_begun = false;
         self.is_read &= self.end() == NO_END;
         self.end = Arc::new(AtomicU64::new(NO_END));
@@ -212,6 +224,25 @@ mod tests {
             let taken = range.take(page(ids, next), DateTime::UNIX_EPOCH, held());
             let found = (taken.page.len(), range.last_id, range.is_read, taken.advance.span.last);
             assert_eq!(found, (rows, last_id, is_read, last), "{until:?} {ids:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_the_next_range_left_out_is_seen_where_a_page_reaches_so_far() {
+        // Ids of the page that reaches beyond the end, 9; whether it agrees with 11, 13 and 15 as the next range's first.
+        for (ids, agrees) in [
+            (&[7, 8][..], true),
+            (&[8, 11, 13], true),
+            (&[8, 13], true),
+            (&[8, 10, 11], false),
+            (&[9], false),
+            (&[8, 11, 14, 15], false),
+            (&[11, 13, 15, 16], true),
+        ] {
+            let mut range = range(0, Some(9));
+            assert!(range.agrees_with_next(&page(ids, None)), "{ids:?} without a guess");
+            range.beyond = [11, 13, 15].map(ObjectId).to_vec();
+            assert_eq!(range.agrees_with_next(&page(ids, None)), agrees, "{ids:?}");
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -93,21 +94,24 @@ impl PrefetchTasks {
         });
     }
 
-    /// Finds out whether a cursor that HubSpot did not give is as good as one that it did: one between two ids of a page
+    /// Finds out whether cursors that HubSpot did not give are as good as those that it did: each between two ids of a page
     /// must lead to exactly the rest of that page. `ids` are those of the page, at least two, ascending.
     pub(crate) fn probe(&mut self, ids: &[ObjectId]) {
         let (reader, list) = (Arc::clone(&self.reader), self.list);
         let to_pass = self.to_pass.clone();
-        // In the widest gap, so that it is no cursor that HubSpot could have given.
-        let widest = (1..ids.len()).max_by_key(|at| ids[*at].0 - ids[*at - 1].0).unwrap_or(0);
-        let (before, rest) = (ids[widest.saturating_sub(1)].0, ids[widest..].to_vec());
-        let cursor = PageCursor((before + (rest[0].0 - before).div_ceil(2)).to_string());
+        let probes = Probe::between(ids);
         self.tasks.spawn(async move {
-            let page = reader.list_guess(list, &cursor);
-            let (page, greatest) = tokio::join!(page, reader.greatest_id());
-            let honoured = page.is_ok_and(|page| page.ids().starts_with(&rest));
+            let honoured = probes.into_iter().map(|probe| {
+                let reader = &reader;
+                async move {
+                    let page = reader.list_guess(list, &PageCursor(probe.cursor.to_string())).await;
+                    page.is_ok_and(|page| page.ids().starts_with(&probe.rest))
+                }
+            });
+            let (honoured, greatest) = tokio::join!(join_all(honoured), reader.greatest_id());
+            let are_all = !honoured.is_empty() && honoured.into_iter().all(|honoured| honoured);
             // The pass may have ended without it.
-            let _ = to_pass.send(PrefetchEvent::Probed(greatest.filter(|_| honoured).map(|id| id.0))).await;
+            let _ = to_pass.send(PrefetchEvent::Probed(greatest.filter(|_| are_all).map(|id| id.0))).await;
         });
     }
 
@@ -151,6 +155,28 @@ impl PrefetchTasks {
     }
 }
 
+/// A cursor that HubSpot did not give, and the ids that its page must begin with.
+#[derive(Debug, PartialEq, Eq)]
+struct Probe {
+    cursor: u64,
+    rest: Vec<ObjectId>,
+}
+
+impl Probe {
+    /// Cursors in the two widest gaps between the ids of a page: one half-way, as ranges begin, and one close before an id,
+    /// so that a page that leaves out a row leaves out one that is known. A gap that has no id but those HubSpot could
+    /// have given a cursor for says nothing.
+    fn between(ids: &[ObjectId]) -> Vec<Self> {
+        let gap = |at: usize| ids[at].0 - ids[at - 1].0;
+        let mut gaps: Vec<usize> = (1..ids.len()).filter(|at| gap(*at) > 2).collect();
+        gaps.sort_by_key(|at| std::cmp::Reverse(gap(*at)));
+        let probe = |at: usize, cursor: u64| Self { cursor, rest: ids[at..].to_vec() };
+        let halfway = gaps.first().map(|at| probe(*at, ids[*at].0 - gap(*at) / 2));
+        let close = gaps.get(1).or(gaps.first()).map(|at| probe(*at, ids[*at].0 - 1));
+        halfway.into_iter().chain(close).collect()
+    }
+}
+
 /// The page at a cursor. One that leads to a lower cursor, or to one that was read, is asked for again; a list that goes in
 /// a circle has no end and is refused. `turns` are the cursors that do not follow from the one before by ascending.
 async fn next_page(
@@ -190,4 +216,25 @@ fn is_number(cursor: &PageCursor) -> bool {
 fn is_above(next: &PageCursor, cursor: Option<&PageCursor>) -> bool {
     let number = |cursor: &PageCursor| cursor.0.parse::<u64>().ok();
     number(next).is_some_and(|next| cursor.is_none_or(|cursor| number(cursor).is_some_and(|before| next > before)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_stand_in_the_widest_gaps_and_never_where_a_cursor_could_have_been_given() {
+        // Ids of a page; cursor and first id of each probe.
+        for (ids, expected) in [
+            (&[10, 20][..], &[(15, 20), (19, 20)][..]),
+            (&[10, 20, 120], &[(70, 120), (19, 20)]),
+            (&[10, 11, 14], &[(13, 14), (13, 14)]),
+            (&[10, 11, 13], &[]),
+        ] {
+            let ids: Vec<ObjectId> = ids.iter().copied().map(ObjectId).collect();
+            let found: Vec<(u64, u64)> =
+                Probe::between(&ids).iter().map(|probe| (probe.cursor, probe.rest[0].0)).collect();
+            assert_eq!(found, expected, "{ids:?}");
+        }
+    }
 }

@@ -8,8 +8,9 @@
 //!             └──────────── one range ─────────────────────┴── guess ────┴── guess
 //! ```
 //!
-//! A cursor that HubSpot did not give is a guess, and no guess is believed: the first is held against a page that is
-//! known, each range begins only with a first page that is sound, and one that is not ends all reading side by side.
+//! A cursor that HubSpot did not give is a guess, and no guess is believed: the first are held against a page that is
+//! known, each range begins only with a first page that is sound, what that page has is held against the last page of the
+//! range before it, and one that is not as it must be ends all reading side by side.
 //! <https://developers.hubspot.com/docs/guides/api/crm/using-object-apis>
 
 use std::sync::Arc;
@@ -170,6 +171,10 @@ impl Ranges {
             self.fall_back_to_sequential("a page is not the one that its cursor names");
             return None;
         }
+        if !self.ranges[index].agrees_with_next(&page) {
+            self.fall_back_to_sequential("a page left out a row behind its cursor");
+            return None;
+        }
         self.pages += 1;
         let mut is_refused = false;
         if self.cursor_support == CursorSupport::Unknown && (are_several || self.wants_ranges()) {
@@ -209,6 +214,7 @@ impl Ranges {
             return false;
         }
         range.end = Arc::new(AtomicU64::new(parent_end));
+        range.beyond = std::mem::replace(&mut self.ranges[parent].beyond, page.ids().to_vec());
         range.unwritten.after = Some(first_id.to_string());
         range.unwritten.until = Some(parent_end).filter(|end| *end != NO_END);
         self.ranges[parent].end.store(first_id, Ordering::Relaxed);
